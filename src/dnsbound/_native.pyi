@@ -1,0 +1,177 @@
+"""OpenSSL's TLS over memory BIOs. Mechanism only: no policy, no DNS, no input or output, no threads.
+
+Every object may be used from several threads, one call at a time; a call that runs cryptography releases the GIL.
+Nothing here decides whether a peer is who it says: callers read the facts and decide.
+"""
+
+from collections.abc import Sequence
+from typing import Final, final
+
+OPENSSL_VERSION: Final[str]
+OPENSSL_VERSION_NUMBER: Final[int]
+VENDORED: Final[bool]
+
+class TlsError(Exception):
+    """An error OpenSSL put on its queue, or a connection that ended without close_notify.
+
+    Numbers, not texts, are to be compared: texts differ between versions.
+    """
+
+    library: int
+    """ERR_LIB_* number, 0 when there is none."""
+    reason: int
+    """Reason number inside the library (SSL_R_*, X509_R_*, ...), 0 when there is none."""
+    text: str
+    """OpenSSL's own words, for logs."""
+    alert_received: int | None
+    """AlertDescription the peer sent, when that is the cause."""
+    alert_sent: int | None
+    """AlertDescription we sent, when OpenSSL produced one."""
+    verify_code: int
+    """X509_V_* number, 0 when the certificate was not the cause."""
+    verify_text: str
+    unexpected_eof: bool
+    """The transport ended (feed_eof) without close_notify."""
+
+@final
+class Config:
+    """What connections of one role share: an SSL_CTX. Frozen once the first Connection was made from it."""
+
+    def __new__(cls, *, server_side: bool) -> Config: ...
+    server_side: bool
+    def set_versions(self, minimum: int, maximum: int) -> None:
+        """0x0303 (TLS 1.2) or 0x0304 (TLS 1.3)."""
+    def set_options(self, *, set_bits: int, clear_bits: int = 0) -> int:
+        """SSL_OP_* bits; returns the resulting bits."""
+    def set_cipher_list(self, ciphers: str) -> None:
+        """TLS 1.2 cipher string."""
+    def set_cipher_suites(self, suites: str) -> None:
+        """TLS 1.3 cipher suites, colon separated."""
+    def set_groups(self, groups: str) -> None: ...
+    def set_signature_algorithms(self, algorithms: str) -> None: ...
+    def set_security_level(self, level: int) -> None: ...
+    def set_alpn(self, protocols: Sequence[bytes]) -> None:
+        """Client: offered. Server: preference order; no overlap is no_application_protocol."""
+    def set_credential(self, chain: Sequence[bytes], private_key: bytes) -> None:
+        """chain: DER certificates, leaf first, empty for a bare raw public key; private_key: DER PKCS#8.
+
+        Raises TlsError when key and leaf do not belong together.
+        """
+    def set_certificate_types(self, *, own: Sequence[int], peer: Sequence[int]) -> None:
+        """RFC 7250 lists in preference order: 0 X.509, 2 raw public key."""
+    def add_trust_anchors(self, certificates: Sequence[bytes]) -> None:
+        """DER certificates that may end a peer's chain."""
+    def set_default_verify_paths(self) -> None: ...
+    def load_verify_locations(self, cafile: str | None, capath: str | None) -> None: ...
+    def trust_anchors(self) -> list[bytes]: ...
+    def set_verify_flags(self, flags: int) -> None:
+        """X509_V_FLAG_* bits."""
+    def set_peer_verification(self, mode: str) -> None:
+        """ "verify": chain, dates and (client) host name are checked by OpenSSL during the handshake.
+        "accept": any certificate or raw key is taken; possession is proved by the handshake, nothing else is.
+        "accept-required": the same, and a server refuses a client that sends none (certificate_required).
+        "none": a client verifies nothing; a server asks for nothing (no CertificateRequest).
+        """
+    def set_clientid(self, code_point: int) -> None:
+        """Speak dane_clientid (profile ca13) under this code point.
+
+        Server: sent, with a zero-length name, in every CertificateRequest; a copy that arrives unasked is answered
+        with unsupported_extension. Client: answered from Connection.client_name in the first entry, only when asked.
+        Shape is checked here, on arrival: octets that do not fit the one-octet length are decode_error; a name in the
+        server's request, or the extension in two entries, is illegal_parameter.
+        """
+    def set_tickets(self, *, lifetime: int) -> None:
+        """Server: seconds a ticket may be resumed; 0 (the default) never resumes. Tickets are only ever sent by
+        Connection.send_ticket. Stateless, with keys of this Config.
+        """
+    def set_keylog(self, enabled: bool) -> None: ...
+    def ciphers(self) -> list[str]: ...
+
+@final
+class Connection:
+    """One TLS connection over two memory BIOs."""
+
+    def __new__(
+        cls,
+        config: Config,
+        *,
+        server_hostname: str | None = None,
+        verify_hostname: str | None = None,
+        client_name: bytes | None = None,
+        session: bytes | None = None,
+    ) -> Connection:
+        """server_hostname: SNI to send. verify_hostname: name or address the server's certificate must show.
+        client_name: octets of ClientName, without the length. session: what `session()` gave earlier (client).
+        """
+
+    # --- transport side
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Ciphertext from the peer."""
+    def feed_eof(self) -> None: ...
+    def drain(self) -> bytes:
+        """Ciphertext to send, all that there is."""
+    def pending_in(self) -> int:
+        """Octets fed and not yet consumed by OpenSSL (ciphertext)."""
+    def pending_out(self) -> int: ...
+    def pending_plain(self) -> int:
+        """Decrypted octets that a read returns without more ciphertext (SSL_pending)."""
+
+    # --- TLS side
+    def do_handshake(self) -> bool:
+        """True when the handshake is complete, False when more ciphertext is needed. Produced octets are in drain()."""
+    def read(self, size: int) -> bytes | None:
+        """None: more ciphertext is needed. b"": the peer sent close_notify."""
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Octets taken; always all of them, since memory BIOs do not fill up."""
+    def shutdown(self) -> bool:
+        """Send close_notify; True when the peer's has arrived as well."""
+    def send_alert(self, description: int) -> None:
+        """Fatal alert after the handshake; it is the last thing drain() gives.
+
+        TLS 1.3 and established TLS 1.2. Raises TlsError where this build cannot (OPENSSL_NO_VENDOR, no internal symbol).
+        """
+    def send_ticket(self, lifetime: int, application_data: bytes) -> None:
+        """Server, TLS 1.3, after the handshake: one NewSessionTicket that lives `lifetime` seconds at most and
+        carries application_data sealed inside.
+        """
+
+    # --- facts; empty or None before they are known
+    handshake_complete: bool
+    server_side: bool
+    def version(self) -> int:
+        """0x0303 or 0x0304, 0 before."""
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Name, protocol, secret bits."""
+    def group(self) -> str | None: ...
+    def selected_alpn(self) -> bytes | None: ...
+    def server_name(self) -> str | None:
+        """SNI as received (server) or sent (client)."""
+    def peer_chain(self) -> list[bytes]:
+        """DER certificates as the peer sent them, leaf first; empty for a raw key or none."""
+    def peer_raw_public_key(self) -> bytes | None:
+        """DER SubjectPublicKeyInfo, when the peer sent a raw public key."""
+    def verified_chain(self) -> list[bytes]: ...
+    def verify_result(self) -> int: ...
+    def certificate_types(self) -> tuple[int, int]:
+        """Negotiated (client's, server's)."""
+    def clientid_requested(self) -> bool:
+        """The extension was in the CertificateRequest we sent or received."""
+    def client_names(self) -> list[tuple[int, bytes]]:
+        """Server: (entry index, octets of ClientName) for each entry that carried the extension."""
+    def certificate_requested(self) -> bool:
+        """Client: the server asked for a certificate."""
+    def set_server_tlsa(self, base_domain: str, records: Sequence[tuple[int, int, int, bytes]]) -> int:
+        """Client, before the handshake: authenticate the server by these secure TLSA records (RFC 7671), usages 0-3,
+        in place of the trust anchors alone. Returns how many were usable.
+        """
+    def server_tlsa_match(self) -> tuple[int, int, int, bytes] | None: ...
+    def session(self) -> bytes | None:
+        """Client: the newest ticket's session, serialised."""
+    def session_reused(self) -> bool: ...
+    def ticket_application_data(self) -> bytes | None:
+        """Server, resumed: what send_ticket sealed in."""
+    def export_keying_material(self, label: bytes, length: int, context: bytes | None) -> bytes: ...
+    def finished(self) -> tuple[bytes, bytes]:
+        """(own, peer) Finished, for tls-unique in TLS 1.2."""
+    def take_keylog(self) -> list[str]:
+        """NSS key log lines since the last call."""

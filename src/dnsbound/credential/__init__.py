@@ -1,0 +1,1 @@
+"""Keys, certificates and raw public keys, and how a TLSA record is made from them and matched against them."""

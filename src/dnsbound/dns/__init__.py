@@ -1,0 +1,1 @@
+"""The DNS without input and output: messages, validation, denial, chains, caching, signing, answering."""

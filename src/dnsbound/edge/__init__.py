@@ -1,0 +1,1 @@
+"""Input and output: resolver, Context, event loop, listeners, clocks."""

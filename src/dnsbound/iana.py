@@ -1,0 +1,78 @@
+"""Numbers of the IANA registries this package speaks, as enumerations. No behaviour."""
+
+from enum import IntEnum
+from typing import Final
+
+
+class Usage(IntEnum):
+    """TLSA certificate usage (RFC 6698 section 2.1.1, acronyms RFC 7218)."""
+
+    PKIX_TA = 0
+    PKIX_EE = 1
+    DANE_TA = 2
+    DANE_EE = 3
+
+
+class Selector(IntEnum):
+    """TLSA selector (RFC 6698 section 2.1.2)."""
+
+    CERT = 0
+    SPKI = 1
+
+
+class MatchingType(IntEnum):
+    """TLSA matching type (RFC 6698 section 2.1.3)."""
+
+    FULL = 0
+    SHA2_256 = 1
+    SHA2_512 = 2
+
+
+class CertificateType(IntEnum):
+    """TLS certificate types (RFC 7250)."""
+
+    X509 = 0
+    RAW_PUBLIC_KEY = 2
+
+
+class AlertDescription(IntEnum):
+    """TLS alerts (RFC 9846 section 6.2)."""
+
+    CLOSE_NOTIFY = 0
+    UNEXPECTED_MESSAGE = 10
+    BAD_RECORD_MAC = 20
+    RECORD_OVERFLOW = 22
+    HANDSHAKE_FAILURE = 40
+    BAD_CERTIFICATE = 42
+    UNSUPPORTED_CERTIFICATE = 43
+    CERTIFICATE_REVOKED = 44
+    CERTIFICATE_EXPIRED = 45
+    CERTIFICATE_UNKNOWN = 46
+    ILLEGAL_PARAMETER = 47
+    UNKNOWN_CA = 48
+    ACCESS_DENIED = 49
+    DECODE_ERROR = 50
+    DECRYPT_ERROR = 51
+    PROTOCOL_VERSION = 70
+    INSUFFICIENT_SECURITY = 71
+    INTERNAL_ERROR = 80
+    INAPPROPRIATE_FALLBACK = 86
+    USER_CANCELED = 90
+    MISSING_EXTENSION = 109
+    UNSUPPORTED_EXTENSION = 110
+    UNRECOGNIZED_NAME = 112
+    BAD_CERTIFICATE_STATUS_RESPONSE = 113
+    UNKNOWN_PSK_IDENTITY = 115
+    CERTIFICATE_REQUIRED = 116
+    GENERAL_ERROR = 117
+    NO_APPLICATION_PROTOCOL = 120
+
+
+TLS_1_2: Final = 0x0303
+TLS_1_3: Final = 0x0304
+
+DANE_CLIENTID: Final = 0xFF5A
+"""Code point of dane_clientid. None is assigned yet, so this is of the Private Use range (first octet 0xFF); every
+Context takes another one as an argument."""
+
+TLSA_RRTYPE: Final = 52

@@ -1,0 +1,75 @@
+"""Every limit of the package by name, and the Budget that loops a peer can lengthen spend from."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from dnsbound.errors import LimitExceeded, Misuse
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: its default, the range a configuration may choose from, and where the number comes from."""
+
+    name: str
+    default: int
+    minimum: int
+    maximum: int
+    source: str
+
+    def checked(self, value: int | None) -> int:
+        """The configured value, or the default for None; Misuse when out of range."""
+        if value is None:
+            return self.default
+        if not self.minimum <= value <= self.maximum:
+            raise Misuse(f"{self.name} must be from {self.minimum} to {self.maximum}, not {value}")
+        return value
+
+
+class Budget:
+    """An amount of work that is spent and never refilled."""
+
+    __slots__ = ("_left", "_limit")
+
+    def __init__(self, limit: Limit, value: int | None = None) -> None:
+        self._limit = limit
+        self._left = limit.checked(value)
+
+    def spend(self, amount: int = 1) -> None:
+        """Take from the budget; LimitExceeded once it is used up."""
+        if amount > self._left:
+            raise LimitExceeded(self._limit.name, "used up")
+        self._left -= amount
+
+    @property
+    def left(self) -> int:
+        return self._left
+
+
+SIGNATURE_CHECKS: Final = Limit(
+    "signature-checks", 128, 8, 4096, "CVE-2023-50387 (KeyTrap): bounded verifications for one answer"
+)
+DNS_QUERIES: Final = Limit("dns-queries", 64, 8, 1024, "queries one lookup may cause, alias targets included")
+ALIASES: Final = Limit("aliases", 8, 1, 16, "CNAME and DNAME links followed in one answer; Unbound follows 11")
+KEYS_PER_TAG: Final = Limit(
+    "keys-per-tag", 4, 1, 16, "CVE-2023-50387: DNSKEYs of one tag and algorithm tried per RRSIG"
+)
+SIGNATURES_PER_RRSET: Final = Limit("signatures-per-rrset", 8, 1, 64, "CVE-2023-50387: RRSIGs tried per RRset")
+NSEC3_ITERATIONS: Final = Limit(
+    "nsec3-iterations", 100, 0, 150, "RFC 9276 section 3.2; above it the zone is treated as insecure"
+)
+NSEC3_HASHES: Final = Limit(
+    "nsec3-hashes", 1024, 64, 65536, "CVE-2023-50868: hash computations for one answer, iterations counted"
+)
+TLSA_RECORDS: Final = Limit("tlsa-records", 64, 1, 1024, "records of one RRset that are looked at")
+PEER_CERTIFICATES: Final = Limit("peer-certificates", 10, 1, 32, "certificates of one presented chain")
+EVIDENCE_CACHE: Final = Limit("evidence-cache", 100_000, 16, 10_000_000, "entries of the cache of DNS evidence")
+POSITIVE_TTL: Final = Limit("positive-ttl", 3600, 0, 86_400, "seconds; cap on how long a secure answer is reused")
+NEGATIVE_TTL: Final = Limit("negative-ttl", 60, 0, 3600, "seconds; cap on how long a proven denial is reused")
+HANDSHAKE_SECONDS: Final = Limit("handshake-seconds", 15, 1, 300, "from the first octet to the verdict")
+HANDSHAKES_AT_ONCE: Final = Limit("handshakes-at-once", 1024, 1, 1_000_000, "unfinished handshakes of one listener")
+LOOKUPS_PER_SOURCE: Final = Limit(
+    "lookups-per-source", 60, 1, 1_000_000, "per minute: lookups by pattern or alias one address may cause"
+)
+LOOKUPS_PER_ZONE: Final = Limit(
+    "lookups-per-zone", 600, 1, 10_000_000, "per minute: lookups by pattern or alias below one zone"
+)

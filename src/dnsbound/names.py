@@ -1,0 +1,80 @@
+"""Client names: the full TLSA owner name of a client, as it is claimed on the wire and written on access lists.
+
+A client name is plain ASCII text: labels of letters, digits, hyphen and underscore, at least two of them, no trailing
+dot, no escapes, no wildcard label (draft-ietf-dance-client-auth sections 2 and 7; internationalised names travel as
+A-labels). Names compare without regard to case.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from dnsbound.errors import Malformed
+
+MAX_NAME_OCTETS: Final = 253
+"""RFC 1035 section 2.3.4: 255 octets of wire form are 253 characters of text."""
+MAX_LABEL_OCTETS: Final = 63
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientName:
+    """A valid client name. `text` is as received and is what is asked of the DNS; equality ignores case."""
+
+    text: str = field(compare=False)
+    canonical: str
+    """Lower case: for access lists, logs and cache keys."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name; raises Malformed with the first thing wrong. An absolute name's final dot is not accepted."""
+        if not text:
+            raise Malformed("client name is empty")
+        if len(text) > MAX_NAME_OCTETS:
+            raise Malformed(f"client name is longer than {MAX_NAME_OCTETS} octets")
+        labels = text.split(".")
+        if labels[-1] == "":
+            raise Malformed("client name ends in a dot", len(text) - 1)
+        offset = 0
+        for label in labels:
+            if not _LABEL.fullmatch(label):
+                raise Malformed(_what_is_wrong(label), offset)
+            offset += len(label) + 1
+        if len(labels) < 2:
+            raise Malformed("client name has a single label")
+        return cls(text, text.lower())
+
+    @classmethod
+    def from_wire(cls, octets: bytes) -> Self:
+        """Read the octets of a ClientName (draft-ietf-dance-client-auth section 7), without their length."""
+        try:
+            text = octets.decode("ascii")
+        except UnicodeDecodeError as error:
+            raise Malformed(
+                "client name is not ASCII; internationalised names travel as A-labels", error.start
+            ) from None
+        return cls.parse(text)
+
+    def to_wire(self) -> bytes:
+        return self.text.encode("ascii")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Canonical labels, leftmost first."""
+        return tuple(self.canonical.split("."))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _what_is_wrong(label: str) -> str:
+    if not label:
+        return "client name has an empty label"
+    if label == "*":
+        return "client name has a wildcard label: it names nobody"
+    if "\\" in label:
+        return "client name has an escape; only letters, digits, hyphen and underscore are used"
+    if len(label) > MAX_LABEL_OCTETS:
+        return f"client name has a label longer than {MAX_LABEL_OCTETS} octets"
+    return f"client name has a character outside letters, digits, hyphen and underscore in label {label!r}"

@@ -1,0 +1,1 @@
+"""Making and keeping identities: the inventory and what publishes from it."""

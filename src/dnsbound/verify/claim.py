@@ -1,0 +1,65 @@
+"""The claim: the name a client stated, the key it presented, at which door, and how possession is known."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from dnsbound.names import ClientName
+
+
+class NameSource(StrEnum):
+    """Where the claimed name came from; a door lists the ones it accepts."""
+
+    EXTENSION = "extension"
+    """dane_clientid (draft-ietf-dance-client-auth section 7)."""
+    SAN = "san"
+    """The single SAN dNSName of the certificate: clients nobody can change."""
+    STATED = "stated"
+    """Named by the caller, for messages and tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """Possession of the private key was proved to us: our own handshake, or a signature we checked."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asserted:
+    """A named front (nginx, an SSH daemon) says the client proved possession to it."""
+
+    front: str
+
+
+class Absent(StrEnum):
+    """Nobody knows whether the client holds the key. Can never become a VerifiedPeer."""
+
+    ABSENT = "absent"
+
+
+Possession: TypeAlias = Proved | Asserted | Absent
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What the client showed: certificates, leaf first, or a raw public key; never both."""
+
+    chain: tuple[bytes, ...] = ()
+    """DER certificates."""
+    raw_public_key: bytes | None = None
+    """DER SubjectPublicKeyInfo (RFC 7250)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What the engine judges."""
+
+    name: ClientName
+    name_source: NameSource
+    presented: Presented
+    possession: Possession
+    door: str
+    source: str = ""
+    """Who caused this, for budgets and logs: a network address, usually."""
