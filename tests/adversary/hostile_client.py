@@ -1,7 +1,7 @@
 """A TLS 1.3 client that says what no library lets one say. Bytes in, bytes out; the socket is in `Session`.
 
-It runs an honest handshake up to the server's Finished and then sends whatever the test composes: `certificate`,
-`certificate_verify`, `finished` each append to the transcript as sent, so a test may leave one out, repeat it, sign with
+It runs an honest handshake up to the server's Finished and then sends whatever the test composes. `certificate`,
+`certificate_verify` and `finished` each enter the transcript as sent, so a test may leave one out, repeat it, sign with
 another key, or stop anywhere. Message formats: RFC 9846 section 4; it never checks the server's certificate.
 """
 
@@ -11,12 +11,14 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
-from adversary.key_schedule import KeySchedule, Protection, finished
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from adversary.key_schedule import KeySchedule, Protection, finished
 
 HANDSHAKE, ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC = 22, 21, 23, 20
 CLIENT_HELLO, SERVER_HELLO, NEW_SESSION_TICKET, ENCRYPTED_EXTENSIONS = 1, 2, 4, 8
@@ -210,7 +212,7 @@ class Session:
         self.client = client
         self.socket = socket.create_connection(address, timeout=patience)
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:

@@ -1,0 +1,31 @@
+"""The exception tree: two families of reasons that never mix."""
+
+import pytest
+
+from dnsbound import errors
+from dnsbound.errors import UNDECIDED_REASONS, DnsboundError, Misuse, Reason, Refused, Undecided
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_belongs_to_exactly_one_family(reason: Reason) -> None:
+    family, other = (Undecided, Refused) if reason in UNDECIDED_REASONS else (Refused, Undecided)
+    assert family(reason).reason is reason
+    with pytest.raises(Misuse):
+        other(reason)
+
+
+def test_every_error_of_the_package_has_one_root() -> None:
+    classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert len(classes) == 7
+    assert all(issubclass(value, DnsboundError) for value in classes)
+
+
+def test_reason_words_are_unique_and_fit_for_metrics() -> None:
+    words = [reason.value for reason in Reason]
+    assert len(set(words)) == len(words)
+    assert all(word == word.lower() and " " not in word for word in words)
+
+
+def test_the_detail_follows_the_reason_in_the_text() -> None:
+    assert str(Refused(Reason.NOT_PERMITTED, "car99")) == "not-permitted: car99"
+    assert str(Undecided(Reason.BOGUS)) == "bogus"
