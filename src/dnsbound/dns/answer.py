@@ -2,6 +2,15 @@
 
 An Answer is evidence, not a verdict: it never says whether anybody may come in. Sections: RFC 4033 section 5 (the four
 states), RFC 4035 section 5.3.4 (wildcards), RFC 2308 (denial).
+
+How a reader decides, in this order:
+
+    limit is set           the work budget ran out (security is INDETERMINATE)
+    BOGUS                  outcome is FAILED and there are no records: nothing in a bogus answer may be used
+    INDETERMINATE, FAILED  no resolver gave a usable answer
+    INDETERMINATE          an answer came (outcome says what it claims), no chain to an anchor; no records
+    INSECURE               the records or the denial, for people; proves nothing
+    SECURE                 RECORDS, NODATA or NXDOMAIN, proved
 """
 
 from dataclasses import dataclass, field
@@ -65,6 +74,8 @@ class Answer:
     outcome: Outcome
     detail: str = ""
     """Why, precisely, when the state is not SECURE or the outcome is FAILED."""
+    limit: str = ""
+    """Name of the limit of `dnsbound.limits` that was used up before a state was reached; empty otherwise."""
     records: tuple[dns.rdata.Rdata, ...] = ()
     owner: dns.name.Name | None = None
     """Where the records stood after aliases; None without aliases or records."""
@@ -75,10 +86,12 @@ class Answer:
     zone: dns.name.Name | None = None
     """Zone that signed the records or the denial."""
     ttl: Seconds = 0
-    """Least TTL of everything the answer rests on, RRSIG original TTLs included."""
+    """Least TTL of the records, the alias links and the denials, RRSIG original TTLs included; zone keys and DS
+    records on the way to the anchor are held for their own TTLs."""
     validated_at: Moment = 0.0
     earliest_expiry: Moment | None = None
-    """Earliest expiry of a signature the answer rests on; None when none was needed."""
+    """Earliest expiry of a signature the answer rests on, the whole chain to the anchor included; None when none was
+    needed."""
     provenance: Provenance = Provenance.RESOLVED
     steps: tuple[ProofStep, ...] = field(default=(), compare=False)
 
