@@ -76,3 +76,15 @@ DANE_CLIENTID: Final = 0xFF5A
 Context takes another one as an argument."""
 
 TLSA_RRTYPE: Final = 52
+
+
+class SignatureScheme(IntEnum):
+    """TLS signature schemes (RFC 9846 section 4.3.3) that sign a TLS 1.3 handshake here."""
+
+    ECDSA_SECP256R1_SHA256 = 0x0403
+    ECDSA_SECP384R1_SHA384 = 0x0503
+    ECDSA_SECP521R1_SHA512 = 0x0603
+    RSA_PSS_RSAE_SHA256 = 0x0804
+    RSA_PSS_RSAE_SHA384 = 0x0805
+    RSA_PSS_RSAE_SHA512 = 0x0806
+    ED25519 = 0x0807

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from dnsbound.credential.presented import Presented
 from dnsbound.names import ClientName
 
 
@@ -38,18 +39,10 @@ class Absent(StrEnum):
     ABSENT = "absent"
 
 
+__all__ = ["ABSENT", "Absent", "Asserted", "Claim", "NameSource", "Possession", "Presented", "Proved"]
+
 Possession: TypeAlias = Proved | Asserted | Absent
 ABSENT: Final = Absent.ABSENT
-
-
-@dataclass(frozen=True, slots=True)
-class Presented:
-    """What the client showed: certificates, leaf first, or a raw public key; never both."""
-
-    chain: tuple[bytes, ...] = ()
-    """DER certificates."""
-    raw_public_key: bytes | None = None
-    """DER SubjectPublicKeyInfo (RFC 7250)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

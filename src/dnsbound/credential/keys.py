@@ -1,0 +1,151 @@
+"""Key pairs: which kinds a client may have, making them, and reading and writing them as PKCS#8 and SPKI.
+
+A key is held as the value of the `cryptography` package. Sections: RFC 5958 (PKCS#8), RFC 5280 section 4.1.2.7 (SPKI),
+RFC 8410 (Ed25519).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self, TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+    load_pem_private_key,
+)
+
+from dnsbound.errors import Malformed, Misuse
+
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+
+MINIMUM_RSA_BITS: Final = 2048
+"""RFC 9325 section 4.5, NIST SP 800-131A: smaller RSA keys are refused when made, loaded, or part of a path."""
+
+_CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+class KeyAlgorithm(StrEnum):
+    """Kinds of key this package makes."""
+
+    P256 = "p256"
+    ED25519 = "ed25519"
+    RSA3072 = "rsa3072"
+    RSA2048 = "rsa2048"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """What a public key is, in words for people and policy."""
+
+    algorithm: str
+    """Such as `P-256`, `Ed25519`, `RSA-3072`."""
+    bits: int
+    spki: bytes
+    weak_because: str | None
+    """Why policy refuses the key where a path is checked, or None."""
+
+    @classmethod
+    def from_spki(cls, spki: bytes) -> Self:
+        """Read a DER SubjectPublicKeyInfo; Malformed when it is no key, or of a kind never used here."""
+        return cls.of(public_key_from_spki(spki), spki)
+
+    @classmethod
+    def of(cls, key: PublicKey, spki: bytes) -> Self:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            return cls(algorithm="Ed25519", bits=256, spki=spki, weak_because=None)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            curve = key.curve.name
+            known = _CURVES.get(curve)
+            weak = None if known else f"elliptic curve {curve} is not P-256, P-384 or P-521"
+            return cls(algorithm=known or curve, bits=key.key_size, spki=spki, weak_because=weak)
+        weak = f"RSA key of {key.key_size} bits" if key.key_size < MINIMUM_RSA_BITS else None
+        return cls(algorithm=f"RSA-{key.key_size}", bits=key.key_size, spki=spki, weak_because=weak)
+
+
+def generate_private_key(algorithm: KeyAlgorithm) -> PrivateKey:
+    """A fresh key; entropy is the library's."""
+    match algorithm:
+        case KeyAlgorithm.P256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case KeyAlgorithm.ED25519:
+            return ed25519.Ed25519PrivateKey.generate()
+        case KeyAlgorithm.RSA3072:
+            return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+        case KeyAlgorithm.RSA2048:
+            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def public_key_from_spki(spki: bytes) -> PublicKey:
+    """The key of a DER SubjectPublicKeyInfo; Malformed when it is none, or of a kind never used here."""
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Malformed("public key does not parse") from error
+    if not isinstance(key, PublicKey):
+        raise Malformed(f"public key is a {type(key).__name__}: only elliptic curve, Ed25519 and RSA keys are used")
+    return key
+
+
+def private_key_from_pem(pem: bytes, password: bytes | None = None) -> PrivateKey:
+    """The first private key of the text. Malformed when there is none; Misuse when the password is missing or wrong."""
+    try:
+        return _usable(load_pem_private_key(pem, password))
+    except TypeError as error:
+        raise Misuse(
+            "the private key is encrypted: give its password"
+            if password is None
+            else "a password was given and the private key is not encrypted"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        if password is not None:
+            raise Misuse("the private key does not open: wrong password, or damaged") from error
+        raise Malformed("private key does not parse as PEM") from error
+
+
+def private_key_from_der(der: bytes) -> PrivateKey:
+    """The key of an unencrypted PKCS#8 structure (traditional RSA and EC forms are read too)."""
+    try:
+        return _usable(load_der_private_key(der, None))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Malformed("private key does not parse as DER") from error
+
+
+def private_key_to_der(key: PrivateKey) -> bytes:
+    """PKCS#8, not encrypted."""
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def private_key_to_pem(key: PrivateKey) -> bytes:
+    """PKCS#8, not encrypted."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def spki_der(key: PublicKey) -> bytes:
+    """DER SubjectPublicKeyInfo: what RFC 7250 sends and selector 1 names."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def signature_hash(key: PrivateKey) -> hashes.HashAlgorithm | None:
+    """The hash a certificate signature by this key uses; None for Ed25519, which has its own."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return None
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size > 256:
+        return hashes.SHA384() if key.curve.key_size <= 384 else hashes.SHA512()
+    return hashes.SHA256()
+
+
+def _usable(key: object) -> PrivateKey:
+    if not isinstance(key, PrivateKey):
+        raise Malformed(f"private key is a {type(key).__name__}: only elliptic curve, Ed25519 and RSA keys are used")
+    weak = KeyFacts.of(key.public_key(), b"").weak_because
+    if weak is not None:
+        raise Malformed(f"private key is too weak: {weak}")
+    return key
