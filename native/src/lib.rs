@@ -1,3 +1,37 @@
+//! `dnsbound._native`: OpenSSL's TLS over memory BIOs. Mechanism only: no policy, no DNS, no IO, no threads.
+//!
+//! The contract with Python, in words: `src/dnsbound/_native.pyi`.
+
+mod alert;
+mod clientid;
+mod config;
+mod connection;
+mod context;
+mod dane;
+mod error;
+mod facts;
+mod ffi;
+mod octets;
+mod settings;
+mod state;
+mod tickets;
+mod tls;
+mod wire;
+mod x509;
+
 use pyo3::prelude::*;
+
 #[pymodule]
-fn _native(_m: &Bound<'_, PyModule>) -> PyResult<()> { Ok(()) }
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    // SAFETY: both functions answer about the library itself, at any time.
+    let (number, version) =
+        unsafe { (openssl_sys::OpenSSL_version_num(), openssl_sys::OpenSSL_version(openssl_sys::OPENSSL_VERSION)) };
+    module.add("OPENSSL_VERSION", error::text(version))?;
+    module.add("OPENSSL_VERSION_NUMBER", number)?;
+    module.add("VENDORED", cfg!(vendored_openssl))?;
+    module.add("TlsError", error::tls_error_type(py)?)?;
+    module.add_class::<config::Config>()?;
+    module.add_class::<connection::Connection>()?;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The Python face of a Config.
+
+use crate::error::{Failure, Outcome};
+use crate::settings::{PeerVerification, Settings};
+use crate::tls::{Tls, Wishes};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::PyBytes;
+use std::sync::Mutex;
+
+/// What connections of one role share: an SSL_CTX. Frozen once the first Connection was made from it.
+#[pyclass(frozen, module = "dnsbound._native")]
+pub struct Config {
+    #[pyo3(get)]
+    server_side: bool,
+    settings: Mutex<Settings>,
+}
+
+impl Config {
+    fn read<T>(&self, py: Python<'_>, get: impl FnOnce(&Settings) -> T) -> PyResult<T> {
+        let settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
+        Ok(get(&settings))
+    }
+
+    fn change<T>(&self, py: Python<'_>, set: impl FnOnce(&mut Settings) -> Outcome<T>) -> PyResult<T> {
+        let mut settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
+        if settings.frozen {
+            return Err(Failure::State("the Config is frozen: a Connection was made from it").into());
+        }
+        Ok(set(&mut settings)?)
+    }
+
+    /// A connection of this Config, which is frozen from now on.
+    pub fn connect(&self, py: Python<'_>, wishes: Wishes) -> PyResult<Tls> {
+        let mut settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
+        settings.frozen = true;
+        Ok(Tls::new(&settings, wishes)?)
+    }
+}
+
+fn poisoned() -> PyErr {
+    Failure::State("an earlier call on this object broke off").into()
+}
+
+fn list_of_bytes<'py>(py: Python<'py>, items: &[Vec<u8>]) -> Vec<Bound<'py, PyBytes>> {
+    items.iter().map(|octets| PyBytes::new(py, octets)).collect()
+}
+
+#[pymethods]
+impl Config {
+    #[new]
+    #[pyo3(signature = (*, server_side))]
+    fn new(server_side: bool) -> PyResult<Self> {
+        Ok(Config { server_side, settings: Mutex::new(Settings::new(server_side)?) })
+    }
+
+    #[getter]
+    fn frozen(&self, py: Python<'_>) -> PyResult<bool> {
+        self.read(py, |settings| settings.frozen)
+    }
+
+    fn set_versions(&self, py: Python<'_>, minimum: i32, maximum: i32) -> PyResult<()> {
+        self.change(py, |settings| settings.set_versions(minimum, maximum))
+    }
+
+    #[pyo3(signature = (*, set_bits, clear_bits = 0))]
+    fn set_options(&self, py: Python<'_>, set_bits: u64, clear_bits: u64) -> PyResult<u64> {
+        self.change(py, |settings| Ok(settings.set_options(set_bits, clear_bits)))
+    }
+
+    fn set_cipher_list(&self, py: Python<'_>, ciphers: &str) -> PyResult<()> {
+        self.change(py, |settings| settings.set_cipher_list(ciphers))
+    }
+
+    fn set_cipher_suites(&self, py: Python<'_>, suites: &str) -> PyResult<()> {
+        self.change(py, |settings| settings.set_cipher_suites(suites))
+    }
+
+    fn set_groups(&self, py: Python<'_>, groups: &str) -> PyResult<()> {
+        self.change(py, |settings| settings.set_groups(groups))
+    }
+
+    fn set_signature_algorithms(&self, py: Python<'_>, algorithms: &str) -> PyResult<()> {
+        self.change(py, |settings| settings.set_signature_algorithms(algorithms))
+    }
+
+    fn set_security_level(&self, py: Python<'_>, level: i32) -> PyResult<()> {
+        self.change(py, |settings| settings.set_security_level(level))
+    }
+
+    fn set_alpn(&self, py: Python<'_>, protocols: Vec<Vec<u8>>) -> PyResult<()> {
+        self.change(py, |settings| settings.set_alpn(&protocols))
+    }
+
+    fn set_credential(&self, py: Python<'_>, chain: Vec<Vec<u8>>, private_key: &[u8]) -> PyResult<()> {
+        self.change(py, |settings| settings.set_credential(&chain, private_key))
+    }
+
+    #[pyo3(signature = (*, own, peer))]
+    fn set_certificate_types(&self, py: Python<'_>, own: Vec<u8>, peer: Vec<u8>) -> PyResult<()> {
+        self.change(py, |settings| settings.set_certificate_types(&own, &peer))
+    }
+
+    fn add_trust_anchors(&self, py: Python<'_>, certificates: Vec<Vec<u8>>) -> PyResult<()> {
+        self.change(py, |settings| settings.add_trust_anchors(&certificates))
+    }
+
+    fn set_default_verify_paths(&self, py: Python<'_>) -> PyResult<()> {
+        self.change(py, Settings::set_default_verify_paths)
+    }
+
+    fn load_verify_locations(&self, py: Python<'_>, cafile: Option<&str>, capath: Option<&str>) -> PyResult<()> {
+        if cafile.is_none() && capath.is_none() {
+            return Err(Failure::argument("cafile and capath cannot both be omitted").into());
+        }
+        self.change(py, |settings| settings.load_verify_locations(cafile, capath))
+    }
+
+    fn trust_anchors<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let anchors = self.read(py, Settings::trust_anchors)??;
+        Ok(list_of_bytes(py, &anchors))
+    }
+
+    fn set_verify_flags(&self, py: Python<'_>, flags: u64) -> PyResult<()> {
+        self.change(py, |settings| settings.set_verify_flags(flags))
+    }
+
+    fn set_host_flags(&self, py: Python<'_>, flags: u32) -> PyResult<()> {
+        self.change(py, |settings| {
+            settings.set_host_flags(flags);
+            Ok(())
+        })
+    }
+
+    fn set_peer_verification(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
+        let mode = PeerVerification::parse(mode)?;
+        self.change(py, |settings| {
+            settings.set_verification(mode);
+            Ok(())
+        })
+    }
+
+    #[pyo3(signature = (code_point, *, request = true))]
+    fn set_clientid(&self, py: Python<'_>, code_point: u16, request: bool) -> PyResult<()> {
+        self.change(py, |settings| settings.set_clientid(code_point, request))
+    }
+
+    #[pyo3(signature = (*, lifetime))]
+    fn set_tickets(&self, py: Python<'_>, lifetime: u32) -> PyResult<()> {
+        self.change(py, |settings| settings.set_tickets(lifetime))
+    }
+
+    fn set_keylog(&self, py: Python<'_>, enabled: bool) -> PyResult<()> {
+        self.change(py, |settings| {
+            settings.set_key_log(enabled);
+            Ok(())
+        })
+    }
+
+    fn ciphers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.read(py, Settings::ciphers)
+    }
+}

@@ -1,0 +1,231 @@
+//! The Python face of a Connection: a lock around one [`Tls`], and the GIL given up wherever cryptography runs.
+
+use crate::config::Config;
+use crate::dane::{self, Record};
+use crate::error::{Failure, Outcome};
+use crate::facts;
+use crate::octets::Octets;
+use crate::tickets;
+use crate::tls::{Tls, Wishes};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::PyBytes;
+use std::sync::Mutex;
+
+/// One TLS connection over two memory BIOs.
+#[pyclass(frozen, module = "dnsbound._native")]
+pub struct Connection {
+    #[pyo3(get)]
+    server_side: bool,
+    tls: Mutex<Tls>,
+}
+
+type PyOctets<'py> = Bound<'py, PyBytes>;
+type PyRecord<'py> = (u8, u8, u8, PyOctets<'py>);
+
+impl Connection {
+    /// Cheap work, done with the GIL held.
+    fn look<T>(&self, py: Python<'_>, look: impl FnOnce(&mut Tls) -> T) -> PyResult<T> {
+        let mut tls = self.tls.lock_py_attached(py).map_err(|_| poisoned())?;
+        Ok(look(&mut tls))
+    }
+
+    /// Work that runs cryptography, done without the GIL. Nothing inside may need it: see the callbacks.
+    fn work<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Tls) -> Outcome<T> + Send) -> PyResult<T> {
+        let result = py.detach(|| match self.tls.lock() {
+            Ok(mut tls) => work(&mut tls),
+            Err(_) => Err(poisoned()),
+        });
+        Ok(result?)
+    }
+}
+
+fn poisoned() -> Failure {
+    Failure::State("an earlier call on this object broke off")
+}
+
+#[pymethods]
+impl Connection {
+    #[new]
+    #[pyo3(signature = (config, *, server_hostname=None, verify_hostname=None, client_name=None, session=None))]
+    fn new(
+        py: Python<'_>,
+        config: &Bound<'_, Config>,
+        server_hostname: Option<String>,
+        verify_hostname: Option<String>,
+        client_name: Option<Vec<u8>>,
+        session: Option<Vec<u8>>,
+    ) -> PyResult<Self> {
+        let wishes = Wishes { server_hostname, verify_hostname, client_name, session };
+        let tls = config.get().connect(py, wishes)?;
+        Ok(Connection { server_side: tls.server_side, tls: Mutex::new(tls) })
+    }
+
+    fn feed(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let data = Octets::of(data)?;
+        Ok(self.look(py, |tls| tls.feed(&data))??)
+    }
+
+    fn feed_eof(&self, py: Python<'_>) -> PyResult<()> {
+        self.look(py, |tls| tls.wire.feed_eof())
+    }
+
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<PyOctets<'py>> {
+        self.look(py, |tls| tls.wire.drain(|octets| PyBytes::new(py, octets)))
+    }
+
+    fn pending_in(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, |tls| tls.wire.pending_in())
+    }
+
+    fn pending_out(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, |tls| tls.wire.pending_out())
+    }
+
+    fn pending_plain(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, |tls| facts::pending_plain(tls))
+    }
+
+    fn do_handshake(&self, py: Python<'_>) -> PyResult<bool> {
+        self.work(py, Tls::do_handshake)
+    }
+
+    fn read<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Option<PyOctets<'py>>> {
+        if size == 0 {
+            return Err(Failure::argument("a read takes one octet at least").into());
+        }
+        let data = self.work(py, |tls| tls.read(size, <[u8]>::to_vec))?;
+        Ok(data.map(|data| PyBytes::new(py, &data)))
+    }
+
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let data = Octets::of(data)?;
+        let octets: &[u8] = &data;
+        self.work(py, |tls| tls.write(octets))
+    }
+
+    fn shutdown(&self, py: Python<'_>) -> PyResult<bool> {
+        self.work(py, Tls::shutdown)
+    }
+
+    fn send_alert(&self, py: Python<'_>, description: u8) -> PyResult<()> {
+        self.work(py, |tls| tls.send_alert(description))
+    }
+
+    fn send_ticket(&self, py: Python<'_>, lifetime: u32, application_data: &[u8]) -> PyResult<()> {
+        self.work(py, |tls| tickets::send(tls, lifetime, application_data))
+    }
+
+    #[getter]
+    fn handshake_complete(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.complete)
+    }
+
+    fn version(&self, py: Python<'_>) -> PyResult<i32> {
+        self.look(py, |tls| facts::version(tls))
+    }
+
+    fn cipher(&self, py: Python<'_>) -> PyResult<Option<(String, String, i32)>> {
+        self.look(py, |tls| facts::cipher(tls))
+    }
+
+    fn shared_ciphers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.look(py, |tls| facts::shared_ciphers(tls))
+    }
+
+    fn group(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.look(py, |tls| facts::group(tls))
+    }
+
+    fn selected_alpn<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        let name = self.look(py, |tls| facts::selected_alpn(tls))?;
+        Ok(name.map(|name| PyBytes::new(py, &name)))
+    }
+
+    fn server_name(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.look(py, |tls| facts::server_name(tls))
+    }
+
+    fn peer_chain<'py>(&self, py: Python<'py>) -> PyResult<Vec<PyOctets<'py>>> {
+        let chain = self.look(py, |tls| facts::peer_chain(tls))??;
+        Ok(list_of_bytes(py, &chain))
+    }
+
+    fn peer_raw_public_key<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        let key = self.look(py, |tls| facts::peer_raw_public_key(tls))??;
+        Ok(key.map(|key| PyBytes::new(py, &key)))
+    }
+
+    fn verified_chain<'py>(&self, py: Python<'py>) -> PyResult<Vec<PyOctets<'py>>> {
+        let chain = self.look(py, |tls| facts::verified_chain(tls))??;
+        Ok(list_of_bytes(py, &chain))
+    }
+
+    fn verify_result(&self, py: Python<'_>) -> PyResult<std::ffi::c_long> {
+        self.look(py, |tls| facts::verify_result(tls))
+    }
+
+    fn certificate_types(&self, py: Python<'_>) -> PyResult<(i32, i32)> {
+        self.look(py, |tls| facts::certificate_types(tls))
+    }
+
+    fn clientid_requested(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.state.clientid_requested.get())
+    }
+
+    fn client_names<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u32, PyOctets<'py>)>> {
+        let names = self.look(py, |tls| facts::client_names(tls))?;
+        Ok(names.into_iter().map(|(entry, name)| (entry, PyBytes::new(py, &name))).collect())
+    }
+
+    fn certificate_requested(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.state.certificate_requested.get())
+    }
+
+    fn set_server_tlsa(&self, py: Python<'_>, base_domain: &str, records: Vec<Record>) -> PyResult<usize> {
+        Ok(self.look(py, |tls| dane::set_records(tls, base_domain, &records))??)
+    }
+
+    fn server_tlsa_match<'py>(&self, py: Python<'py>) -> PyResult<Option<PyRecord<'py>>> {
+        let record = self.look(py, |tls| dane::matched(tls))?;
+        Ok(record.map(|(usage, selector, matching, data)| (usage, selector, matching, PyBytes::new(py, &data))))
+    }
+
+    fn session<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        let session = self.look(py, |tls| tickets::session(tls))??;
+        Ok(session.map(|session| PyBytes::new(py, &session)))
+    }
+
+    fn session_reused(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tickets::reused(tls))
+    }
+
+    fn ticket_application_data<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        self.look(py, |tls| tls.resumed_data.as_ref().map(|data| PyBytes::new(py, data)))
+    }
+
+    #[pyo3(signature = (label, length, context))]
+    fn export_keying_material<'py>(
+        &self,
+        py: Python<'py>,
+        label: &[u8],
+        length: usize,
+        context: Option<&[u8]>,
+    ) -> PyResult<PyOctets<'py>> {
+        let material = self.work(py, |tls| facts::export_keying_material(tls, label, length, context))?;
+        Ok(PyBytes::new(py, &material))
+    }
+
+    fn finished<'py>(&self, py: Python<'py>) -> PyResult<(PyOctets<'py>, PyOctets<'py>)> {
+        let (own, peer) = self.look(py, |tls| facts::finished(tls))?;
+        Ok((PyBytes::new(py, &own), PyBytes::new(py, &peer)))
+    }
+
+    fn take_keylog(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.look(py, |tls| tls.state.key_log.take())
+    }
+}
+
+fn list_of_bytes<'py>(py: Python<'py>, items: &[Vec<u8>]) -> Vec<PyOctets<'py>> {
+    items.iter().map(|octets| PyBytes::new(py, octets)).collect()
+}

@@ -1,0 +1,123 @@
+//! An SSL_CTX and how one is born: what every connection of this crate has in common, before any setting.
+
+use crate::error::{self, Failure, Outcome};
+use crate::ffi;
+use crate::state;
+use openssl_sys as sys;
+use std::ptr;
+use std::sync::Once;
+
+/// Sessions are bound to this crate's contexts; OpenSSL refuses to resume a verified peer without a name here.
+const SESSION_CONTEXT: &[u8] = b"dnsbound";
+
+/// Options that are never off: renegotiation is a second handshake nobody judged, compression leaks (CRIME).
+pub const ALWAYS_SET: u64 = ffi::SSL_OP_NO_RENEGOTIATION | ffi::SSL_OP_NO_COMPRESSION;
+/// Options that are never on: a truncated stream must not look like an ended one, old renegotiation must not come back.
+pub const NEVER_SET: u64 = ffi::SSL_OP_IGNORE_UNEXPECTED_EOF | ffi::SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION;
+
+/// An owned SSL_CTX. It is only written while its Config is not frozen, under that Config's lock.
+pub struct Context(*mut sys::SSL_CTX);
+
+// SAFETY: OpenSSL counts references atomically, and a context that is no longer written may be shared.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the reference is ours and given back once.
+        unsafe { sys::SSL_CTX_free(self.0) }
+    }
+}
+
+impl Context {
+    pub fn new(server_side: bool) -> Outcome<Self> {
+        initialise();
+        error::clear_queue();
+        // SAFETY: both methods are static.
+        let ctx =
+            unsafe { sys::SSL_CTX_new(if server_side { sys::TLS_server_method() } else { sys::TLS_client_method() }) };
+        if ctx.is_null() {
+            return Err(Failure::from_queue("no SSL_CTX"));
+        }
+        let context = Context(ctx);
+        context.prepare(server_side)?;
+        Ok(context)
+    }
+
+    pub fn as_ptr(&self) -> *mut sys::SSL_CTX {
+        self.0
+    }
+
+    fn prepare(&self, server_side: bool) -> Outcome<()> {
+        let ctx = self.0;
+        // SAFETY: ctx is alive and ours alone; every callback is a static function that fits its slot.
+        let done = unsafe {
+            sys::SSL_CTX_set_options(ctx, ALWAYS_SET | ffi::SSL_OP_NO_TICKET);
+            sys::SSL_CTX_clear_options(ctx, NEVER_SET);
+            sys::SSL_CTX_ctrl(
+                ctx,
+                sys::SSL_CTRL_MODE,
+                sys::SSL_MODE_RELEASE_BUFFERS | sys::SSL_MODE_NO_AUTO_CHAIN,
+                ptr::null_mut(),
+            );
+            ffi::SSL_CTX_set_info_callback(ctx, Some(state::on_info));
+            let param = sys::SSL_CTX_get0_param(ctx);
+            let hosts = ffi::X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | ffi::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+            sys::X509_VERIFY_PARAM_set_hostflags(param, hosts);
+            let role = if server_side { prepare_server(ctx) } else { prepare_client(ctx) };
+            role && self.limit_versions(sys::TLS1_2_VERSION, sys::TLS1_3_VERSION)
+        };
+        if done {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("the SSL_CTX could not be prepared"))
+        }
+    }
+
+    pub fn limit_versions(&self, minimum: i32, maximum: i32) -> bool {
+        // SAFETY: ctx is alive; the two controls take a number.
+        unsafe {
+            sys::SSL_CTX_ctrl(self.0, ffi::SSL_CTRL_SET_MIN_PROTO_VERSION, minimum.into(), ptr::null_mut()) == 1
+                && sys::SSL_CTX_ctrl(self.0, ffi::SSL_CTRL_SET_MAX_PROTO_VERSION, maximum.into(), ptr::null_mut()) == 1
+        }
+    }
+}
+
+/// # Safety
+/// `ctx` is a server's, alive and not shared.
+unsafe fn prepare_server(ctx: *mut sys::SSL_CTX) -> bool {
+    sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, sys::SSL_SESS_CACHE_OFF, ptr::null_mut());
+    ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_version_known), ptr::null_mut());
+    sys::SSL_CTX_set_num_tickets(ctx, 0) == 1
+        && sys::SSL_CTX_set_session_id_context(ctx, SESSION_CONTEXT.as_ptr(), SESSION_CONTEXT.len() as u32) == 1
+        && ffi::SSL_CTX_set_session_ticket_cb(
+            ctx,
+            Some(state::on_generate_ticket),
+            Some(state::on_decrypt_ticket),
+            ptr::null_mut(),
+        ) == 1
+}
+
+/// # Safety
+/// `ctx` is a client's, alive and not shared.
+unsafe fn prepare_client(ctx: *mut sys::SSL_CTX) -> bool {
+    // A client may always take a ticket; NO_TICKET would only hide TLS 1.2's.
+    sys::SSL_CTX_clear_options(ctx, ffi::SSL_OP_NO_TICKET);
+    let mode = sys::SSL_SESS_CACHE_CLIENT | sys::SSL_SESS_CACHE_NO_INTERNAL;
+    sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, mode, ptr::null_mut());
+    sys::SSL_CTX_sess_set_new_cb(ctx, Some(state::on_new_session));
+    ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_certificate_wanted), ptr::null_mut());
+    ffi::SSL_CTX_dane_enable(ctx) == 1
+}
+
+/// A vendored OpenSSL reads no configuration file: its compiled-in place is nobody's. No exit handler, since daemon
+/// threads may still be inside.
+fn initialise() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let config = if cfg!(vendored_openssl) { ffi::OPENSSL_INIT_NO_LOAD_CONFIG } else { 0 };
+        // SAFETY: no settings are passed.
+        unsafe { sys::OPENSSL_init_ssl(config | ffi::OPENSSL_INIT_NO_ATEXIT, ptr::null()) };
+    });
+}

@@ -1,0 +1,144 @@
+//! OpenSSL functions, types and numbers that openssl-sys does not declare.
+//!
+//! Taken from the public headers of OpenSSL 3.5 and later, except the one internal function at the end.
+
+#![allow(non_camel_case_types, non_snake_case)]
+
+use openssl_sys as sys;
+use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_void};
+
+pub const SSL_EXT_TLS1_3_RAW_PUBLIC_KEY: c_uint = 0x10000;
+pub const SSL_CTRL_GET_EXTMS_SUPPORT: c_int = 122;
+pub const SSL_CTRL_SET_SIGALGS_LIST: c_int = 98;
+pub const SSL_CTRL_SET_GROUPS_LIST: c_int = 92;
+pub const SSL_CTRL_SET_MIN_PROTO_VERSION: c_int = 123;
+pub const SSL_CTRL_SET_MAX_PROTO_VERSION: c_int = 124;
+pub const SSL_OP_IGNORE_UNEXPECTED_EOF: u64 = 1 << 7;
+pub const SSL_OP_NO_TICKET: u64 = 1 << 14;
+pub const SSL_OP_NO_COMPRESSION: u64 = 1 << 17;
+pub const SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION: u64 = 1 << 18;
+pub const SSL_OP_NO_RENEGOTIATION: u64 = 1 << 30;
+pub const SSL_CB_ALERT: c_int = 0x4000;
+pub const SSL_CB_READ: c_int = 0x04;
+#[cfg(vendored_openssl)]
+pub const SSL3_AL_FATAL: c_int = 2;
+
+pub const SSL_TICKET_SUCCESS: c_int = 5;
+pub const SSL_TICKET_SUCCESS_RENEW: c_int = 6;
+pub const SSL_TICKET_RETURN_IGNORE: c_int = 1;
+pub const SSL_TICKET_RETURN_USE: c_int = 3;
+
+pub const SSL_R_UNEXPECTED_EOF_WHILE_READING: c_int = 294;
+pub const SSL_R_CERTIFICATE_VERIFY_FAILED: c_int = 134;
+pub const SSL_R_INCONSISTENT_EXTMS: c_int = 104;
+pub const ERR_LIB_SSL: c_int = 20;
+
+pub const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS: c_uint = 0x4;
+pub const X509_CHECK_FLAG_NEVER_CHECK_SUBJECT: c_uint = 0x20;
+pub const DANE_FLAG_NO_DANE_EE_NAMECHECKS: u64 = 1;
+
+pub const TLSEXT_CERT_TYPE_X509: u8 = 0;
+pub const TLSEXT_CERT_TYPE_RPK: u8 = 2;
+
+pub const BIO_TYPE_SOURCE_SINK: c_int = 0x0400;
+pub const BIO_FLAGS_READ: c_int = 0x01;
+pub const BIO_FLAGS_RWS: c_int = 0x07;
+pub const BIO_FLAGS_SHOULD_RETRY: c_int = 0x08;
+pub const BIO_CTRL_EOF: c_int = 2;
+pub const BIO_CTRL_PENDING: c_int = 10;
+pub const BIO_CTRL_FLUSH: c_int = 11;
+pub const BIO_CTRL_WPENDING: c_int = 13;
+
+pub const OPENSSL_INIT_NO_LOAD_CONFIG: u64 = 0x80;
+pub const OPENSSL_INIT_NO_ATEXIT: u64 = 0x0008_0000;
+
+pub type GenerateTicket = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut c_void) -> c_int;
+pub type DecryptTicket = unsafe extern "C" fn(
+    ssl: *mut sys::SSL,
+    session: *mut sys::SSL_SESSION,
+    key_name: *const c_uchar,
+    key_name_length: usize,
+    status: c_int,
+    arg: *mut c_void,
+) -> c_int;
+pub type VerifyAll = unsafe extern "C" fn(ctx: *mut sys::X509_STORE_CTX, arg: *mut c_void) -> c_int;
+pub type Info = unsafe extern "C" fn(ssl: *const sys::SSL, place: c_int, value: c_int);
+pub type CertificateWanted = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut c_void) -> c_int;
+
+extern "C" {
+    pub fn BIO_get_new_index() -> c_int;
+
+    pub fn SSL_CTX_set1_client_cert_type(ctx: *mut sys::SSL_CTX, types: *const c_uchar, length: usize) -> c_int;
+    pub fn SSL_CTX_set1_server_cert_type(ctx: *mut sys::SSL_CTX, types: *const c_uchar, length: usize) -> c_int;
+    pub fn SSL_get_negotiated_client_cert_type(ssl: *const sys::SSL) -> c_int;
+    pub fn SSL_get_negotiated_server_cert_type(ssl: *const sys::SSL) -> c_int;
+    pub fn SSL_get0_peer_rpk(ssl: *const sys::SSL) -> *mut sys::EVP_PKEY;
+    pub fn SSL_get0_peer_certificate(ssl: *const sys::SSL) -> *mut sys::X509;
+
+    pub fn SSL_CTX_dane_enable(ctx: *mut sys::SSL_CTX) -> c_int;
+    pub fn SSL_dane_enable(ssl: *mut sys::SSL, base_domain: *const c_char) -> c_int;
+    pub fn SSL_dane_set_flags(ssl: *mut sys::SSL, flags: u64) -> u64;
+    pub fn SSL_dane_tlsa_add(
+        ssl: *mut sys::SSL,
+        usage: u8,
+        selector: u8,
+        matching: u8,
+        data: *const c_uchar,
+        length: usize,
+    ) -> c_int;
+    pub fn SSL_get0_dane_tlsa(
+        ssl: *mut sys::SSL,
+        usage: *mut u8,
+        selector: *mut u8,
+        matching: *mut u8,
+        data: *mut *const c_uchar,
+        length: *mut usize,
+    ) -> c_int;
+
+    pub fn SSL_new_session_ticket(ssl: *mut sys::SSL) -> c_int;
+    pub fn SSL_CTX_set_session_ticket_cb(
+        ctx: *mut sys::SSL_CTX,
+        generate: Option<GenerateTicket>,
+        decrypt: Option<DecryptTicket>,
+        arg: *mut c_void,
+    ) -> c_int;
+    pub fn SSL_SESSION_set1_ticket_appdata(session: *mut sys::SSL_SESSION, data: *const c_void, length: usize)
+        -> c_int;
+    pub fn SSL_SESSION_get0_ticket_appdata(
+        session: *mut sys::SSL_SESSION,
+        data: *mut *mut c_void,
+        length: *mut usize,
+    ) -> c_int;
+    pub fn SSL_SESSION_set_timeout(session: *mut sys::SSL_SESSION, seconds: c_long) -> c_long;
+    pub fn SSL_CTX_set_timeout(ctx: *mut sys::SSL_CTX, seconds: c_long) -> c_long;
+
+    pub fn SSL_CTX_use_cert_and_key(
+        ctx: *mut sys::SSL_CTX,
+        leaf: *mut sys::X509,
+        key: *mut sys::EVP_PKEY,
+        chain: *mut sys::stack_st_X509,
+        replace: c_int,
+    ) -> c_int;
+    pub fn SSL_CTX_set_cert_verify_callback(ctx: *mut sys::SSL_CTX, verify: Option<VerifyAll>, arg: *mut c_void);
+    pub fn SSL_CTX_set_info_callback(ctx: *mut sys::SSL_CTX, info: Option<Info>);
+    pub fn SSL_CTX_set_cert_cb(ctx: *mut sys::SSL_CTX, wanted: Option<CertificateWanted>, arg: *mut c_void);
+    pub fn SSL_CTX_get_ciphers(ctx: *const sys::SSL_CTX) -> *mut sys::stack_st_SSL_CIPHER;
+    pub fn SSL_get_ciphers(ssl: *const sys::SSL) -> *mut sys::stack_st_SSL_CIPHER;
+    pub fn SSL_get_client_ciphers(ssl: *const sys::SSL) -> *mut sys::stack_st_SSL_CIPHER;
+    pub fn SSL_set_options(ssl: *mut sys::SSL, bits: u64) -> u64;
+    pub fn SSL_in_before(ssl: *const sys::SSL) -> c_int;
+    pub fn SSL_set1_host(ssl: *mut sys::SSL, host: *const c_char) -> c_int;
+
+    pub fn EVP_PKEY_Q_keygen(
+        libctx: *mut c_void,
+        properties: *const c_char,
+        kind: *const c_char,
+        ...
+    ) -> *mut sys::EVP_PKEY;
+}
+
+#[cfg(vendored_openssl)]
+extern "C" {
+    /// Internal to libssl: `ssl/s3_msg.c`. An `SSL` made by a TLS method is the first member of its connection.
+    pub fn ssl3_send_alert(ssl: *mut sys::SSL, level: c_int, description: c_int) -> c_int;
+}

@@ -1,0 +1,363 @@
+//! The settings of a Config: an SSL_CTX that may still be written, and what its connections are told.
+
+use crate::clientid;
+use crate::context::{Context, ALWAYS_SET, NEVER_SET};
+use crate::error::{self, Failure, Outcome};
+use crate::ffi;
+use crate::state;
+use crate::x509::{self, Certificate, Chain, Key};
+use openssl_sys as sys;
+use std::ffi::{c_char, c_int, c_long, CStr, CString};
+use std::ptr;
+use std::sync::Arc;
+
+/// Who checks the peer, and how far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PeerVerification {
+    Verify,
+    VerifyRequired,
+    Accept,
+    AcceptRequired,
+    None,
+}
+
+impl PeerVerification {
+    pub fn parse(mode: &str) -> Outcome<Self> {
+        match mode {
+            "verify" => Ok(Self::Verify),
+            "verify-required" => Ok(Self::VerifyRequired),
+            "accept" => Ok(Self::Accept),
+            "accept-required" => Ok(Self::AcceptRequired),
+            "none" => Ok(Self::None),
+            _ => Err(Failure::argument(format!("no such peer verification: {mode:?}"))),
+        }
+    }
+
+    pub fn checks_certificates(self) -> bool {
+        matches!(self, Self::Verify | Self::VerifyRequired)
+    }
+
+    fn bits(self) -> c_int {
+        match self {
+            Self::None => sys::SSL_VERIFY_NONE,
+            Self::Verify | Self::Accept => sys::SSL_VERIFY_PEER,
+            Self::VerifyRequired | Self::AcceptRequired => sys::SSL_VERIFY_PEER | sys::SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+        }
+    }
+}
+
+pub struct Settings {
+    pub context: Arc<Context>,
+    pub server_side: bool,
+    pub frozen: bool,
+    pub verification: PeerVerification,
+    pub alpn: Arc<[u8]>,
+    pub clientid: bool,
+    pub clientid_wanted: bool,
+    pub ticket_lifetime: u32,
+}
+
+impl Settings {
+    pub fn new(server_side: bool) -> Outcome<Self> {
+        let mut settings = Settings {
+            context: Arc::new(Context::new(server_side)?),
+            server_side,
+            frozen: false,
+            verification: PeerVerification::None,
+            alpn: Arc::default(),
+            clientid: false,
+            clientid_wanted: false,
+            ticket_lifetime: 0,
+        };
+        settings.set_verification(if server_side { PeerVerification::None } else { PeerVerification::Verify });
+        Ok(settings)
+    }
+
+    fn ctx(&self) -> *mut sys::SSL_CTX {
+        self.context.as_ptr()
+    }
+
+    pub fn set_versions(&mut self, minimum: i32, maximum: i32) -> Outcome<()> {
+        let known = sys::TLS1_2_VERSION..=sys::TLS1_3_VERSION;
+        if !known.contains(&minimum) || !known.contains(&maximum) || minimum > maximum {
+            return Err(Failure::argument("versions are 0x0303 and 0x0304, the lower first"));
+        }
+        error::clear_queue();
+        if self.context.limit_versions(minimum, maximum) {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("versions not accepted"))
+        }
+    }
+
+    pub fn set_options(&mut self, set_bits: u64, clear_bits: u64) -> u64 {
+        // NO_TICKET belongs to set_tickets: without it a server would resume what nobody judged.
+        let ours = if self.server_side { ffi::SSL_OP_NO_TICKET } else { 0 };
+        // SAFETY: the context is alive and not frozen.
+        unsafe {
+            sys::SSL_CTX_clear_options(self.ctx(), clear_bits & !(ALWAYS_SET | ours));
+            sys::SSL_CTX_set_options(self.ctx(), set_bits & !(NEVER_SET | ours))
+        }
+    }
+
+    pub fn set_cipher_list(&mut self, ciphers: &str) -> Outcome<()> {
+        // SAFETY: the context is alive, the string terminated.
+        self.with_text(ciphers, "no such ciphers", |ctx, list| unsafe { sys::SSL_CTX_set_cipher_list(ctx, list) })
+    }
+
+    pub fn set_cipher_suites(&mut self, suites: &str) -> Outcome<()> {
+        // SAFETY: the context is alive, the string terminated.
+        self.with_text(suites, "no such cipher suites", |ctx, list| unsafe { sys::SSL_CTX_set_ciphersuites(ctx, list) })
+    }
+
+    pub fn set_groups(&mut self, groups: &str) -> Outcome<()> {
+        self.with_text(groups, "no such groups", |ctx, list| control_list(ctx, ffi::SSL_CTRL_SET_GROUPS_LIST, list))
+    }
+
+    pub fn set_signature_algorithms(&mut self, algorithms: &str) -> Outcome<()> {
+        self.with_text(algorithms, "no such signature algorithms", |ctx, list| {
+            control_list(ctx, ffi::SSL_CTRL_SET_SIGALGS_LIST, list)
+        })
+    }
+
+    fn with_text(
+        &self,
+        text: &str,
+        complaint: &str,
+        set: impl FnOnce(*mut sys::SSL_CTX, *const c_char) -> c_int,
+    ) -> Outcome<()> {
+        let text = c_string(text)?;
+        error::clear_queue();
+        if set(self.ctx(), text.as_ptr()) == 1 {
+            Ok(())
+        } else {
+            Err(Failure::from_queue(complaint))
+        }
+    }
+
+    pub fn set_security_level(&mut self, level: c_int) -> Outcome<()> {
+        if !(0..=5).contains(&level) {
+            return Err(Failure::argument("security levels are 0 to 5"));
+        }
+        // SAFETY: the context is alive and not frozen.
+        unsafe { sys::SSL_CTX_set_security_level(self.ctx(), level) };
+        Ok(())
+    }
+
+    pub fn set_alpn(&mut self, protocols: &[Vec<u8>]) -> Outcome<()> {
+        let mut wire = Vec::new();
+        for protocol in protocols {
+            match u8::try_from(protocol.len()) {
+                Ok(length) if length > 0 => wire.push(length),
+                _ => return Err(Failure::argument("an ALPN protocol has 1 to 255 octets")),
+            }
+            wire.extend_from_slice(protocol);
+        }
+        let length = u16::try_from(wire.len()).map_err(|_| Failure::argument("too many ALPN protocols"))?;
+        error::clear_queue();
+        // SAFETY: the context is alive and not frozen; the client's list is copied.
+        unsafe {
+            if self.server_side {
+                let choose = (length > 0).then_some(state::on_alpn as _);
+                sys::SSL_CTX_set_alpn_select_cb__fixed_rust(self.ctx(), choose, ptr::null_mut());
+            } else if sys::SSL_CTX_set_alpn_protos(self.ctx(), wire.as_ptr(), length.into()) != 0 {
+                return Err(Failure::from_queue("ALPN protocols not accepted"));
+            }
+        }
+        self.alpn = wire.into();
+        Ok(())
+    }
+
+    pub fn set_credential(&mut self, chain: &[Vec<u8>], private_key: &[u8]) -> Outcome<()> {
+        let key = Key::from_pkcs8(private_key)?;
+        let mut certificates = chain.iter().map(|der| Certificate::from_der(der)).collect::<Outcome<Vec<_>>>()?;
+        error::clear_queue();
+        // SAFETY: the context is alive and not frozen; OpenSSL takes references of its own to all it is given.
+        let done = unsafe {
+            if certificates.is_empty() {
+                sys::SSL_CTX_use_PrivateKey(self.ctx(), key.0)
+            } else {
+                let leaf = certificates.remove(0);
+                let rest = Chain::new(certificates)?;
+                ffi::SSL_CTX_use_cert_and_key(self.ctx(), leaf.0, key.0, rest.0, 1)
+            }
+        };
+        if done == 1 {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("credential not accepted"))
+        }
+    }
+
+    pub fn set_certificate_types(&mut self, own: &[u8], peer: &[u8]) -> Outcome<()> {
+        let (client, server) = if self.server_side { (peer, own) } else { (own, peer) };
+        for list in [client, server] {
+            let known = list.iter().all(|kind| [ffi::TLSEXT_CERT_TYPE_X509, ffi::TLSEXT_CERT_TYPE_RPK].contains(kind));
+            if !known || list.is_empty() || list.len() > 2 || (list.len() == 2 && list[0] == list[1]) {
+                return Err(Failure::argument("certificate types are 0 (X.509) and 2 (raw public key), each once"));
+            }
+        }
+        error::clear_queue();
+        // SAFETY: the context is alive and not frozen; lists are copied, and null with 0 means X.509 alone without
+        // saying so (RFC 7250 section 4.1).
+        let done = unsafe {
+            let (types, length) = type_list(client);
+            let first = ffi::SSL_CTX_set1_client_cert_type(self.ctx(), types, length);
+            let (types, length) = type_list(server);
+            first == 1 && ffi::SSL_CTX_set1_server_cert_type(self.ctx(), types, length) == 1
+        };
+        if done {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("certificate types not accepted"))
+        }
+    }
+
+    pub fn add_trust_anchors(&mut self, certificates: &[Vec<u8>]) -> Outcome<()> {
+        for der in certificates {
+            let certificate = Certificate::from_der(der)?;
+            error::clear_queue();
+            // SAFETY: the store belongs to the living context and takes a reference of its own.
+            let done = unsafe { sys::X509_STORE_add_cert(sys::SSL_CTX_get_cert_store(self.ctx()), certificate.0) };
+            if done != 1 {
+                return Err(Failure::from_queue("trust anchor not accepted"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn set_default_verify_paths(&mut self) -> Outcome<()> {
+        error::clear_queue();
+        // SAFETY: the context is alive and not frozen.
+        if unsafe { sys::SSL_CTX_set_default_verify_paths(self.ctx()) } == 1 {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("default trust anchors not found"))
+        }
+    }
+
+    pub fn load_verify_locations(&mut self, file: Option<&str>, path: Option<&str>) -> Outcome<()> {
+        let (file, path) = (file.map(c_string).transpose()?, path.map(c_string).transpose()?);
+        let pointer = |text: &Option<CString>| text.as_deref().map_or(ptr::null(), CStr::as_ptr);
+        error::clear_queue();
+        // SAFETY: the context is alive, the strings terminated or null.
+        if unsafe { sys::SSL_CTX_load_verify_locations(self.ctx(), pointer(&file), pointer(&path)) } == 1 {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("trust anchors not loaded"))
+        }
+    }
+
+    pub fn trust_anchors(&self) -> Outcome<Vec<Vec<u8>>> {
+        // SAFETY: the store belongs to the living context; the stack of references is ours and freed by Chain.
+        unsafe {
+            let all = Chain(sys::X509_STORE_get1_all_certs(sys::SSL_CTX_get_cert_store(self.ctx())));
+            x509::stack_to_der(all.0)
+        }
+    }
+
+    pub fn set_verify_flags(&mut self, flags: u64) -> Outcome<()> {
+        // SAFETY: the parameters belong to the living context.
+        let done = unsafe {
+            let param = sys::SSL_CTX_get0_param(self.ctx());
+            let old = sys::X509_VERIFY_PARAM_get_flags(param);
+            sys::X509_VERIFY_PARAM_clear_flags(param, old) == 1 && sys::X509_VERIFY_PARAM_set_flags(param, flags) == 1
+        };
+        if done {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("verification flags not accepted"))
+        }
+    }
+
+    pub fn set_host_flags(&mut self, flags: u32) {
+        // SAFETY: the parameters belong to the living context.
+        unsafe { sys::X509_VERIFY_PARAM_set_hostflags(sys::SSL_CTX_get0_param(self.ctx()), flags) };
+    }
+
+    pub fn set_verification(&mut self, mode: PeerVerification) {
+        self.verification = mode;
+        // OpenSSL would build a chain even for a client that verifies nothing.
+        let accept: Option<ffi::VerifyAll> =
+            if mode.checks_certificates() { None } else { Some(state::on_verify_accept) };
+        // SAFETY: the context is alive and not frozen; the callback is static.
+        unsafe {
+            sys::SSL_CTX_set_verify(self.ctx(), mode.bits(), None);
+            ffi::SSL_CTX_set_cert_verify_callback(self.ctx(), accept, ptr::null_mut());
+        }
+    }
+
+    pub fn set_clientid(&mut self, code_point: u16, request: bool) -> Outcome<()> {
+        if self.clientid {
+            return Err(Failure::State("the extension is set already"));
+        }
+        clientid::register(self.ctx(), code_point)?;
+        self.clientid = true;
+        self.clientid_wanted = self.server_side && request;
+        Ok(())
+    }
+
+    pub fn set_tickets(&mut self, lifetime: u32) -> Outcome<()> {
+        if !self.server_side {
+            return Err(Failure::State("only a server has tickets"));
+        }
+        if lifetime > crate::tickets::LONGEST {
+            return Err(Failure::argument("a ticket lives seven days at most (RFC 9846 section 4.7.1)"));
+        }
+        self.ticket_lifetime = lifetime;
+        // SAFETY: the context is alive and not frozen.
+        unsafe {
+            if lifetime == 0 {
+                sys::SSL_CTX_set_options(self.ctx(), ffi::SSL_OP_NO_TICKET);
+            } else {
+                sys::SSL_CTX_clear_options(self.ctx(), ffi::SSL_OP_NO_TICKET);
+                ffi::SSL_CTX_set_timeout(self.ctx(), c_long::from(lifetime));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn set_key_log(&mut self, enabled: bool) {
+        let log: sys::SSL_CTX_keylog_cb_func = if enabled { Some(on_key_log) } else { None };
+        // SAFETY: the context is alive and not frozen; the callback is static.
+        unsafe { sys::SSL_CTX_set_keylog_callback(self.ctx(), log) };
+    }
+
+    pub fn ciphers(&self) -> Vec<String> {
+        // SAFETY: the context is alive; the stack and its names are the context's and static.
+        unsafe { cipher_names(ffi::SSL_CTX_get_ciphers(self.ctx())) }
+    }
+}
+
+unsafe extern "C" fn on_key_log(ssl: *const sys::SSL, line: *const c_char) {
+    state::on_key_log(ssl, line);
+}
+
+/// # Safety
+/// `stack` is null or alive during the call.
+pub unsafe fn cipher_names(stack: *const sys::stack_st_SSL_CIPHER) -> Vec<String> {
+    if stack.is_null() {
+        return Vec::new();
+    }
+    (0..sys::OPENSSL_sk_num(stack.cast()))
+        .map(|place| error::text(sys::SSL_CIPHER_get_name(sys::OPENSSL_sk_value(stack.cast(), place).cast())))
+        .collect()
+}
+
+fn control_list(ctx: *mut sys::SSL_CTX, control: c_int, list: *const c_char) -> c_int {
+    // SAFETY: the caller's context is alive; the control reads a terminated string.
+    let done = unsafe { sys::SSL_CTX_ctrl(ctx, control, 0, list.cast_mut().cast()) };
+    c_int::from(done == 1)
+}
+
+fn type_list(list: &[u8]) -> (*const u8, usize) {
+    if list == [ffi::TLSEXT_CERT_TYPE_X509] {
+        (ptr::null(), 0)
+    } else {
+        (list.as_ptr(), list.len())
+    }
+}
+
+pub fn c_string(text: &str) -> Outcome<CString> {
+    CString::new(text).map_err(|_| Failure::argument("a zero octet inside a text"))
+}

@@ -1,0 +1,376 @@
+//! One SSL over two memory queues: handshake, reading, writing, closing.
+//!
+//! Not thread-safe by itself: the Python face keeps it behind a lock.
+
+use crate::alert;
+use crate::context::Context;
+use crate::error::{self, Failure, Outcome, Report};
+use crate::ffi;
+use crate::settings::{c_string, PeerVerification, Settings};
+use crate::state::{self, Session, State};
+use crate::wire::{self, Wire};
+use openssl_sys as sys;
+use std::ffi::{c_int, c_long, CString};
+use std::mem::MaybeUninit;
+use std::net::IpAddr;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The plaintext of one TLS record at most (RFC 9846 section 5.1); a read returns no more than one record.
+pub const RECORD: usize = 16 * 1024;
+const HANDSHAKE_FAILURE: c_int = 40;
+
+/// What a connection is made with.
+#[derive(Default)]
+pub struct Wishes {
+    pub server_hostname: Option<String>,
+    pub verify_hostname: Option<String>,
+    pub client_name: Option<Vec<u8>>,
+    pub session: Option<Vec<u8>>,
+}
+
+pub struct Tls {
+    ssl: *mut sys::SSL,
+    pub wire: Rc<Wire>,
+    pub state: Rc<State>,
+    pub server_side: bool,
+    pub complete: bool,
+    pub ticket_lifetime: u32,
+    pub verify_hostname: Option<CString>,
+    pub verification: PeerVerification,
+    /// What a resumed ticket had sealed inside; a later send_ticket overwrites it in OpenSSL's session.
+    pub resumed_data: Option<Vec<u8>>,
+    failed: Option<Box<Report>>,
+    shut: bool,
+    // Callbacks and the SSL point into it: it goes last.
+    _context: Arc<Context>,
+}
+
+// SAFETY: an SSL may move between threads; the Rcs and cells in here are shared with nothing outside this value but that
+// SSL, and the Python face lets one thread in at a time.
+unsafe impl Send for Tls {}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        // SAFETY: the SSL is ours and freed once, before wire and state that it points to.
+        unsafe { sys::SSL_free(self.ssl) }
+    }
+}
+
+enum Step {
+    Done,
+    WantsMore,
+    Closed,
+}
+
+impl Tls {
+    pub fn new(settings: &Settings, wishes: Wishes) -> Outcome<Self> {
+        wishes.check(settings)?;
+        error::clear_queue();
+        // SAFETY: the context is alive.
+        let ssl = unsafe { sys::SSL_new(settings.context.as_ptr()) };
+        if ssl.is_null() {
+            return Err(Failure::from_queue("no SSL"));
+        }
+        let mut tls = Tls {
+            ssl,
+            wire: Rc::default(),
+            state: Rc::new(State {
+                client_name: wishes.client_name.as_deref().map(extension_data).unwrap_or_default(),
+                clientid_wanted: settings.clientid_wanted,
+                alpn: Arc::clone(&settings.alpn),
+                ..State::default()
+            }),
+            server_side: settings.server_side,
+            complete: false,
+            ticket_lifetime: settings.ticket_lifetime,
+            verify_hostname: wishes.verify_hostname.as_deref().map(c_string).transpose()?,
+            verification: settings.verification,
+            resumed_data: None,
+            failed: None,
+            shut: false,
+            _context: Arc::clone(&settings.context),
+        };
+        tls.set_up(wishes)?;
+        Ok(tls)
+    }
+
+    fn set_up(&mut self, wishes: Wishes) -> Outcome<()> {
+        let bio = wire::new_bio(&self.wire)?;
+        // SAFETY: ssl is alive; it takes the one reference to bio for both directions.
+        unsafe {
+            sys::SSL_set_bio(self.ssl, bio, bio);
+            if self.server_side {
+                sys::SSL_set_accept_state(self.ssl);
+            } else {
+                sys::SSL_set_connect_state(self.ssl);
+            }
+        }
+        if !state::attach(self.ssl, &self.state) {
+            return Err(Failure::from_queue("no room beside the SSL"));
+        }
+        if let Some(name) = wishes.server_hostname {
+            self.offer_name(&name)?;
+        }
+        if let Some(name) = &self.verify_hostname {
+            // SAFETY: ssl is alive, the name terminated; OpenSSL tells names from addresses itself and copies.
+            if unsafe { ffi::SSL_set1_host(self.ssl, name.as_ptr()) } != 1 {
+                return Err(Failure::from_queue("not a host name"));
+            }
+        }
+        wishes.session.map_or(Ok(()), |session| self.offer_session(&session))
+    }
+
+    /// SNI; an address is never sent (RFC 6066 section 3).
+    fn offer_name(&mut self, name: &str) -> Outcome<()> {
+        if name.parse::<IpAddr>().is_ok() {
+            return Ok(());
+        }
+        let name = c_string(name)?;
+        // SAFETY: ssl is alive, the name terminated and copied.
+        let done = unsafe { sys::SSL_set_tlsext_host_name(self.ssl, name.as_ptr().cast_mut()) };
+        if done == 1 {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("not a server name"))
+        }
+    }
+
+    fn offer_session(&mut self, octets: &[u8]) -> Outcome<()> {
+        let length = c_long::try_from(octets.len()).map_err(|_| Failure::argument("session too long"))?;
+        let mut position = octets.as_ptr();
+        // SAFETY: position runs over octets; ssl takes a reference of its own.
+        let done = unsafe {
+            let session = sys::d2i_SSL_SESSION(ptr::null_mut(), &mut position, length);
+            if session.is_null() {
+                return Err(Failure::from_queue("not a session"));
+            }
+            let session = Session(session);
+            sys::SSL_set_session(self.ssl, session.0)
+        };
+        if done == 1 {
+            Ok(())
+        } else {
+            Err(Failure::from_queue("session not accepted"))
+        }
+    }
+
+    pub fn as_ptr(&self) -> *mut sys::SSL {
+        self.ssl
+    }
+
+    pub fn feed(&self, data: &[u8]) -> Outcome<()> {
+        if self.wire.at_eof() {
+            return Err(Failure::State("the transport has ended: feed_eof was called"));
+        }
+        self.wire.feed(data);
+        Ok(())
+    }
+
+    /// For what needs an established connection that has not failed.
+    pub fn established(&self) -> Outcome<()> {
+        self.alive()?;
+        if self.complete {
+            Ok(())
+        } else {
+            Err(Failure::State("the handshake is not complete"))
+        }
+    }
+
+    pub fn alive(&self) -> Outcome<()> {
+        self.failed.as_ref().map_or(Ok(()), |report| Err(Failure::Tls(report.clone())))
+    }
+
+    pub fn fail(&mut self, report: Report) -> Failure {
+        let report = Box::new(report);
+        self.failed = Some(report.clone());
+        Failure::Tls(report)
+    }
+
+    fn begin(&self) {
+        error::clear_queue();
+        self.state.alert_received.set(None);
+        self.state.alert_sent.set(None);
+    }
+
+    /// Sorts the result of a call that drives the connection; a failure is final.
+    fn end(&mut self, result: c_int, what: &str) -> Outcome<Step> {
+        if result > 0 {
+            return Ok(Step::Done);
+        }
+        // SAFETY: ssl is alive, and the queue was cleared before the call that gave `result`.
+        match unsafe { sys::SSL_get_error(self.ssl, result) } {
+            sys::SSL_ERROR_WANT_READ => Ok(Step::WantsMore),
+            sys::SSL_ERROR_ZERO_RETURN => Ok(Step::Closed),
+            _ => {
+                let report = self.report(what);
+                Err(self.fail(report))
+            }
+        }
+    }
+
+    fn report(&self, what: &str) -> Report {
+        let mut report = Report::from_queue(what);
+        if report.library == ffi::ERR_LIB_SSL && report.reason == ffi::SSL_R_CERTIFICATE_VERIFY_FAILED {
+            // SAFETY: ssl is alive.
+            report = report.with_verify_code(unsafe { sys::SSL_get_verify_result(self.ssl) });
+        }
+        report.alert_received = self.state.alert_received.get();
+        report.alert_sent = self.state.alert_sent.get();
+        report
+    }
+
+    pub fn do_handshake(&mut self) -> Outcome<bool> {
+        self.alive()?;
+        if self.complete {
+            return Ok(true);
+        }
+        self.begin();
+        // SAFETY: ssl is alive.
+        let result = unsafe { sys::SSL_do_handshake(self.ssl) };
+        match self.end(result, "handshake failed")? {
+            Step::Done => self.finish_handshake().map(|()| true),
+            Step::WantsMore => Ok(false),
+            Step::Closed => {
+                let report = self.report("close_notify during the handshake");
+                Err(self.fail(report))
+            }
+        }
+    }
+
+    fn finish_handshake(&mut self) -> Outcome<()> {
+        self.complete = true;
+        if self.version() == sys::TLS1_2_VERSION && !self.has_extended_master_secret() {
+            let alert_sent = alert::send(self.ssl, HANDSHAKE_FAILURE).is_ok().then_some(HANDSHAKE_FAILURE as u8);
+            self.complete = false;
+            return Err(self.fail(Report {
+                library: ffi::ERR_LIB_SSL,
+                reason: ffi::SSL_R_INCONSISTENT_EXTMS,
+                text: "TLS 1.2 without extended master secret (RFC 7627)".to_owned(),
+                alert_sent,
+                ..Report::default()
+            }));
+        }
+        self.resumed_data = crate::tickets::sealed_data(self);
+        Ok(())
+    }
+
+    pub fn version(&self) -> c_int {
+        // SAFETY: ssl is alive.
+        unsafe { sys::SSL_version(self.ssl) }
+    }
+
+    fn has_extended_master_secret(&self) -> bool {
+        // SAFETY: ssl is alive; the control takes no argument.
+        unsafe { sys::SSL_ctrl(self.ssl, ffi::SSL_CTRL_GET_EXTMS_SUPPORT, 0, ptr::null_mut()) == 1 }
+    }
+
+    /// One record's plaintext at most, lent to `take`; `None` when more ciphertext is needed, empty after close_notify.
+    pub fn read<T>(&mut self, size: usize, take: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        self.established()?;
+        let mut buffer = [MaybeUninit::<u8>::uninit(); RECORD];
+        let mut count = 0;
+        self.begin();
+        // SAFETY: ssl is alive; it writes at most the length it is given.
+        let result = unsafe { sys::SSL_read_ex(self.ssl, buffer.as_mut_ptr().cast(), size.min(RECORD), &mut count) };
+        match self.end(result, "read failed")? {
+            // SAFETY: OpenSSL wrote `count` octets.
+            Step::Done => Ok(Some(take(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), count) }))),
+            Step::WantsMore => Ok(None),
+            Step::Closed => Ok(Some(take(&[]))),
+        }
+    }
+
+    pub fn write(&mut self, data: &[u8]) -> Outcome<usize> {
+        self.established()?;
+        if self.shut {
+            return Err(Failure::State("close_notify has been sent"));
+        }
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        self.begin();
+        // SAFETY: ssl is alive and reads `data.len()` octets.
+        let result = unsafe { sys::SSL_write_ex(self.ssl, data.as_ptr().cast(), data.len(), &mut count) };
+        match self.end(result, "write failed")? {
+            Step::Done => Ok(count),
+            // Neither happens: the queue never fills up and renegotiation is off.
+            Step::WantsMore | Step::Closed => {
+                let report = self.report("write stopped half way");
+                Err(self.fail(report))
+            }
+        }
+    }
+
+    /// Sends close_notify once; true when the peer's has arrived. Data that came before it stays readable.
+    pub fn shutdown(&mut self) -> Outcome<bool> {
+        self.established()?;
+        self.begin();
+        if !self.shut {
+            // SAFETY: ssl is alive.
+            let result = unsafe { sys::SSL_shutdown(self.ssl) };
+            if result < 0 {
+                let report = self.report("close_notify could not be sent");
+                return Err(self.fail(report));
+            }
+            self.shut = true;
+        }
+        let mut octet = 0_u8;
+        let mut count = 0;
+        // SAFETY: ssl is alive; a look at one octet.
+        let result = unsafe { sys::SSL_peek_ex(self.ssl, ptr::from_mut(&mut octet).cast(), 1, &mut count) };
+        Ok(matches!(self.end(result, "the peer did not close in order")?, Step::Closed))
+    }
+
+    pub fn send_alert(&mut self, description: u8) -> Outcome<()> {
+        self.established()?;
+        if self.shut {
+            return Err(Failure::State("close_notify has been sent"));
+        }
+        self.begin();
+        alert::send(self.ssl, c_int::from(description))?;
+        self.failed = Some(Box::new(Report {
+            text: "closed by an alert of ours".to_owned(),
+            alert_sent: Some(description),
+            ..Report::default()
+        }));
+        Ok(())
+    }
+}
+
+/// `opaque ClientName<0..2^8-1>`; its length was checked.
+fn extension_data(name: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    std::iter::once(length).chain(name.iter().copied()).collect()
+}
+
+impl Wishes {
+    fn check(&self, settings: &Settings) -> Outcome<()> {
+        let any = self.server_hostname.is_some()
+            || self.verify_hostname.is_some()
+            || self.client_name.is_some()
+            || self.session.is_some();
+        if settings.server_side && any {
+            return Err(Failure::argument("a server connection takes none of these"));
+        }
+        if let Some(name) = &self.client_name {
+            if name.is_empty() || name.len() > 255 {
+                return Err(Failure::argument("a ClientName has 1 to 255 octets"));
+            }
+            if !settings.clientid {
+                return Err(Failure::argument("a client name needs Config.set_clientid"));
+            }
+        }
+        if self.verify_hostname.is_some() && !settings.verification.checks_certificates() {
+            return Err(Failure::argument("this Config does not check certificates, so no host name either"));
+        }
+        for name in [&self.server_hostname, &self.verify_hostname].into_iter().flatten() {
+            if name.is_empty() || !name.is_ascii() {
+                return Err(Failure::argument("host names are A-labels or addresses, and not empty"));
+            }
+        }
+        Ok(())
+    }
+}
