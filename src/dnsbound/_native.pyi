@@ -2,6 +2,11 @@
 
 Every object may be used from several threads, one call at a time; a call that runs cryptography releases the GIL.
 Nothing here decides whether a peer is who it says: callers read the facts and decide.
+
+Three kinds of exception: TlsError (OpenSSL or the peer); RuntimeError (a call this state does not allow: a frozen
+Config changed, reading before the handshake is complete); ValueError, OverflowError or TypeError (an argument that can
+never be right). After a TlsError from do_handshake, read, write, shutdown or send_ticket a Connection stays failed:
+each later call raises the same.
 """
 
 from collections.abc import Sequence
@@ -35,14 +40,26 @@ class TlsError(Exception):
 
 @final
 class Config:
-    """What connections of one role share: an SSL_CTX. Frozen once the first Connection was made from it."""
+    """What connections of one role share: an SSL_CTX. Frozen once the first Connection was made from it.
+
+    Always: TLS 1.2 or later, renegotiation and compression off, extended master secret required in TLS 1.2, no
+    automatic chain building, common names not taken for host names.
+    """
 
     def __new__(cls, *, server_side: bool) -> Config: ...
-    server_side: bool
+    @property
+    def server_side(self) -> bool: ...
+    @property
+    def frozen(self) -> bool:
+        """A change raises RuntimeError from now on."""
     def set_versions(self, minimum: int, maximum: int) -> None:
         """0x0303 (TLS 1.2) or 0x0304 (TLS 1.3)."""
     def set_options(self, *, set_bits: int, clear_bits: int = 0) -> int:
-        """SSL_OP_* bits; returns the resulting bits."""
+        """SSL_OP_* bits; returns the resulting bits.
+
+        NO_RENEGOTIATION and NO_COMPRESSION stay set; IGNORE_UNEXPECTED_EOF and ALLOW_UNSAFE_LEGACY_RENEGOTIATION stay
+        clear; a server's NO_TICKET is set_tickets' to change. Such bits are ignored.
+        """
     def set_cipher_list(self, ciphers: str) -> None:
         """TLS 1.2 cipher string."""
     def set_cipher_suites(self, suites: str) -> None:
@@ -55,34 +72,47 @@ class Config:
     def set_credential(self, chain: Sequence[bytes], private_key: bytes) -> None:
         """chain: DER certificates, leaf first, empty for a bare raw public key; private_key: DER PKCS#8.
 
-        Raises TlsError when key and leaf do not belong together.
+        Raises TlsError when key and leaf do not belong together. One credential per kind of key (RSA, EC, Ed25519):
+        a second one of the same kind replaces the first.
         """
     def set_certificate_types(self, *, own: Sequence[int], peer: Sequence[int]) -> None:
         """RFC 7250 lists in preference order: 0 X.509, 2 raw public key."""
     def add_trust_anchors(self, certificates: Sequence[bytes]) -> None:
         """DER certificates that may end a peer's chain."""
-    def set_default_verify_paths(self) -> None: ...
+    def set_default_verify_paths(self) -> None:
+        """OpenSSL's compiled-in places and SSL_CERT_FILE, SSL_CERT_DIR. A vendored build's places are empty on most
+        systems: pass what ssl.get_default_verify_paths() names to load_verify_locations instead.
+        """
     def load_verify_locations(self, cafile: str | None, capath: str | None) -> None: ...
-    def trust_anchors(self) -> list[bytes]: ...
+    def trust_anchors(self) -> list[bytes]:
+        """DER; those of a capath appear once they were used."""
     def set_verify_flags(self, flags: int) -> None:
-        """X509_V_FLAG_* bits."""
+        """X509_V_FLAG_* bits, in place of those set before."""
+    def set_host_flags(self, flags: int) -> None:
+        """X509_CHECK_FLAG_* bits, in place of the default NO_PARTIAL_WILDCARDS | NEVER_CHECK_SUBJECT (0x24)."""
     def set_peer_verification(self, mode: str) -> None:
-        """ "verify": chain, dates and (client) host name are checked by OpenSSL during the handshake.
+        """One of these modes.
+
+        "verify" (a client's default): chain, dates and (client) host name are checked by OpenSSL during the handshake.
+        A raw key passes only by set_server_tlsa.
+        "verify-required": the same, and a server refuses a client that sends none (certificate_required).
         "accept": any certificate or raw key is taken; possession is proved by the handshake, nothing else is.
         "accept-required": the same, and a server refuses a client that sends none (certificate_required).
-        "none": a client verifies nothing; a server asks for nothing (no CertificateRequest).
+        "none" (a server's default): a client verifies nothing; a server asks for nothing (no CertificateRequest).
         """
-    def set_clientid(self, code_point: int) -> None:
+    def set_clientid(self, code_point: int, *, request: bool = True) -> None:
         """Speak dane_clientid (profile ca13) under this code point.
 
         Server: sent, with a zero-length name, in every CertificateRequest; a copy that arrives unasked is answered
         with unsupported_extension. Client: answered from Connection.client_name in the first entry, only when asked.
         Shape is checked here, on arrival: octets that do not fit the one-octet length are decode_error; a name in the
         server's request, or the extension in two entries, is illegal_parameter.
+        request=False: a server sends CertificateRequests without it, and knows it only to refuse it. TLS 1.3 only.
         """
     def set_tickets(self, *, lifetime: int) -> None:
         """Server: seconds a ticket may be resumed; 0 (the default) never resumes. Tickets are only ever sent by
-        Connection.send_ticket. Stateless, with keys of this Config.
+        Connection.send_ticket. Stateless, with keys of this Config that live as long as it does. 604800 at most.
+        TLS 1.2 has no tickets and no session cache: it never resumes here.
         """
     def set_keylog(self, enabled: bool) -> None: ...
     def ciphers(self) -> list[str]: ...
@@ -102,12 +132,17 @@ class Connection:
     ) -> Connection:
         """server_hostname: SNI to send. verify_hostname: name or address the server's certificate must show.
         client_name: octets of ClientName, without the length. session: what `session()` gave earlier (client).
+
+        All four are a client's. Names are ASCII (A-labels); an address is never sent as SNI; verify_hostname needs a
+        Config that verifies, client_name (1 to 255 octets) one with set_clientid. A resumed connection checks no
+        certificate: callers offer a session only to the name, port and Config it came from, and TLS 1.3's only once.
         """
 
     # --- transport side
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Ciphertext from the peer."""
-    def feed_eof(self) -> None: ...
+        """Ciphertext from the peer. No limit here: callers that have enough stop reading their transport."""
+    def feed_eof(self) -> None:
+        """The transport has ended; feeding afterwards raises RuntimeError."""
     def drain(self) -> bytes:
         """Ciphertext to send, all that there is."""
     def pending_in(self) -> int:
@@ -120,49 +155,62 @@ class Connection:
     def do_handshake(self) -> bool:
         """True when the handshake is complete, False when more ciphertext is needed. Produced octets are in drain()."""
     def read(self, size: int) -> bytes | None:
-        """None: more ciphertext is needed. b"": the peer sent close_notify."""
+        """One TLS record's plaintext at most. None: more ciphertext is needed. b"": the peer sent close_notify."""
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Octets taken; always all of them, since memory BIOs do not fill up."""
     def shutdown(self) -> bool:
-        """Send close_notify; True when the peer's has arrived as well."""
+        """Send close_notify, once; True when the peer's has arrived as well. Data before that stays readable."""
     def send_alert(self, description: int) -> None:
-        """Fatal alert after the handshake; it is the last thing drain() gives.
+        """Fatal alert after the handshake; the last thing drain() gives, and nothing can be read or written after it.
 
-        TLS 1.3 and established TLS 1.2. Raises TlsError where this build cannot (OPENSSL_NO_VENDOR, no internal symbol).
+        TLS 1.3 and established TLS 1.2. Raises TlsError where this build cannot (a shared OpenSSL).
         """
     def send_ticket(self, lifetime: int, application_data: bytes) -> None:
         """Server, TLS 1.3, after the handshake: one NewSessionTicket that lives `lifetime` seconds at most and
-        carries application_data sealed inside.
+        carries application_data sealed inside, 16384 octets at most.
+
+        `lifetime` is cut to set_tickets'. OpenSSL seals the peer's leaf certificate or raw key in as well, but not the
+        rest of its chain and not its ClientName: what the resuming side must know of those goes into application_data.
         """
 
     # --- facts; empty or None before they are known
-    handshake_complete: bool
-    server_side: bool
+    @property
+    def handshake_complete(self) -> bool: ...
+    @property
+    def server_side(self) -> bool: ...
     def version(self) -> int:
         """0x0303 or 0x0304, 0 before."""
     def cipher(self) -> tuple[str, str, int] | None:
         """Name, protocol, secret bits."""
+    def shared_ciphers(self) -> list[str]:
+        """Server: the client's cipher suites that this side has too, in the client's order."""
     def group(self) -> str | None: ...
     def selected_alpn(self) -> bytes | None: ...
     def server_name(self) -> str | None:
-        """SNI as received (server) or sent (client)."""
+        """SNI as received (server) or sent (client); None when it is not ASCII."""
     def peer_chain(self) -> list[bytes]:
-        """DER certificates as the peer sent them, leaf first; empty for a raw key or none."""
+        """DER certificates as the peer sent them, leaf first; empty for a raw key or none. Resumed: the leaf alone."""
     def peer_raw_public_key(self) -> bytes | None:
         """DER SubjectPublicKeyInfo, when the peer sent a raw public key."""
-    def verified_chain(self) -> list[bytes]: ...
-    def verify_result(self) -> int: ...
+    def verified_chain(self) -> list[bytes]:
+        """Leaf to anchor, DER; empty unless this Config verifies, and after resumption."""
+    def verify_result(self) -> int:
+        """X509_V_* number; 0 in the modes that accept anything."""
     def certificate_types(self) -> tuple[int, int]:
         """Negotiated (client's, server's)."""
     def clientid_requested(self) -> bool:
         """The extension was in the CertificateRequest we sent or received."""
     def client_names(self) -> list[tuple[int, bytes]]:
-        """Server: (entry index, octets of ClientName) for each entry that carried the extension."""
+        """Server: (entry index, octets of ClientName) of the entry that carried the extension; one at most. Empty until
+        the handshake is complete, since only then possession is proved, and after resumption.
+        """
     def certificate_requested(self) -> bool:
         """Client: the server asked for a certificate."""
     def set_server_tlsa(self, base_domain: str, records: Sequence[tuple[int, int, int, bytes]]) -> int:
         """Client, before the handshake: authenticate the server by these secure TLSA records (RFC 7671), usages 0-3,
-        in place of the trust anchors alone. Returns how many were usable.
+        in place of the trust anchors alone. Returns how many were usable; with none, verification goes on as without
+        DANE. Needs a Config that verifies; once per connection. base_domain replaces verify_hostname, and is the SNI
+        where none was given; DANE-EE ignores names and dates.
         """
     def server_tlsa_match(self) -> tuple[int, int, int, bytes] | None: ...
     def session(self) -> bytes | None:
