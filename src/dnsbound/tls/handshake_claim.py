@@ -1,0 +1,109 @@
+"""From a finished handshake to the claim the engine judges: name, credential, and that possession was proved.
+
+The name comes from dane_clientid in the first CertificateEntry; copies in other entries do not count. Where the door
+accepts it, a certificate's single SAN dNSName stands in for clients that send no extension. A resumed session brings
+its claim in the ticket, so that it is judged again. Sections: draft-ietf-dance-client-auth 7, 8.2, 9; CA-11 to
+CA-14, CA-23, CA-29, CA-32.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from dnsbound._native import Connection
+from dnsbound.credential.certificate_facts import san_dns_names
+from dnsbound.credential.presented import Presented
+from dnsbound.errors import Malformed, Reason, Refused
+from dnsbound.names import ClientName
+from dnsbound.tls import ticket
+from dnsbound.tls.clientid import claimed_name
+from dnsbound.verify.claim import Claim, NameSource, Proved
+
+PROVED_BY_HANDSHAKE: Final = Proved("TLS CertificateVerify")
+PROVED_BY_RESUMPTION: Final = Proved("TLS session resumption")
+
+NO_CLAIM: Final = frozenset({Reason.NO_CREDENTIAL, Reason.NO_NAME})
+"""Refusals that mean the client claimed nothing: at a door whose policy is `optional` it is then unauthenticated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRules:
+    """What a door makes a claim of."""
+
+    door: str
+    name_sources: Collection[NameSource]
+    """Where a name may come from; the extension counts before the certificate."""
+
+
+def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> Claim:
+    """The claim of a client whose handshake is complete. source: who caused it, for budgets and logs.
+
+    Raises Refused with NO_CREDENTIAL, NO_NAME, EMPTY_NAME, BAD_NAME or AMBIGUOUS_NAME.
+    """
+    if connection.session_reused():
+        return _resumed_claim(connection, rules, source)
+    presented = _presented(connection)
+    name, name_source = _claimed_name(connection, presented, rules.name_sources)
+    return Claim(
+        name=name,
+        name_source=name_source,
+        presented=presented,
+        possession=PROVED_BY_HANDSHAKE,
+        door=rules.door,
+        source=source,
+    )
+
+
+def _presented(connection: Connection) -> Presented:
+    raw_public_key = connection.peer_raw_public_key()
+    if raw_public_key is not None:
+        return Presented(raw_public_key=raw_public_key)
+    chain = connection.peer_chain()
+    if not chain:
+        raise Refused(Reason.NO_CREDENTIAL, "the client presented neither certificate nor raw public key")
+    return Presented(chain=tuple(chain))
+
+
+def _claimed_name(
+    connection: Connection, presented: Presented, accepted: Collection[NameSource]
+) -> tuple[ClientName, NameSource]:
+    if NameSource.EXTENSION in accepted:
+        for entry, octets in connection.client_names():
+            if entry == 0:
+                return claimed_name(octets), NameSource.EXTENSION
+    if NameSource.SAN in accepted and presented.chain:
+        return single_san(presented.chain[0]), NameSource.SAN
+    raise Refused(Reason.NO_NAME, "a credential came without a name this door accepts")
+
+
+def single_san(certificate: bytes) -> ClientName:
+    """The one SAN dNSName; Refused with NO_NAME for none, AMBIGUOUS_NAME for several or one that is no client name."""
+    try:
+        names = san_dns_names(certificate)
+    except Malformed as error:
+        raise Refused(Reason.NO_NAME, f"the certificate's names do not parse: {error}") from error
+    if not names:
+        raise Refused(Reason.NO_NAME, "no dane_clientid, and the certificate shows no dNSName")
+    if len(names) > 1:
+        raise Refused(Reason.AMBIGUOUS_NAME, f"the certificate shows {len(names)} dNSNames")
+    try:
+        return ClientName.parse(names[0])
+    except Malformed as error:
+        raise Refused(Reason.AMBIGUOUS_NAME, f"the certificate's dNSName is no client name: {error}") from error
+
+
+def _resumed_claim(connection: Connection, rules: ClaimRules, source: str) -> Claim:
+    try:
+        name, name_source, presented = ticket.take_out(connection.ticket_application_data() or b"")
+    except Malformed as error:
+        raise Refused(Reason.BAD_NAME, f"a resumed session without its claim: {error}") from error
+    if name_source not in rules.name_sources:
+        raise Refused(Reason.BAD_NAME, f"a resumed session named itself by {name_source}, which this door left")
+    return Claim(
+        name=name,
+        name_source=name_source,
+        presented=presented,
+        possession=PROVED_BY_RESUMPTION,
+        door=rules.door,
+        source=source,
+    )

@@ -1,0 +1,226 @@
+"""The shim of a server: between the end of the handshake and the first application octet stands a verdict.
+
+When TLS is complete (possession is then proved) the shim holds a claim, `pending_claim`, and `do_handshake` keeps
+raising SSLWantReadError until `admit` or `refuse` is called. Nothing is read or written for the application and no
+ticket is sent before. A blocking server gives `judge`, which is asked on the spot. Every refusal is the same alert,
+handshake_failure; the exact reason stays here. draft-ietf-dance-client-auth sections 8.2 and 12; CA-12, CA-13, CA-25,
+CA-30 to CA-32.
+
+The verdict itself is made by the engine (`dnsbound.verify.engine`); this module only waits for it and acts on it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from dnsbound._native import Connection, TlsError
+from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.iana import TLS_1_3, AlertDescription
+from dnsbound.tls import ticket
+from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, verdict_error, want_read
+from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of
+from dnsbound.tls.shim import Shim
+from dnsbound.tls.transport import Transport
+from dnsbound.verify.claim import Claim
+from dnsbound.verify.peer import VerifiedPeer
+
+
+class Stage(Enum):
+    """Where a server's connection stands."""
+
+    HANDSHAKE = "handshake"
+    JUDGING = "judging"
+    OPEN = "open"
+    REFUSED = "refused"
+
+
+TRANSITIONS: Final[Mapping[Stage, frozenset[Stage]]] = MappingProxyType(
+    {
+        Stage.HANDSHAKE: frozenset({Stage.JUDGING, Stage.OPEN, Stage.REFUSED}),
+        Stage.JUDGING: frozenset({Stage.OPEN, Stage.REFUSED}),
+        Stage.OPEN: frozenset(),
+        Stage.REFUSED: frozenset(),
+    }
+)
+"""HANDSHAKE leads to OPEN at a server without a door, and at an `optional` door without a claim."""
+
+
+class Policy(StrEnum):
+    """What a door asks of a client."""
+
+    REQUIRED = "required"
+    """No claim, no entry."""
+    OPTIONAL = "optional"
+    """No claim is unauthenticated, and visible as such; a failed or undecided claim is refused."""
+
+
+class Authentication(StrEnum):
+    """What is known of the client on the other end."""
+
+    PENDING = "pending"
+    UNAUTHENTICATED = "unauthenticated"
+    """It claimed nothing, and the door's policy is `optional`; or this server has no door."""
+    VERIFIED = "verified"
+    REFUSED = "refused"
+
+
+Judge = Callable[[Claim], VerifiedPeer]
+"""Returns the peer, or raises Refused or Undecided; may block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What a server's Context tells each of its connections."""
+
+    rules: ClaimRules
+    policy: Policy
+    ticket_lifetime: int = 0
+    """Seconds; 0 sends none."""
+
+
+class ServerShim(Shim):
+    """One connection in the role of a server. door: None for an ordinary server. judge: asked by `do_handshake`
+    itself, for blocking servers; None leaves the verdict to whoever calls `admit` or `refuse`.
+    source: who the client is to budgets and logs, such as its address."""
+
+    server_side = True
+
+    def __init__(
+        self,
+        connection: Connection,
+        transport: Transport,
+        *,
+        door: Door | None,
+        judge: Judge | None = None,
+        source: str = "",
+        **shared: Any,  # noqa: ANN401 (Shim's own)
+    ) -> None:
+        super().__init__(connection, transport, **shared)
+        self.source = source
+        self._door = door
+        self._judge = judge
+        self._stage = Stage.HANDSHAKE
+        self._claim: Claim | None = None
+        self._peer: VerifiedPeer | None = None
+        self._verdict: Refused | Undecided | None = None
+
+    def do_handshake(self) -> None:
+        """As `Shim.do_handshake`; raises TLSRefused or TLSUndecided when the client is not let in."""
+        if self._open:
+            return
+        if self._stage is Stage.HANDSHAKE:
+            self._shake_hands()
+            self._begin_judging()
+        if self._stage is Stage.JUDGING:
+            if self._judge is None:
+                raise want_read()
+            self._ask(self._judge)
+        if self._verdict is not None:
+            self._send_what_is_left()
+            raise verdict_error(self._verdict)
+        self._transport.flush(self._connection, self._transport.begin())
+        self._open = True
+
+    def _begin_judging(self) -> None:
+        door = self._door
+        if door is None:
+            self._become(Stage.OPEN)
+            return
+        try:
+            self._claim = claim_of(self._connection, door.rules, source=self.source)
+        except Refused as refusal:
+            if door.policy is Policy.OPTIONAL and refusal.reason in NO_CLAIM:
+                self._become(Stage.OPEN)
+                return
+            self._shut_out(refusal)
+            return
+        self._become(Stage.JUDGING)
+
+    def _ask(self, judge: Judge) -> None:
+        claim = self._claim
+        assert claim is not None
+        try:
+            peer = judge(claim)
+        except (Refused, Undecided) as verdict:
+            self.refuse(verdict)
+        except BaseException:
+            # The judge itself failed: the client waits for a word, and may get only one.
+            self.refuse(Undecided(Reason.INDETERMINATE, "the authenticator failed"))
+            self._send_what_is_left()
+            raise
+        else:
+            self.admit(peer)
+
+    def _become(self, stage: Stage) -> None:
+        if stage not in TRANSITIONS[self._stage]:
+            raise TLSMisuse(f"a connection in stage {self._stage.value} cannot become {stage.value}")
+        self._stage = stage
+
+    # --- the verdict
+
+    @property
+    def pending_claim(self) -> Claim | None:
+        """What waits to be judged; None before the handshake ends and after the verdict."""
+        return self._claim if self._stage is Stage.JUDGING else None
+
+    def admit(self, peer: VerifiedPeer) -> None:
+        """Let the client in. peer: the evidence for this very claim. Sends a ticket when the door has them."""
+        claim = self.pending_claim
+        if claim is None:
+            raise TLSMisuse("there is no claim to admit")
+        if (peer.name, peer.door) != (claim.name, claim.door):
+            raise TLSMisuse(f"evidence for {peer.name} at {peer.door} cannot admit {claim.name} at {claim.door}")
+        self._become(Stage.OPEN)
+        self._peer = peer
+        self._send_ticket(claim, peer)
+
+    def _send_ticket(self, claim: Claim, peer: VerifiedPeer) -> None:
+        """CA-32: a ticket never outlives the evidence; and the claim in it is judged again on resumption."""
+        assert self._door is not None
+        lifetime = min(self._door.ticket_lifetime, int(peer.valid_until - peer.verified_at))
+        if lifetime <= 0 or self._connection.version() != TLS_1_3:
+            return
+        sealed = ticket.seal_in(claim.name, claim.name_source, claim.presented)
+        self._connection.send_ticket(lifetime, sealed)
+
+    def refuse(self, verdict: Refused | Undecided) -> None:
+        """Send the one alert of all refusals; `do_handshake` then raises the reason."""
+        if self._stage is not Stage.JUDGING:
+            raise TLSMisuse("there is no claim to refuse")
+        self._shut_out(verdict)
+
+    def _shut_out(self, verdict: Refused | Undecided) -> None:
+        self._become(Stage.REFUSED)
+        self._verdict = verdict
+        try:
+            self._connection.send_alert(AlertDescription.HANDSHAKE_FAILURE)
+        except TlsError:
+            # An engine without this capability: the connection is closed without a word. `doctor` shows it.
+            return
+        self._send_what_is_left()
+
+    # --- facts
+
+    def verified_peer(self) -> VerifiedPeer | None:
+        """The evidence; None only for a client that claimed nothing where that is allowed. Raises before a verdict,
+        and the refusal after one."""
+        if self._verdict is not None:
+            raise verdict_error(self._verdict)
+        if self._stage is not Stage.OPEN:
+            raise TLSMisuse("verified_peer() was asked before the verdict")
+        return self._peer
+
+    @property
+    def authentication(self) -> Authentication:
+        if self._peer is not None:
+            return Authentication.VERIFIED
+        if self._stage is Stage.REFUSED:
+            return Authentication.REFUSED
+        return Authentication.UNAUTHENTICATED if self._stage is Stage.OPEN else Authentication.PENDING
+
+    @property
+    def verdict(self) -> TLSRefused | TLSUndecided | None:
+        """Why the client was not let in, once that is so."""
+        return None if self._verdict is None else verdict_error(self._verdict)

@@ -1,0 +1,338 @@
+"""What stands where Python's `ssl` has its `_ssl._SSLSocket`: one connection of ours behind an SSLObject or SSLSocket.
+
+The standard library's wrappers stay around it, so whatever uses them keeps working. It moves octets between the native
+engine and a transport, speaks Python's exceptions, and tells facts. `ServerShim` (`dnsbound.tls.server_shim`) adds the
+wait for a verdict. Nothing is decided, looked up, or read from a clock or a socket here.
+
+Rules of its users that it keeps: produced octets are at the transport before want-read is raised; `pending` counts
+ciphertext that was taken and not yet read; a record is never encrypted twice; a stream that ends without close_notify
+is an error; a peer without certificate yields None, never an exception.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from dnsbound._native import Connection, TlsError
+from dnsbound.iana import TLS_1_2, TLS_1_3
+from dnsbound.tls.certificate_dict import certificate_dict
+from dnsbound.tls.channel_binding import BINDINGS, EXPORTER_LABEL, EXPORTER_OCTETS, server_end_point
+from dnsbound.tls.errors import TLSMisuse, TLSPeerError, TLSUnexpectedEOF, handshake_error, want_read
+from dnsbound.tls.session import Session
+from dnsbound.tls.transport import Transport, Until
+
+_VERSIONS: Final = {TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3"}
+
+WRITE_OCTETS: Final = 16384
+"""Plaintext of one record (RFC 9846 section 5.1): what may wait half-sent on a socket."""
+READ_OCTETS: Final = 16384
+
+Keylog = Callable[[list[str]], None]
+"""Takes lines in the NSS key log form."""
+
+
+class Shim:
+    """One connection in the role of a client; the base of the server's.
+
+    context, owner: as the standard library's object has them. server_hostname: as the caller gave it. vouched: the
+    certificate's contents are vouched for, so `getpeercert()` shows them. keylog: where secrets go, for debugging.
+    """
+
+    server_side = False
+
+    def __init__(
+        self,
+        connection: Connection,
+        transport: Transport,
+        *,
+        context: Any,  # noqa: ANN401 (an ssl.SSLContext, which stands floors above)
+        owner: object,
+        server_hostname: str | None = None,
+        session: Session | None = None,
+        vouched: Callable[[Connection], bool] = lambda _connection: True,
+        own_leaf: bytes | None = None,
+        keylog: Keylog | None = None,
+    ) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._context = context
+        self._owner = owner
+        self._session = session
+        self._vouched = vouched
+        self._own_leaf = own_leaf
+        self._keylog = keylog
+        self._open = False
+        self._shutdown_begun = False
+        self._closed_by_peer = False
+        self._owed = b""
+        self._sending = threading.Lock()
+        self.server_hostname = server_hostname
+
+    # --- handshake
+
+    def do_handshake(self) -> None:
+        """Go on until application data may flow; want-read or want-write when the transport has to move first."""
+        if not self._open:
+            self._shake_hands()
+            self._open = True
+
+    def _shake_hands(self) -> None:
+        connection = self._connection
+        until = self._transport.begin()
+        while True:
+            try:
+                done = connection.do_handshake()
+            except TlsError as error:
+                self._note_secrets()
+                self._send_what_is_left()
+                raise handshake_error(error) from None
+            self._note_secrets()
+            self._transport.flush(connection, until)
+            if done:
+                return
+            self._await_ciphertext(until)
+
+    def _await_ciphertext(self, until: Until) -> None:
+        if not self._transport.fill(self._connection, until):
+            if self._transport.ended:
+                raise TLSUnexpectedEOF
+            raise want_read()
+
+    def _note_secrets(self) -> None:
+        if self._keylog is not None and (lines := self._connection.take_keylog()):
+            self._keylog(lines)
+
+    def _send_what_is_left(self) -> None:
+        """An alert is on its way out because of an error; that error is what the caller must see."""
+        with contextlib.suppress(OSError):
+            self._flush_beside_a_writer(self._transport.begin())
+
+    # --- application data
+
+    def read(self, size: int = 1024, buffer: Any = None) -> Any:  # noqa: ANN401 (octets or a count, as `ssl` has it)
+        """Octets, or with a buffer their count; b"" or 0 after close_notify."""
+        if buffer is None:
+            if size < 0:
+                raise ValueError("size should not be negative")
+            return self._read(size) if size else b""
+        with memoryview(buffer) as view, view.cast("B") as octets:
+            if not 0 < size <= len(octets):
+                size = len(octets)
+            data = self._read(size) if size else b""
+            octets[: len(data)] = data
+            return len(data)
+
+    def _read(self, size: int) -> bytes:
+        if not self._open:
+            self.do_handshake()
+        if self._closed_by_peer:
+            return b""
+        connection, transport = self._connection, self._transport
+        until = transport.begin()
+        while True:
+            try:
+                data = connection.read(size)
+            except TlsError as error:
+                self._send_what_is_left()
+                raise handshake_error(error) from None
+            if data:
+                return data
+            if data is not None:
+                self._closed_by_peer = True
+                return b""
+            if connection.pending_out():
+                self._flush_beside_a_writer(until)
+            self._await_ciphertext(until)
+
+    def _flush_beside_a_writer(self, until: Until) -> None:
+        """A key update has to be answered. A writer in another thread flushes it after its own record, so never wait
+        for it: the peer may be waiting for this thread to read."""
+        if self._sending.acquire(blocking=False):
+            try:
+                self._transport.flush(self._connection, until)
+            finally:
+                self._sending.release()
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 (any buffer)
+        """Octets taken. After want-write or a timeout, call again with the same data."""
+        if not self._open:
+            self.do_handshake()
+        with self._sending, memoryview(data) as view, view.cast("B") as octets:
+            until = self._transport.begin()
+            done = self._settle(octets, until)
+            self._refuse_after_shutdown()
+            total = len(octets)
+            while done < total:
+                piece = octets[done : done + WRITE_OCTETS]
+                try:
+                    self._connection.write(piece)
+                except TlsError as error:
+                    raise handshake_error(error) from None
+                try:
+                    self._transport.flush(self._connection, until)
+                except OSError:
+                    self._owed = bytes(piece)
+                    if done:
+                        return done
+                    raise
+                done += len(piece)
+            return done
+
+    def _settle(self, octets: memoryview, until: Until) -> int:
+        """Finish the record that was encrypted by an earlier call; the count of its octets in this one's data."""
+        owed = self._owed
+        if owed and octets[: len(owed)] != owed:
+            raise TLSMisuse("a write that did not complete must be repeated with the same data")
+        self._transport.flush(self._connection, until)
+        self._owed = b""
+        return len(owed)
+
+    def _refuse_after_shutdown(self) -> None:
+        if self._shutdown_begun:
+            raise TLSPeerError("protocol is shutdown", reason="PROTOCOL_IS_SHUTDOWN")
+
+    def pending(self) -> int:
+        """Octets that were taken from the transport and not yet read, ciphertext included."""
+        return self._connection.pending_plain() + self._connection.pending_in()
+
+    def shutdown(self) -> Any:  # noqa: ANN401 (a socket, or None)
+        """Send close_notify and wait for the peer's; the socket underneath, or None over BIOs."""
+        if not self._open:
+            raise TLSPeerError("shutdown while in init", reason="SHUTDOWN_WHILE_IN_INIT")
+        with self._sending:
+            until = self._transport.begin()
+            self._transport.flush(self._connection, until)
+            self._shutdown_begun = True
+            return self._shut_down(until)
+
+    def _shut_down(self, until: Until) -> Any:  # noqa: ANN401 (a socket, or None)
+        connection, transport = self._connection, self._transport
+        while True:
+            try:
+                done = connection.shutdown()
+            except TlsError as error:
+                raise handshake_error(error) from None
+            transport.flush(connection, until)
+            if done:
+                self._closed_by_peer = True
+                return transport.returned()
+            if connection.pending_plain():
+                raise TLSPeerError("application data after close notify", reason="APPLICATION_DATA_AFTER_CLOSE_NOTIFY")
+            self._await_ciphertext(until)
+
+    # --- facts
+
+    @property
+    def context(self) -> Any:  # noqa: ANN401 (an ssl.SSLContext)
+        return self._context
+
+    @context.setter
+    def context(self, context: object) -> None:
+        if context is not self._context:
+            raise TLSMisuse("a connection keeps the Context it was made with")
+
+    @property
+    def owner(self) -> object:
+        return self._owner
+
+    @owner.setter
+    def owner(self, owner: object) -> None:
+        self._owner = owner
+
+    @property
+    def session(self) -> Session | None:
+        """The newest ticket's session, once the server sent one."""
+        octets = self._connection.session()
+        if octets is None:
+            return self._session
+        return Session(octets=octets, server_hostname=self.server_hostname, context=self._context)
+
+    @session.setter
+    def session(self, session: object) -> None:  # noqa: ARG002 (the name `ssl` has)
+        raise TLSMisuse("give the session to wrap_socket or wrap_bio")
+
+    @property
+    def session_reused(self) -> bool:
+        return self._connection.session_reused()
+
+    def version(self) -> str | None:
+        return _VERSIONS.get(self._connection.version()) if self._connection.handshake_complete else None
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        return self._connection.cipher()
+
+    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
+        """Server: the cipher both ends settled on. What else they share is not known to the engine's callers."""
+        cipher = self._connection.cipher() if self.server_side else None
+        return None if cipher is None else [cipher]
+
+    def compression(self) -> None:
+        return None
+
+    def group(self) -> str | None:
+        """Key exchange group, such as X25519MLKEM768."""
+        return self._connection.group()
+
+    def selected_alpn_protocol(self) -> str | None:
+        protocol = self._connection.selected_alpn()
+        return None if protocol is None else protocol.decode("ascii", "backslashreplace")
+
+    def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 (as `ssl` has it)
+        """DER of the peer's certificate, or its contents as Python's `ssl` shows them.
+
+        None for a raw public key or no credential; {} when nobody vouches for the contents, as on a server, where a
+        client's key is what is verified and `verified_peer()` says who it is.
+        """
+        if not self._connection.handshake_complete:
+            raise ValueError("handshake not done yet")
+        chain = self._connection.peer_chain()
+        if not chain:
+            return None
+        if binary_form:
+            return chain[0]
+        return certificate_dict(chain[0]) if self._vouched(self._connection) else {}
+
+    def get_unverified_chain(self) -> list[bytes]:
+        """DER certificates as the peer sent them."""
+        return self._connection.peer_chain()
+
+    def get_verified_chain(self) -> list[bytes]:
+        """DER certificates of the path to the trust anchor that was found."""
+        return self._connection.verified_chain()
+
+    def peer_raw_public_key(self) -> bytes | None:
+        """DER SubjectPublicKeyInfo, when the peer presented a raw public key (RFC 7250)."""
+        return self._connection.peer_raw_public_key()
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        """tls-exporter (RFC 9266), tls-server-end-point and, before TLS 1.3, tls-unique (RFC 5929); None when the
+        connection has no such binding."""
+        if cb_type not in BINDINGS:
+            raise ValueError(f"{cb_type!r} channel binding type not implemented")
+        connection = self._connection
+        if not connection.handshake_complete:
+            return None
+        if cb_type == "tls-exporter":
+            return self.export_keying_material(EXPORTER_LABEL, EXPORTER_OCTETS, b"")
+        if cb_type == "tls-unique":
+            return self._tls_unique()
+        leaf = self._own_leaf if self.server_side else next(iter(connection.peer_chain()), None)
+        return None if leaf is None else server_end_point(leaf)
+
+    def _tls_unique(self) -> bytes | None:
+        if self._connection.version() != TLS_1_2:
+            return None
+        own, peers = self._connection.finished()
+        # RFC 5929 section 3.1: the first Finished of the handshake, the client's unless a session is resumed.
+        return own if self.server_side == self._connection.session_reused() else peers
+
+    def export_keying_material(self, label: bytes, length: int, context: bytes | None = None) -> bytes:
+        """Octets both ends derive alike (RFC 9846 section 7.5)."""
+        try:
+            return self._connection.export_keying_material(label, length, context)
+        except TlsError as error:
+            raise handshake_error(error) from None
+
+    def verify_client_post_handshake(self) -> None:
+        raise TLSMisuse("post-handshake authentication is not spoken: a client is identified in the handshake")
