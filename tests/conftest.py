@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 
+from dnsbound.testing.pytest_plugin import world
+
+__all__ = ["world"]
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests whose real peer is absent; fail them where peers are required."""

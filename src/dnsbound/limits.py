@@ -73,3 +73,41 @@ LOOKUPS_PER_SOURCE: Final = Limit(
 LOOKUPS_PER_ZONE: Final = Limit(
     "lookups-per-zone", 600, 1, 10_000_000, "per minute: lookups by pattern or alias below one zone"
 )
+SIGNATURE_SECONDS: Final = Limit(
+    "signature-seconds", 3600, 60, 86_400, "validity of an online signature; bounds the replay of a removed record"
+)
+SIGNATURE_CACHE: Final = Limit("signature-cache", 20_000, 16, 10_000_000, "RRSIG sets kept, denials and answers apart")
+SIGNATURES_PER_PREFIX: Final = Limit(
+    "signatures-per-prefix", 100, 1, 1_000_000, "per second: fresh signatures one /24 or /56 may cause over UDP"
+)
+SIGNATURES_OVER_UDP: Final = Limit(
+    "signatures-over-udp", 2000, 1, 10_000_000, "per second: fresh signatures all UDP sources may cause together"
+)
+SIGNING_PREFIXES: Final = Limit("signing-prefixes", 10_000, 1, 10_000_000, "source prefixes remembered at once")
+DNS_CONNECTIONS: Final = Limit("dns-connections", 256, 1, 100_000, "stream connections of one DNS server at once")
+DNS_IDLE_SECONDS: Final = Limit("dns-idle-seconds", 10, 1, 600, "RFC 7766 section 6.2.3: idle stream connections")
+DNS_ANSWERS_AT_ONCE: Final = Limit("dns-answers-at-once", 1024, 1, 100_000, "answers of one DNS server in the making")
+DNS_UDP_PAYLOAD: Final = Limit("dns-udp-payload", 1232, 512, 4096, "RFC 9715: octets of a UDP message unfragmented")
+INVENTORY_BUSY_SECONDS: Final = Limit(
+    "inventory-busy-seconds", 30, 1, 600, "how long a writer waits for the inventory's write lock"
+)
+RECORD_TTL: Final = Limit(
+    "record-ttl", 300, 0, 604_800, "seconds; how long a removed identity may live on in caches (ARCH Availability)"
+)
+RECORDS_PER_NAME: Final = Limit("records-per-name", 64, 1, 1024, "records of one type at one name in the inventory")
+EARLY_OCTETS: Final = Limit(
+    "early-octets", 65_536, 16_384, 1_048_576, "ciphertext kept of a client whose verdict is still awaited"
+)
+LINGER_SECONDS: Final = Limit(
+    "linger-seconds", 5, 1, 60, "how long a closed connection waits for its peer to go, so that no reset loses our end"
+)
+LINGER_OCTETS: Final = Limit("linger-octets", 262_144, 0, 16_777_216, "octets thrown away while lingering")
+SWEEP_SECONDS: Final = Limit("sweep-seconds", 30, 1, 3600, "longest time between two looks at the live sessions")
+PATH_STEPS: Final = Limit(
+    "path-steps", 64, 8, 4096, "steps and signature checks while certification paths are searched for one client"
+)
+LOOKUP_SOURCES: Final = Limit(
+    "lookup-sources", 65_536, 16, 10_000_000, "sources and zones whose lookups are counted at the same time"
+)
+LIVE_SESSIONS: Final = Limit("live-sessions", 1_000_000, 1, 100_000_000, "sessions one door keeps account of")
+ACCESS_NAME_LABELS: Final = Limit("access-name-labels", 2, 1, 127, "literal labels an access pattern spells at least")
