@@ -1,0 +1,51 @@
+"""Who is on the other end: the verified peer of the connection whose callbacks are running.
+
+Every callback of a connection that our protocol serves runs in one `contextvars.Context` of that connection, so tasks
+started there inherit the peer and no framework has to pass it along. A task started outside a connection has none, and
+asking is then an error rather than an answer: a framework set to start its tasks in an empty context (uvicorn's
+`reset_contextvars`) must not turn every client into an anonymous one.
+
+Not an authorisation: it says who was verified, not what that name may do here.
+"""
+
+from contextvars import ContextVar
+from typing import Final
+
+from dnsbound.errors import Misuse, Refused, Undecided
+from dnsbound.verify.peer import VerifiedPeer
+
+
+class ConnectionPeer:
+    """The peer of one live connection: changed when evidence is renewed, ended when the name is no longer good."""
+
+    __slots__ = ("ended", "peer")
+
+    def __init__(self, peer: VerifiedPeer | None) -> None:
+        self.peer = peer
+        """None: the door's policy is `optional` and the client made no claim."""
+        self.ended: Refused | Undecided | None = None
+        """Why the connection was cut, once it was."""
+
+    def current(self) -> VerifiedPeer | None:
+        """The peer, or None for a client that made no claim; raises why the connection was cut, once it was."""
+        if self.ended is not None:
+            # A fresh instance: the stored one would grow a traceback with every task that asks.
+            raise type(self.ended)(self.ended.reason, self.ended.detail)
+        return self.peer
+
+
+CONNECTION_PEER: Final[ContextVar[ConnectionPeer]] = ContextVar("dnsbound.connection_peer")
+"""Set in the context of each served connection; read it through `verified_peer`."""
+
+
+def verified_peer() -> VerifiedPeer | None:
+    """The verified peer of the connection this code serves.
+
+    None means one thing only: the door's policy is `optional` and this client made no claim. Raises Misuse where no
+    connection of a dnsbound server is being served, and Refused or Undecided once the connection was cut because its
+    name is no longer good.
+    """
+    holder = CONNECTION_PEER.get(None)
+    if holder is None:
+        raise Misuse("verified_peer() was called outside a connection that a dnsbound server serves")
+    return holder.current()

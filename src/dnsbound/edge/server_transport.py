@@ -1,0 +1,254 @@
+"""The application's side of an admitted connection: a transport that encrypts, and the delivery of what was decrypted.
+
+What is written is encrypted at once and handed to the plain transport, whose buffer and water marks are the only ones;
+its pause and resume go straight to the application. Every callback of the application runs in the connection's own
+`contextvars.Context`, where `verified_peer()` finds the peer.
+
+Differences from asyncio's own TLS transports, all on purpose: a connection that ends without close_notify is reported
+to the application as an error, never as a clean end (RFC 9846 section 6.1); a protocol whose `eof_received()` returns
+true keeps its side open after the client's close_notify; the peer is told of a close before it has answered.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
+from dnsbound.errors import Refused, Undecided
+
+if TYPE_CHECKING:
+    from dnsbound.edge.server_protocol import ServerProtocol
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_log: Final = logging.getLogger("dnsbound.listen")
+
+RECORD_OCTETS: Final = 16384
+"""Most octets of one TLS record (RFC 9846 section 5.1)."""
+DELIVERED_AT_ONCE: Final = 262_144
+"""Octets after which the application gets what was read so far, as from asyncio's own transports."""
+WRITES_AFTER_CLOSE: Final = 5
+"""Writes to a closed connection that are passed over before a warning, as in asyncio."""
+
+
+class ServerTransport(asyncio.Transport):
+    """What the application's protocol is given. Made on admission, by `ServerProtocol` only."""
+
+    def __init__(self, protocol: "ServerProtocol", peer: ConnectionPeer) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self._shim = protocol.shim
+        self._plain = protocol.plain
+        self.peer: Final[ConnectionPeer] = peer
+        self._app: Any = None
+        self._app_is_buffered = False
+        self._context = contextvars.copy_context()
+        self._context.run(CONNECTION_PEER.set, peer)
+        self._inside = False
+        self._reading_paused = False
+        self._peer_ended = False
+        self._write_paused = False
+        self._useless_writes = 0
+        self._error: Exception | None = None
+
+    # --- called by ServerProtocol
+
+    def start(self, factory: Callable[[], asyncio.BaseProtocol], *, announce: bool) -> None:
+        """Make the application's protocol and tell it of the connection."""
+        self.set_protocol(self._call(factory))
+        if announce:
+            self._call(self._app.connection_made, self)
+
+    def octets_arrived(self) -> None:
+        """Decrypt and deliver until nothing is left, the application pauses, or the connection ends."""
+        while not self._reading_paused and not self._peer_ended and self._protocol.is_open:
+            data, end = self._read_some()
+            if data:
+                self._deliver(data)
+            if end is None:
+                continue
+            if isinstance(end, ssl.SSLWantReadError):
+                break
+            if isinstance(end, ssl.SSLZeroReturnError):
+                self._peer_closed()
+            elif self._protocol.is_open:
+                self._break(end)
+        self._protocol.flush()
+
+    def writing_paused(self, *, paused: bool) -> None:
+        """The plain transport's buffer passed a water mark."""
+        self._write_paused = paused
+        if self._app is not None and self._protocol.is_open:
+            self._call(self._app.pause_writing if paused else self._app.resume_writing)
+
+    def lost(self, error: Exception | None) -> None:
+        """The plain connection is gone, or is no longer the application's."""
+        if self._app is not None:
+            app, self._app = self._app, None
+            self._call(app.connection_lost, self._error or error)
+
+    def cut(self, reason: Refused | Undecided, error: Exception) -> None:
+        """End the connection now, with close_notify, because its name is no longer good.
+
+        reason: what `verified_peer()` raises from now on in tasks that still run; error: what connection_lost gets.
+        """
+        self.peer.ended = reason
+        if self._protocol.is_open:
+            self._error = error
+            self.close()
+            self._protocol.loop.call_soon(self.lost, error)
+
+    # --- reading
+
+    def _read_some(self) -> tuple[bytes, OSError | None]:
+        """Decrypted octets, and why no more came with them (None: there may be more)."""
+        chunks: list[bytes] = []
+        size = 0
+        end: OSError | None = None
+        while size < DELIVERED_AT_ONCE:
+            try:
+                chunk = self._shim.read(RECORD_OCTETS)
+            except OSError as error:  # every ssl.SSLError is one
+                end = error
+                break
+            if not chunk:
+                end = ssl.SSLZeroReturnError()
+                break
+            chunks.append(chunk)
+            size += len(chunk)
+        return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), end
+
+    def _deliver(self, data: bytes) -> None:
+        if not self._app_is_buffered:
+            self._call(self._app.data_received, data)
+            return
+        rest = memoryview(data)
+        while rest and self._app is not None:
+            buffer = memoryview(self._call(self._app.get_buffer, len(rest))).cast("B")
+            if not buffer:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            taken = min(len(buffer), len(rest))
+            buffer[:taken] = rest[:taken]
+            self._call(self._app.buffer_updated, taken)
+            rest = rest[taken:]
+
+    def _peer_closed(self) -> None:
+        self._peer_ended = True
+        if self._protocol.is_open and not self._call(self._app.eof_received):
+            self.close()
+
+    def _break(self, error: OSError) -> None:
+        """The connection cannot go on: TLS failed, or it ended without close_notify."""
+        self._error = error
+        self._protocol.linger()
+        self._protocol.loop.call_soon(self.lost, error)
+
+    def _call(self, callback: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run a callback of the application in the connection's context, which cannot be entered twice."""
+        if self._inside:
+            return callback(*args, **kwargs)
+        self._inside = True
+        try:
+            return self._context.run(callback, *args, **kwargs)
+        finally:
+            self._inside = False
+
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+        if self._protocol.is_open:
+            self._plain.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading_paused:
+            return
+        self._reading_paused = False
+        if self._protocol.is_open:
+            self._plain.resume_reading()
+            # Later, not now: the application may be in the middle of taking what was delivered before.
+            self._protocol.loop.call_soon(self._protocol.guarded, self.octets_arrived)
+
+    def is_reading(self) -> bool:
+        return not self._reading_paused and self._protocol.is_open
+
+    # --- writing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data must be bytes-like, not {type(data).__name__}")
+        if not data:
+            return
+        if not self._protocol.is_open:
+            self._useless_writes += 1
+            if self._useless_writes == WRITES_AFTER_CLOSE:
+                _log.warning("an application keeps writing to a closed connection")
+            return
+        try:
+            self._shim.write(data)
+        except OSError as error:
+            self._break(error)
+            return
+        self._protocol.flush()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.write(b"".join(list_of_data))
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def write_eof(self) -> None:
+        raise NotImplementedError("a TLS connection is ended as a whole, by close()")
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._plain.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._plain.get_write_buffer_limits()
+
+    def get_write_buffer_size(self) -> int:
+        return self._plain.get_write_buffer_size()
+
+    # --- ending
+
+    def close(self) -> None:
+        """Send close_notify after everything written, then end; nothing more is received."""
+        if self._protocol.is_open:
+            # The peer's close_notify is not here yet, or TLS already failed: neither stops our end.
+            with contextlib.suppress(OSError):
+                self._shim.shutdown()
+            self._protocol.linger()
+
+    def abort(self) -> None:
+        """End at once; what was not yet sent is lost."""
+        self._protocol.abort()
+
+    def is_closing(self) -> bool:
+        return not self._protocol.is_open
+
+    # --- facts
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._app = protocol
+        self._app_is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._app  # type: ignore[no-any-return]
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 (asyncio's interface)
+        """`verified_peer` is the VerifiedPeer (None: no claim was made), beside what asyncio's TLS transports know."""
+        fact = _FACTS.get(name)
+        return self._plain.get_extra_info(name, default) if fact is None else fact(self._protocol, self.peer)
+
+
+_FACTS: Final[Mapping[str, Callable[["ServerProtocol", ConnectionPeer], Any]]] = {
+    "verified_peer": lambda _, peer: peer.peer,
+    "sslcontext": lambda protocol, _: protocol.context,
+    "ssl_object": lambda protocol, _: protocol.ssl_object,
+    "peercert": lambda protocol, _: protocol.ssl_object.getpeercert(),
+    "cipher": lambda protocol, _: protocol.ssl_object.cipher(),
+    "compression": lambda protocol, _: protocol.ssl_object.compression(),
+}
