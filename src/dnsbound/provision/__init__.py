@@ -1,1 +1,1 @@
-"""Making and keeping identities: the inventory and what publishes from it."""
+"""Keeping identities and zones: the inventory, and what an authority reads from it."""

@@ -1,0 +1,23 @@
+"""What can go wrong with the inventory, as leaves of the one exception tree."""
+
+from dnsbound.errors import DnsboundError, Misuse
+
+
+class NotInInventory(Misuse):
+    """The inventory has no such identity, zone, key or record."""
+
+
+class AlreadyInInventory(Misuse):
+    """The inventory has it already; nothing was changed."""
+
+
+class PrivateKeyRefused(Misuse):
+    """A private key was offered where a public one belongs. It was not kept."""
+
+
+class InventoryMissing(Misuse):
+    """There is no inventory at this path."""
+
+
+class InventoryFailed(DnsboundError):
+    """The inventory could not be read or written: locked too long, damaged, disk full. Nothing was changed."""

@@ -1,0 +1,52 @@
+"""The append-only table of who did what, and when. The database itself refuses to change or delete its rows."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection, insert, select
+
+from dnsbound.errors import Misuse
+from dnsbound.provision import schema
+from dnsbound.provision.database import Database
+from dnsbound.provision.entries import Event
+from dnsbound.times import Moment
+
+_BATCH = 1000
+
+
+def append(
+    connection: Connection, *, at: Moment, actor: str, action: str, subject: str, detail: Mapping[str, object]
+) -> None:
+    """Add an event in the transaction that makes the change it tells of."""
+    if not actor or not actor.isprintable():
+        raise Misuse("every change of the inventory names who made it")
+    row = {"at": at, "actor": actor, "action": action, "subject": subject, "detail": json.dumps(detail, sort_keys=True)}
+    connection.execute(insert(schema.events), row)
+
+
+class EventLog:
+    """Reading the events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __call__(self, *, subject: str | None = None, after: int = 0) -> Iterator[Event]:
+        """Events in the order they happened, numbered above `after`; of one zone, identity or owner, or of all."""
+        query = select(schema.events).order_by(schema.events.c.id).limit(_BATCH)
+        if subject is not None:
+            query = query.where(schema.events.c.subject == subject)
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(query.where(schema.events.c.id > after)).all()
+            for row in rows:
+                yield Event(
+                    number=row.id,
+                    at=row.at,
+                    actor=row.actor,
+                    action=row.action,
+                    subject=row.subject,
+                    detail=json.loads(row.detail),
+                )
+            if len(rows) < _BATCH:
+                return
+            after = rows[-1].id

@@ -1,0 +1,60 @@
+"""The inventory: identities, zones and the log of every change, in one SQLite file.
+
+Private keys of devices never enter it; zone keys are files it knows the path of. The current time and who acts are
+arguments of every change. A change is complete when the call returns, and an authority of another process serves it at
+its next query (`dnsbound.provision.zone_data`).
+"""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection
+
+from dnsbound.provision.database import ChangeCounter, Database
+from dnsbound.provision.event_log import EventLog
+from dnsbound.provision.identities import Identities
+from dnsbound.provision.zones import Zones
+
+
+class Inventory:
+    """An open inventory. `identities`, `zones` and `events` are its faces; close it, or use it as a context manager."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.identities = Identities(database)
+        self.zones = Zones(database)
+        self.events = EventLog(database)
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, busy_seconds: int | None = None) -> Self:
+        """Open the inventory at `path`, bringing an older schema up to date.
+
+        create: make an empty one, readable by its owner alone, when there is none; otherwise InventoryMissing.
+        busy_seconds: how long a change waits for other writers. Misuse for a file that is no inventory.
+        """
+        return cls(Database.open(path, create=create, busy_seconds=busy_seconds))
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    def changes(self) -> ChangeCounter:
+        """Tells cheaply whether anybody changed the inventory since it was last asked."""
+        return self._database.changes()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A consistent view for other modules of this package."""
+        return self._database.reading()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,89 @@
+"""Letting public keys in and private keys not.
+
+What enters the inventory is parsed and must come out octet for octet the same: whatever is not a public key, or is
+followed by something else, does not get in.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
+
+from dnsbound.errors import Malformed
+from dnsbound.iana import MatchingType, Selector, Usage
+from dnsbound.provision.errors import PrivateKeyRefused
+from dnsbound.records.tlsa import TLSA
+
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
+
+
+def admit_public_key(der: bytes) -> bytes:
+    """The DER SubjectPublicKeyInfo as it may be kept. Malformed; PrivateKeyRefused for a private key in any form."""
+    _refuse_private_key(der)
+    try:
+        key = load_der_public_key(der)
+        written = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except _UNREADABLE:
+        raise Malformed("the public key is not a DER SubjectPublicKeyInfo of a known algorithm") from None
+    if written != der:
+        raise Malformed("the public key is not in its one DER form, or something follows it")
+    return der
+
+
+def admit_tlsa(record: TLSA) -> TLSA:
+    """The record as it may be published: usable, and holding a certificate, a public key or a digest, nothing else."""
+    because = record.unusable_because
+    if because is not None:
+        raise Malformed(f"no verifier could use this TLSA record: {because}")
+    if record.matching_type == MatchingType.FULL:
+        if record.selector == Selector.SPKI:
+            admit_public_key(record.data)
+        else:
+            _refuse_private_key(record.data)
+            try:
+                x509.load_der_x509_certificate(record.data)
+            except _UNREADABLE:
+                raise Malformed("the TLSA record's association data is not a DER certificate") from None
+    return record
+
+
+def names_key(record: TLSA) -> bool:
+    """Whether the record speaks of the end entity's bare key, so that it can be held against a public key."""
+    return record.usage in (Usage.DANE_EE, Usage.PKIX_EE) and record.selector == Selector.SPKI
+
+
+def speaks_of(record: TLSA, spki: bytes) -> bool:
+    """Whether a record that names a bare key names this one (RFC 6698 section 2.1.3)."""
+    return record.data == _ASSOCIATION[MatchingType(record.matching_type)](spki)
+
+
+_ASSOCIATION: Final[Mapping[MatchingType, Callable[[bytes], bytes]]] = MappingProxyType(
+    {
+        MatchingType.FULL: bytes,
+        MatchingType.SHA2_256: lambda octets: hashlib.sha256(octets).digest(),
+        MatchingType.SHA2_512: lambda octets: hashlib.sha512(octets).digest(),
+    }
+)
+
+
+def _refuse_private_key(octets: bytes) -> None:
+    refusal = PrivateKeyRefused("this is a private key; the inventory keeps public keys only")
+    if b"PRIVATE KEY" in octets:
+        raise refusal
+    try:
+        load_der_private_key(octets, password=None)
+    except TypeError:
+        # An encrypted PKCS#8 structure: the library asks for the password.
+        raise refusal from None
+    except (ValueError, UnsupportedAlgorithm):
+        return
+    raise refusal

@@ -1,0 +1,182 @@
+"""What may be published at a name, and keeping each zone's serial in step.
+
+Functions on a writing transaction, so that identities and zones publish by the same rules: RFC 1034 section 3.6.2 (a
+CNAME stands alone), RFC 2181 section 5.2 (one TTL for an RRset), RFC 1034 section 4.2.1 (below a delegation there is
+only glue), RFC 4035 section 2.4 (DS and the delegation's NS belong to the parent).
+"""
+
+from typing import Final
+
+import dns.exception
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from dnsbound.errors import LimitExceeded, Malformed, Misuse
+from dnsbound.iana import Usage
+from dnsbound.limits import RECORD_TTL, RECORDS_PER_NAME
+from dnsbound.provision import schema
+from dnsbound.provision.entries import Record
+from dnsbound.provision.errors import AlreadyInInventory
+from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.public_key import admit_tlsa
+from dnsbound.records.tlsa import TLSA
+
+PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "TLSA"})
+_OF_THE_PARENT: Final = frozenset({"DS", "NS"})
+_GLUE: Final = frozenset({"A", "AAAA"})
+
+
+def parse_record(owner: OwnerName, rdtype: str, rdata: str, ttl: int) -> Record:
+    """Check one record by itself; its data come back in their one presentation form."""
+    kind = rdtype.upper()
+    if kind not in PUBLISHABLE:
+        raise Misuse(f"the inventory publishes {', '.join(sorted(PUBLISHABLE))}, not {rdtype}")
+    canonical = _canonical_tlsa(owner, rdata) if kind == "TLSA" else _canonical_rdata(kind, rdata)
+    if owner.is_wildcard and kind in _OF_THE_PARENT:
+        raise Misuse(f"{owner} cannot be delegated (RFC 4592 section 4.2)")
+    return Record(owner=owner, rdtype=kind, rdata=canonical, ttl=RECORD_TTL.checked(ttl))
+
+
+def _canonical_tlsa(owner: OwnerName, rdata: str) -> str:
+    record = admit_tlsa(TLSA.from_text(rdata))
+    if owner.is_wildcard and record.usage in (Usage.DANE_EE, Usage.PKIX_EE):
+        raise Misuse(f"TLSA usage {record.usage} at {owner} would make one key stand for every name")
+    return record.to_text()
+
+
+def _canonical_rdata(rdtype: str, rdata: str) -> str:
+    try:
+        parsed = dns.rdata.from_text(
+            dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), rdata, origin=dns.name.root, relativize=False
+        )
+        target = getattr(parsed, "target", None)
+        if isinstance(target, dns.name.Name):
+            return OwnerName.parse(target.to_text()).absolute
+        return parsed.to_text()
+    except (dns.exception.DNSException, ValueError) as error:
+        raise Malformed(f"the {rdtype} record data {rdata!r} do not parse: {error}") from None
+
+
+def zone_of(connection: Connection, owner: OwnerName, rdtype: str = "TLSA") -> tuple[int, OwnerName] | None:
+    """Row id and name of the zone here that serves `rdtype` at `owner`, or None."""
+    candidates = owner.ancestors[1:] if rdtype in _OF_THE_PARENT else owner.ancestors
+    found = connection.execute(
+        select(schema.zones.c.id, schema.zones.c.name)
+        .where(schema.zones.c.name.in_(candidates))
+        .order_by(func.length(schema.zones.c.name).desc())
+        .limit(1)
+    ).one_or_none()
+    return None if found is None else (found.id, OwnerName.parse(found.name))
+
+
+def _is_zone(connection: Connection, name: OwnerName) -> bool:
+    return connection.execute(select(schema.zones.c.id).where(schema.zones.c.name == name.text)).first() is not None
+
+
+def add(connection: Connection, record: Record, *, identity_id: int | None = None) -> None:
+    """Publish a record and count the change. AlreadyInInventory, or Misuse where it may not stand."""
+    zone = zone_of(connection, record.owner, record.rdtype)
+    if zone is not None:
+        _check_place(connection, record, zone[1])
+    present = connection.execute(
+        select(schema.records.c.rdtype, schema.records.c.rdata).where(schema.records.c.owner == record.owner.text)
+    ).all()
+    _check_neighbours(record, [(row.rdtype, row.rdata) for row in present])
+    connection.execute(
+        insert(schema.records),
+        {
+            "owner": record.owner.text,
+            "sort_key": record.owner.sort_key,
+            "rdtype": record.rdtype,
+            "rdata": record.rdata,
+            "ttl": record.ttl,
+            "identity_id": identity_id,
+        },
+    )
+    connection.execute(
+        update(schema.records)
+        .where(schema.records.c.owner == record.owner.text, schema.records.c.rdtype == record.rdtype)
+        .values(ttl=record.ttl)
+    )
+    if zone is not None:
+        touch(connection, zone[0])
+
+
+def _check_place(connection: Connection, record: Record, apex: OwnerName) -> None:
+    owner = record.owner
+    if record.rdtype in _OF_THE_PARENT and _is_zone(connection, owner):
+        raise Misuse(f"{owner} is a zone of this inventory: its delegation is published by itself")
+    if record.rdtype == "CNAME" and owner == apex:
+        raise Misuse(f"{owner} is the top of a zone: no CNAME may stand there")
+    between = [
+        name
+        for name in owner.ancestors
+        if OwnerName.parse(name, wildcard=True).is_at_or_below(apex) and name != apex.text
+    ]
+    if record.rdtype in _OF_THE_PARENT | _GLUE:
+        between = [name for name in between if name != owner.text]
+    cut = connection.execute(
+        select(schema.records.c.owner)
+        .where(schema.records.c.owner.in_(between), schema.records.c.rdtype == "NS")
+        .limit(1)
+    ).scalar_one_or_none()
+    if cut is not None and record.rdtype not in _GLUE:
+        raise Misuse(f"{owner} lies in {cut}, which this zone delegates to other servers")
+    if record.rdtype == "NS":
+        start, end = owner.below
+        hidden = connection.execute(
+            select(schema.records.c.owner)
+            .where(
+                (schema.records.c.sort_key == owner.sort_key) | schema.records.c.sort_key.between(start, end),
+                schema.records.c.rdtype.not_in(_OF_THE_PARENT | _GLUE),
+            )
+            .limit(1)
+        ).scalar_one_or_none()
+        if hidden is not None and zone_of(connection, OwnerName.parse(hidden, wildcard=True)) == zone_of(
+            connection, owner, "NS"
+        ):
+            raise Misuse(f"delegating {owner} would hide the records at {hidden}")
+
+
+def _check_neighbours(record: Record, present: list[tuple[str, str]]) -> None:
+    if (record.rdtype, record.rdata) in present:
+        raise AlreadyInInventory(f"{record.owner} has this {record.rdtype} record already")
+    if record.rdtype == "CNAME" and present:
+        raise Misuse(f"{record.owner} has {present[0][0]} records: a CNAME stands alone")
+    if record.rdtype != "CNAME" and any(rdtype == "CNAME" for rdtype, _ in present):
+        raise Misuse(f"{record.owner} is an alias (CNAME): no other record may stand beside it")
+    if sum(rdtype == record.rdtype for rdtype, _ in present) >= RECORDS_PER_NAME.default:
+        raise LimitExceeded(RECORDS_PER_NAME.name, f"{record.owner} has {RECORDS_PER_NAME.default} already")
+
+
+def remove(connection: Connection, owner: OwnerName, rdtypes: frozenset[str], rdata: str | None = None) -> list[Record]:
+    """Withdraw records of a name and count the change; what was removed."""
+    chosen = [schema.records.c.owner == owner.text, schema.records.c.rdtype.in_(rdtypes)]
+    if rdata is not None:
+        chosen.append(schema.records.c.rdata == rdata)
+    removed = records_at(connection, owner, rdtypes, rdata)
+    zones = {zone_of(connection, owner, record.rdtype) for record in removed}
+    connection.execute(delete(schema.records).where(*chosen))
+    for zone in zones:
+        if zone is not None:
+            touch(connection, zone[0])
+    return removed
+
+
+def records_at(
+    connection: Connection, owner: OwnerName, rdtypes: frozenset[str] = PUBLISHABLE, rdata: str | None = None
+) -> list[Record]:
+    query = select(schema.records).where(schema.records.c.owner == owner.text, schema.records.c.rdtype.in_(rdtypes))
+    if rdata is not None:
+        query = query.where(schema.records.c.rdata == rdata)
+    rows = connection.execute(query.order_by(schema.records.c.id)).all()
+    return [Record(owner=owner, rdtype=row.rdtype, rdata=row.rdata, ttl=row.ttl) for row in rows]
+
+
+def touch(connection: Connection, zone_id: int) -> None:
+    """One more change to what a zone serves."""
+    serial = schema.zones.c.serial
+    connection.execute(update(schema.zones).where(schema.zones.c.id == zone_id).values(serial=(serial + 1) % 2**32))
