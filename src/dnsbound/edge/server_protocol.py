@@ -68,7 +68,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     handshake_timeout: seconds, never longer than the Context's own. shutdown_timeout: seconds a closing connection
     may take without progress. announce: call the application's connection_made (not when a connection that exists
-    is upgraded). waiter: completed on admission, or with the exception, always an OSError.
+    is upgraded). waiter: completed on admission, or, once the connection is gone, with an OSError that says why.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._verdict: asyncio.Task[None] | None = None
         self._plain_ended = False
         self._discarded = 0
+        self._error: OSError | None = None
 
     @property
     def is_open(self) -> bool:
@@ -113,7 +114,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.plain = cast("asyncio.Transport", transport)
         if not self._slots.take():
-            self._fail_waiter(ConnectionAbortedError("no handshake slot is free"))
+            self._error = ConnectionAbortedError("no handshake slot is free")
             self._become(Phase.CLOSED)
             self.plain.abort()
             return
@@ -161,7 +162,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         if self.transport is not None:
             transport, self.transport = self.transport, None
             transport.lost(exc)
-        self._fail_waiter(exc or ConnectionResetError("the client went away during the handshake"))
+        self._fail_waiter(exc)
 
     async def admitted(self, waiter: asyncio.Future[ServerTransport]) -> ServerTransport:
         """The application's side, once this connection's `waiter` is done; OSError when the client is not let in."""
@@ -240,7 +241,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
     def _refused(self, error: OSError) -> None:
         self._count(HandshakeOutcome.REFUSED)
         _log.debug("the handshake of %s ended: %s", self.plain.get_extra_info("peername"), error)
-        self._fail_waiter(error)
+        self._error = error
         self.linger()
 
     def _too_late(self) -> None:
@@ -252,7 +253,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
             self._stop_asking()
             self.guarded(self._settle, Undecided(Reason.DNS_FAILED, str(error)))
         else:
-            self._fail_waiter(error)
+            self._error = error
             self.abort()
 
     # --- ending
@@ -339,9 +340,11 @@ class ServerProtocol(asyncio.BufferedProtocol):
             self._verdict.cancel()
             self._verdict = None
 
-    def _fail_waiter(self, error: BaseException) -> None:
+    def _fail_waiter(self, lost: Exception | None) -> None:
+        """Only once the connection is gone: whoever waits will close the plain transport, and so lose the alert."""
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+            gone = ConnectionResetError("the client went away during the handshake")
+            self._waiter.set_exception(self._error or lost or gone)
         self._waiter = None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from dnsbound.edge.current_peer import CONNECTION_PEER
 from dnsbound.edge.server_protocol import ServerProtocol
 from dnsbound.edge.server_transport import ServerTransport
 from dnsbound.tls.errors import TLSPeerError
@@ -30,8 +31,9 @@ async def upgrade(
 ) -> ServerTransport:
     """Start TLS, as the server, on a connection that exists; returns once the client is admitted.
 
-    The application's protocol stays; announce: call its connection_made again. Raises what the client was refused
-    with, an OSError; the connection is then closed.
+    The application's protocol stays; announce: call its connection_made again. From now on `verified_peer()` answers
+    in the task that awaits this. Raises what the client was refused with, an OSError, once the client has had time to
+    read its alert and the connection is closed.
     """
     if _holds_plaintext(protocol):
         plain.close()
@@ -51,7 +53,9 @@ async def upgrade(
     plain.set_protocol(gate)
     gate.connection_made(plain)
     plain.resume_reading()
-    return await gate.admitted(waiter)
+    transport = await gate.admitted(waiter)
+    CONNECTION_PEER.set(transport.peer)
+    return transport
 
 
 def _holds_plaintext(protocol: asyncio.BaseProtocol) -> bool:
