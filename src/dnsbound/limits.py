@@ -110,6 +110,8 @@ LOOKUP_SOURCES: Final = Limit(
     "lookup-sources", 65_536, 16, 10_000_000, "sources and zones whose lookups are counted at the same time"
 )
 LIVE_SESSIONS: Final = Limit("live-sessions", 1_000_000, 1, 100_000_000, "sessions one door keeps account of")
-ACCESS_NAME_LABELS: Final = Limit("access-name-labels", 2, 1, 127, "literal labels an access pattern spells at least")
+PATTERN_LITERAL_LABELS: Final = Limit(
+    "pattern-literal-labels", 2, 1, 127, "literal labels an access pattern ends in at least"
+)
 ZONE_CACHE: Final = Limit("zone-cache", 65_536, 16, 10_000_000, "names whose records the authority remembers")
 DNS_QUERY_OCTETS: Final = Limit("dns-query-octets", 4096, 512, 65_535, "octets of a query an authority reads")

@@ -33,7 +33,7 @@ from dnsbound.dns.authority_lookup import Found, Item, find
 from dnsbound.dns.authority_zone import Zone, ZoneDirectory, enclosing_zone
 from dnsbound.dns.signer import Signer, Spend, free
 from dnsbound.errors import LimitExceeded
-from dnsbound.limits import DNS_UDP_PAYLOAD
+from dnsbound.limits import DNS_QUERY_OCTETS, DNS_UDP_PAYLOAD
 
 if TYPE_CHECKING:
     from dnsbound.times import Moment
@@ -123,6 +123,8 @@ def parse_query(octets: bytes) -> dns.message.QueryMessage | bytes | None:
     """A query; or the error response that octets which are none deserve; or None where even that is too much."""
     if len(octets) < _HEADER_OCTETS or octets[2] & _QR:
         return None
+    if len(octets) > DNS_QUERY_OCTETS.default:
+        return bare_response(octets, dns.rcode.FORMERR)
     try:
         query = dns.message.from_wire(octets)
     except dns.exception.DNSException:

@@ -104,9 +104,10 @@ def enclosing_zone(zones: ZoneDirectory, name: dns.name.Name) -> Zone | None:
 class MemoryDirectory:
     """Zones in memory; may be changed while it is being asked, from any thread."""
 
-    __slots__ = ("_zones",)
+    __slots__ = ("_lock", "_zones")
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
+        self._lock = threading.Lock()
         self._zones = {zone.origin: zone for zone in zones}
 
     def find(self, origin: dns.name.Name) -> Zone | None:
@@ -114,10 +115,12 @@ class MemoryDirectory:
 
     def put(self, zone: Zone) -> None:
         """Add a zone, or replace the one of the same origin."""
-        self._zones = {**self._zones, zone.origin: zone}
+        with self._lock:
+            self._zones = {**self._zones, zone.origin: zone}
 
     def drop(self, origin: dns.name.Name) -> None:
-        self._zones = {name: zone for name, zone in self._zones.items() if name != origin}
+        with self._lock:
+            self._zones = {name: zone for name, zone in self._zones.items() if name != origin}
 
     def all(self) -> tuple[Zone, ...]:
         return tuple(self._zones.values())

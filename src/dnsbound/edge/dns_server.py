@@ -37,6 +37,7 @@ Answerer: TypeAlias = Callable[[bytes, Arrival], bytes | Awaitable[bytes | None]
 _LOG: Final = logging.getLogger("dnsbound.dns_server")
 _PORT_ATTEMPTS: Final = 32
 _RECEIVE_BUFFER: Final = 1 << 20
+_TLS_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class DnsServer:
         self._udp: asyncio.DatagramTransport | None = None
         self._listeners: list[asyncio.Server] = []
         self._open: set[asyncio.StreamWriter] = set()
+        self._streams: set[asyncio.Task[Any]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -112,8 +114,7 @@ class DnsServer:
             task.cancel()
         for writer in tuple(self._open):
             writer.transport.abort()
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._streams, return_exceptions=True)
         for listener in self._listeners:
             await listener.wait_closed()
         self._udp, self._listeners = None, []
@@ -137,7 +138,11 @@ class DnsServer:
         if self._tls is not None:
             self._listeners.append(
                 await asyncio.start_server(
-                    self._accept(Transport.TLS), self._host, self._tls_port, ssl=self._tls, ssl_handshake_timeout=5
+                    self._accept(Transport.TLS),
+                    self._host,
+                    self._tls_port,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=_TLS_SECONDS,
                 )
             )
 
@@ -182,12 +187,15 @@ class DnsServer:
             if len(self._open) >= self._connections:
                 writer.transport.abort()
                 return
+            task = asyncio.current_task()
             self._open.add(writer)
+            self._streams.update({task} if task else ())
             try:
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                     await self._serve_stream(reader, writer, transport)
             finally:
                 self._open.discard(writer)
+                self._streams.difference_update({task})
                 writer.close()
 
         return serve

@@ -15,7 +15,7 @@ import dns.name
 import dns.rdata
 import dns.rdataset
 
-from dnsbound.dns.authority_zone import RRsets, Zone, ZoneData
+from dnsbound.dns.authority_zone import EMPTY_NON_TERMINAL, RRsets, Zone, ZoneData
 from dnsbound.dns.signer import Signer, Spend, ZoneKeys, free
 
 if TYPE_CHECKING:
@@ -105,9 +105,14 @@ class _Overlaid:
 
     def lookup(self, name: dns.name.Name) -> RRsets | None:
         fault = self.table.names.get(name)
-        if fault is None or fault.instead is None:
-            return self.data.lookup(name)
-        return {**(self.data.lookup(name) or {}), **fault.instead}
+        if fault is not None and fault.instead is not None:
+            return {**(self.data.lookup(name) or {}), **fault.instead}
+        node = self.data.lookup(name)
+        if node is None and any(
+            told.is_subdomain(name) and self.table.names[told].instead for told in self.table.names
+        ):
+            return EMPTY_NON_TERMINAL
+        return node
 
 
 class FaultySigner(Signer):
