@@ -1,0 +1,141 @@
+"""DNSSEC authentication chains (RFC 9102): the records that prove one answer, carried as one block of octets.
+
+Parsed here, judged by the same validator as everything else and at an explicit moment. Records without a signature are
+discarded (section 11): what is not signed proves nothing, and that a zone is unsigned is shown by its parent.
+This is the format alone; the TLS extension that carries it belongs to the TLS floor.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import dns.exception
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.wire
+
+from dnsbound.dns.anchors import TrustAnchors
+from dnsbound.dns.answer import Answer, Provenance
+from dnsbound.dns.messages import Question, Response, Section, add_record
+from dnsbound.dns.policy import Policy
+from dnsbound.dns.validator import Validation, validate
+from dnsbound.dns.zone_walk import TrustStore
+from dnsbound.errors import Malformed
+from dnsbound.times import Moment
+
+SOURCE: Final = "the carried chain"
+_DENIALS: Final = frozenset({dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
+_FIXED: Final = struct.Struct("!HHIH")
+
+Record = tuple[dns.name.Name, int, dns.rdata.Rdata]
+"""Owner, TTL, data."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationChain:
+    """An AuthenticationChain (RFC 9102 section 2.3): records in any order, class IN."""
+
+    records: tuple[Record, ...]
+    _answer: Section = field(default_factory=dict, compare=False, repr=False)
+    _authority: Section = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        everything: Section = {}
+        for name, ttl, rdata in self.records:
+            add_record(everything, name, ttl, rdata)
+        for at, rrset in everything.items():
+            if rrset.rdatas and rrset.signatures:
+                (self._authority if rrset.rdtype in _DENIALS else self._answer)[at] = rrset
+
+    @classmethod
+    def from_wire(cls, wire: bytes) -> Self:
+        """Uncompressed wire-form records; Malformed otherwise."""
+        parser = dns.wire.Parser(wire)
+        records: list[Record] = []
+        try:
+            while parser.remaining():
+                records.append(_record(parser))
+        except (dns.exception.DNSException, struct.error, ValueError, IndexError) as error:
+            raise Malformed(f"DNSSEC chain: {type(error).__name__}: {error}", parser.current) from None
+        if not records:
+            raise Malformed("DNSSEC chain: no records")
+        return cls(tuple(records))
+
+    def to_wire(self) -> bytes:
+        """The exact octets `from_wire` reads, names in the case they have here."""
+        out = bytearray()
+        for name, ttl, rdata in self.records:
+            data = rdata.to_wire()
+            owner = name.to_wire()
+            assert owner is not None
+            assert data is not None
+            out += owner + _FIXED.pack(rdata.rdtype, rdata.rdclass, ttl, len(data)) + data
+        return bytes(out)
+
+    def reply(self, question: Question) -> Response:
+        """What the chain says to any question: all it has, since its records come in no order."""
+        del question
+        return Response(source=SOURCE, rcode=dns.rcode.NOERROR, answer=self._answer, authority=self._authority)
+
+    def validate(
+        self,
+        name: dns.name.Name,
+        rdtype: dns.rdatatype.RdataType,
+        *,
+        anchors: TrustAnchors,
+        now: Moment,
+        policy: Policy | None = None,
+        store: TrustStore | None = None,
+    ) -> Answer:
+        """Judge what the chain says of a name and type at a moment. Provenance is CARRIED."""
+        validation = Validation(
+            name,
+            rdtype,
+            anchors=anchors,
+            now=now,
+            policy=policy or Policy(),
+            store=store,
+            provenance=Provenance.CARRIED,
+        )
+        return validate(validation, self.reply)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainExtension:
+    """The server's extension data of dnssec_chain: support lifetime in hours, and the chain (RFC 9102 section 2)."""
+
+    lifetime: int
+    chain: AuthenticationChain
+
+    @classmethod
+    def from_wire(cls, data: bytes) -> Self:
+        """Read extension data, with or without a length before the chain.
+
+        Section 2.3 declares a vector with a two-octet length, the octets of appendix A.1 have none. A length is taken
+        for one only if it is exactly what remains and the rest parses.
+        """
+        if len(data) < 2:
+            raise Malformed("dnssec_chain extension is cut short", len(data))
+        lifetime, rest = int.from_bytes(data[:2], "big"), data[2:]
+        if int.from_bytes(rest[:2], "big") == len(rest) - 2:
+            try:
+                return cls(lifetime, AuthenticationChain.from_wire(rest[2:]))
+            except Malformed:
+                pass
+        return cls(lifetime, AuthenticationChain.from_wire(rest))
+
+    def to_wire(self) -> bytes:
+        """As in appendix A.1, without a length."""
+        return self.lifetime.to_bytes(2, "big") + self.chain.to_wire()
+
+
+def _record(parser: dns.wire.Parser) -> Record:
+    name = parser.get_name()
+    rdtype, rdclass, ttl, length = _FIXED.unpack(parser.get_bytes(10))
+    if rdclass != dns.rdataclass.IN:
+        raise ValueError(f"record of class {rdclass}")
+    with parser.restrict_to(length):
+        return name, ttl, dns.rdata.from_wire_parser(dns.rdataclass.IN, rdtype, parser)
