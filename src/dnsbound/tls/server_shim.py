@@ -83,7 +83,8 @@ class Door:
 class ServerShim(Shim):
     """One connection in the role of a server. door: None for an ordinary server. judge: asked by `do_handshake`
     itself, for blocking servers; None leaves the verdict to whoever calls `admit` or `refuse`.
-    source: who the client is to budgets and logs, such as its address."""
+    source: who the client is to budgets and logs, such as its address. chain_verified: clients' certificates lead to
+    trust anchors of this server (without a door)."""
 
     server_side = True
 
@@ -95,11 +96,13 @@ class ServerShim(Shim):
         door: Door | None,
         judge: Judge | None = None,
         source: str = "",
+        chain_verified: bool = False,
         **shared: Any,  # noqa: ANN401 (Shim's own)
     ) -> None:
         super().__init__(connection, transport, **shared)
         self.source = source
         self._door = door
+        self._chain_verified = chain_verified
         self._judge = judge
         self._stage = Stage.HANDSHAKE
         self._claim: Claim | None = None
@@ -202,6 +205,9 @@ class ServerShim(Shim):
         self._send_what_is_left()
 
     # --- facts
+
+    def _contents_vouched_for(self) -> bool:
+        return self._chain_verified
 
     def verified_peer(self) -> VerifiedPeer | None:
         """The evidence; None only for a client that claimed nothing where that is allowed. Raises before a verdict,

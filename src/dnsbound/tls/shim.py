@@ -33,10 +33,10 @@ Keylog = Callable[[list[str]], None]
 
 
 class Shim:
-    """One connection in the role of a client; the base of the server's.
+    """What both roles share.
 
-    context, owner: as the standard library's object has them. server_hostname: as the caller gave it. vouched: the
-    certificate's contents are vouched for, so `getpeercert()` shows them. keylog: where secrets go, for debugging.
+    context, owner: as the standard library's object has them. server_hostname: as the caller gave it. own_leaf: DER of
+    the certificate this end shows, for channel binding. keylog: where secrets go, for debugging.
     """
 
     server_side = False
@@ -50,7 +50,6 @@ class Shim:
         owner: object,
         server_hostname: str | None = None,
         session: Session | None = None,
-        vouched: Callable[[Connection], bool] = lambda _connection: True,
         own_leaf: bytes | None = None,
         keylog: Keylog | None = None,
     ) -> None:
@@ -59,7 +58,6 @@ class Shim:
         self._context = context
         self._owner = owner
         self._session = session
-        self._vouched = vouched
         self._own_leaf = own_leaf
         self._keylog = keylog
         self._open = False
@@ -291,7 +289,11 @@ class Shim:
             return None
         if binary_form:
             return chain[0]
-        return certificate_dict(chain[0]) if self._vouched(self._connection) else {}
+        return certificate_dict(chain[0]) if self._contents_vouched_for() else {}
+
+    def _contents_vouched_for(self) -> bool:
+        """Whether somebody this end trusts vouches for what the peer's certificate says."""
+        return False
 
     def get_unverified_chain(self) -> list[bytes]:
         """DER certificates as the peer sent them."""

@@ -1,0 +1,468 @@
+"""`dnsbound.Context`: an `ssl.SSLContext` whose connections carry DNS names.
+
+    Context.client(credential)                       for any library that takes an ssl_context
+    Context.server(credential, authenticator=door)   for servers on a dnsbound event loop, or blocking ones
+
+As a client it verifies the server as `ssl.create_default_context()` does, and, with a credential, says its name in
+dane_clientid when the server asks (draft-ietf-dance-client-auth sections 7 and 8.1). Authenticating the server by TLSA
+is opt-in and looked up before the handshake (`prepare`). As a server it is a door: clients are identified by name, and
+nothing flows before the verdict (section 8.2).
+
+`_wrap_bio` and `_wrap_socket` are private names of the standard library, the same in 3.11 to 3.13; a test guards them.
+Inherited members are in `context_members`. This is not a place for policy (the access list) or DNS (the resolver).
+"""
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, Final, Literal, Protocol, Self
+
+from dnsbound import iana
+from dnsbound._native import Connection
+from dnsbound.edge.context_credential import CredentialLike, own_credential
+from dnsbound.edge.context_members import EngineContext
+from dnsbound.edge.context_objects import TLSObject, TLSSocket
+from dnsbound.edge.context_server_tlsa import (
+    LOOKUP_SECONDS,
+    ResolverLike,
+    ServerTLSA,
+    ServerTLSACache,
+    canonical_host,
+    find_server_tlsa,
+    find_with,
+    find_with_blocking,
+)
+from dnsbound.edge.context_socket import SocketTransport
+from dnsbound.edge.handshake_slots import HandshakeSlots
+from dnsbound.errors import Malformed, Reason
+from dnsbound.iana import TLS_1_3, CertificateType
+from dnsbound.names import ClientName
+from dnsbound.times import Moment
+from dnsbound.tls.client_shim import ClientShim
+from dnsbound.tls.errors import TLSMisuse, TLSUndecided
+from dnsbound.tls.handshake_claim import ClaimRules
+from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
+from dnsbound.tls.session import Session
+from dnsbound.tls.transport import BioTransport
+from dnsbound.verify.claim import Claim, NameSource
+from dnsbound.verify.peer import VerifiedPeer
+
+_log: Final = logging.getLogger("dnsbound.context")
+
+_RENEGOTIATION_INFO: Final = 0xFF01
+_RAW_AND_X509: Final = (CertificateType.RAW_PUBLIC_KEY, CertificateType.X509)
+_X509_AND_RAW: Final = (CertificateType.X509, CertificateType.RAW_PUBLIC_KEY)
+MAX_TICKET_SECONDS: Final = 604_800
+"""RFC 9846 section 4.7.1: a ticket lives seven days at most."""
+
+ServerTLSAMode = Literal["off", "require"]
+
+
+class AuthenticatorLike(Protocol):
+    """What is needed of a `dnsbound.Authenticator`."""
+
+    @property
+    def door(self) -> str: ...
+
+    def authenticate(self, claim: Claim) -> Awaitable[VerifiedPeer]: ...
+
+    def authenticate_blocking(self, claim: Claim) -> VerifiedPeer: ...
+
+
+class Context(EngineContext):
+    """An `ssl.SSLContext` of ours. Make one with `client` or `server`; `Context(ssl.PROTOCOL_TLS_CLIENT)` and
+    `Context(ssl.PROTOCOL_TLS_SERVER)` give bare ones, set up by members as an SSLContext is."""
+
+    sslobject_class = TLSObject
+    sslsocket_class = TLSSocket
+
+    def __init__(
+        self,
+        protocol: int | None = None,
+        *,
+        danger_unverified_server: bool = False,
+        clock: Callable[[], Moment] = time.time,
+    ) -> None:
+        super().__init__(protocol, danger_unverified_server=danger_unverified_server)
+        self._clock = clock
+        self._client_name: ClientName | None = None
+        self._resolver: ResolverLike | None = None
+        self._server_tlsa: ServerTLSAMode = "off"
+        self._evidence = ServerTLSACache()
+        self._door: Door | None = None
+        self._authenticator: AuthenticatorLike | None = None
+        self._said_why = threading.Event()
+        self._slots: HandshakeSlots | None = None
+
+    # --- making one
+
+    @classmethod
+    def client(
+        cls,
+        credential: CredentialLike | None = None,
+        *,
+        name: ClientName | str | None = None,
+        clientid: int = iana.DANE_CLIENTID,
+        raw_public_key: bool | None = None,
+        resolver: ResolverLike | None = None,
+        server_tlsa: ServerTLSAMode = "off",
+        danger_unverified_server: bool = False,
+        clock: Callable[[], Moment] = time.time,
+    ) -> Self:
+        """A client's Context.
+
+        credential: who this client is; None is an ordinary TLS client. name: the full TLSA owner name to state; the
+        credential's own without it. clientid: code point of dane_clientid. raw_public_key: present the bare key (RFC
+        7250) instead of the certificates; by default when there are no certificates. server_tlsa: `require`
+        authenticates servers by TLSA, looked up with `resolver` in `prepare`. danger_unverified_server: lets
+        verify_mode and check_hostname be switched off; it switches nothing off itself.
+        """
+        self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
+        if server_tlsa not in {"off", "require"}:
+            raise TLSMisuse(f"server_tlsa is off or require, not {server_tlsa!r}")
+        if server_tlsa == "require" and resolver is None:
+            raise TLSMisuse("server_tlsa needs a resolver")
+        self._resolver = resolver
+        self._server_tlsa = server_tlsa
+        if sys.version_info >= (3, 13):
+            self.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+        self.load_default_certs()
+        keylog = os.environ.get("SSLKEYLOGFILE")
+        if keylog and not sys.flags.ignore_environment:
+            self.keylog_filename = keylog
+        if credential is not None:
+            self._identify(credential, _client_name(name, credential), _code_point(clientid), raw=raw_public_key)
+        elif name is not None or raw_public_key:
+            raise TLSMisuse("a name or a raw public key needs a credential")
+        return self
+
+    def _identify(
+        self, credential: CredentialLike, name: ClientName | None, clientid: int, *, raw: bool | None
+    ) -> None:
+        own = own_credential(credential)
+        raw = not own.chain if raw is None else raw
+        if not own.chain and not raw:
+            raise TLSMisuse("the credential is a bare key: raw_public_key cannot be False")
+        if raw and name is None:
+            raise TLSMisuse("a raw public key says no name: give the credential or the Context one")
+        self._client_name = name
+        self._set(
+            credential=own,
+            own_types=(CertificateType.RAW_PUBLIC_KEY,) if raw else (CertificateType.X509,),
+            clientid=None if name is None else clientid,
+            # CA-01. A client may be told to speak TLS 1.2 with old servers; it then shows its certificate in clear.
+            minimum=self._settings.minimum if name is None else TLS_1_3,
+        )
+
+    @classmethod
+    def server(
+        cls,
+        credential: CredentialLike,
+        *,
+        authenticator: AuthenticatorLike,
+        policy: Literal["required", "optional"] = "required",
+        claim_from: Iterable[str] = ("extension", "san"),
+        ticket_lifetime: int = 0,
+        clientid: int = iana.DANE_CLIENTID,
+        raw_public_keys: bool = True,
+        show_raw_public_key: bool = False,
+        handshakes_at_once: int | None = None,
+        handshake_seconds: int | None = None,
+    ) -> Self:
+        """A door: a server's Context whose clients are identified by name, over TLS 1.3.
+
+        credential: the server's own certificate and key. authenticator: judges each claim. policy: `required`, or
+        `optional` where a client that claims nothing may come in unauthenticated. claim_from: where a name may come
+        from. ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged again.
+        raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
+        server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
+        """
+        self = cls(ssl.PROTOCOL_TLS_SERVER)
+        sources = _name_sources(claim_from)
+        if not 0 <= ticket_lifetime <= MAX_TICKET_SECONDS:
+            raise TLSMisuse(f"ticket_lifetime is from 0 to {MAX_TICKET_SECONDS} seconds")
+        own = own_credential(credential)
+        try:
+            self._door = Door(
+                rules=ClaimRules(door=authenticator.door, name_sources=sources),
+                policy=Policy(policy),
+                ticket_lifetime=ticket_lifetime,
+            )
+        except ValueError:
+            raise TLSMisuse(f"policy is required or optional, not {policy!r}") from None
+        self._authenticator = authenticator
+        self._slots = HandshakeSlots(at_once=handshakes_at_once, seconds=handshake_seconds)
+        self._verify_mode = ssl.CERT_REQUIRED if self._door.policy is Policy.REQUIRED else ssl.CERT_OPTIONAL
+        self._set(
+            credential=own,
+            own_types=_own_types(bool(own.chain), show_raw_public_key=show_raw_public_key),
+            peer_types=_X509_AND_RAW if raw_public_keys else (CertificateType.X509,),
+            # The native engine takes any key: whether it is the name's, and that there is one, is the engine's to say,
+            # so that every refusal is the same alert.
+            verification="accept",
+            clientid=_code_point(clientid) if NameSource.EXTENSION in sources else None,
+            minimum=TLS_1_3,
+            ticket_lifetime=ticket_lifetime,
+        )
+        return self
+
+    # --- facts
+
+    @property
+    def authenticator(self) -> AuthenticatorLike | None:
+        """Who judges the claims of this door; None for a client or an ordinary server."""
+        return self._authenticator
+
+    @property
+    def handshake_slots(self) -> HandshakeSlots:
+        """How many handshakes this door has under way, and what became of the others."""
+        if self._slots is None:
+            raise TLSMisuse("only a door counts its handshakes")
+        return self._slots
+
+    def _demands_dane(self) -> bool:
+        return self._door is not None
+
+    # --- the server's TLSA records
+
+    async def prepare(self, host: str, port: int, *, deadline: float = LOOKUP_SECONDS) -> ServerTLSA:
+        """Look up the TLSA records of a server and keep them until they expire, for handshakes with `host`.
+
+        host: as it will be given to the handshake. deadline: seconds for each lookup. Raises TLSRefused with NO_TLSA,
+        TLSA_UNUSABLE or INSECURE, and TLSUndecided with BOGUS, INDETERMINATE, DNS_FAILED or WORK_BUDGET.
+        """
+        resolver = self._begin_preparing(host, port)
+        return self._keep(await find_with(resolver, find_server_tlsa(host, port), deadline))
+
+    def prepare_blocking(self, host: str, port: int, *, deadline: float = LOOKUP_SECONDS) -> ServerTLSA:
+        """The same, blocking."""
+        resolver = self._begin_preparing(host, port)
+        return self._keep(find_with_blocking(resolver, find_server_tlsa(host, port), deadline))
+
+    def _begin_preparing(self, host: str, port: int) -> ResolverLike:
+        if self._server_tlsa != "require" or self._resolver is None:
+            raise TLSMisuse("this Context does not authenticate servers by TLSA: make it with server_tlsa='require'")
+        self._evidence.check_port(canonical_host(host), port, self._clock())
+        return self._resolver
+
+    def _keep(self, evidence: ServerTLSA) -> ServerTLSA:
+        now = self._clock()
+        self._evidence.check_port(evidence.host, evidence.port, now)
+        self._evidence.store(evidence, now)
+        return evidence
+
+    def _fresh_evidence(self, server_hostname: str | None) -> ServerTLSA | None:
+        if self._server_tlsa != "require":
+            return None
+        evidence = self._evidence.fresh(server_hostname or "", self._clock())
+        if evidence is None:
+            raise TLSUndecided(
+                Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
+            )
+        return evidence
+
+    # --- connections
+
+    def accept(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, source: str = "") -> TLSObject:
+        """A server's connection over memory, for a caller that brings the verdict: it takes `pending_claim` when
+        `do_handshake` has raised SSLWantReadError and calls `admit` or `refuse`. source: who the client is to budgets
+        and logs."""
+        if not self._server_side:
+            raise TLSMisuse("a client's Context accepts nobody")
+        made = TLSObject.__new__(TLSObject)
+        made._sslobj = self._server_shim(BioTransport(incoming, outgoing), owner=made, source=source)  # noqa: SLF001
+        return made
+
+    def _wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool,  # noqa: FBT001 (the standard library's signature)
+        server_hostname: str | None = None,
+        *,
+        owner: object = None,
+        session: Any = None,  # noqa: ANN401 (a Session)
+    ) -> ClientShim | ServerShim:
+        self._check_role(server_side=server_side)
+        transport = BioTransport(incoming, outgoing)
+        if not server_side:
+            return self._client_shim(transport, server_hostname, owner=owner, session=session)
+        if self._door is not None:
+            self._refuse_without_verdicts()
+        return self._server_shim(transport, owner=owner)
+
+    def _refuse_without_verdicts(self) -> None:
+        """A stock event loop runs the handshake again only when the client sends: a late verdict would hang it."""
+        why = (
+            "this event loop cannot wait for a verdict, so every connection is refused: run the server on "
+            "dnsbound.loop_factory, or use dnsbound.start_server"
+        )
+        if not self._said_why.is_set():
+            self._said_why.set()
+            _log.error("door %s: %s", self._door and self._door.rules.door, why)
+        raise TLSMisuse(why)
+
+    def _wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool,  # noqa: FBT001 (the standard library's signature)
+        server_hostname: str | None = None,
+        *,
+        owner: object = None,
+        session: Any = None,  # noqa: ANN401 (a Session)
+    ) -> ClientShim | ServerShim:
+        self._check_role(server_side=server_side)
+        transport = SocketTransport(sock)
+        if not server_side:
+            return self._client_shim(transport, server_hostname, owner=owner, session=session)
+        judge = None if self._authenticator is None else partial(_judge_blocking, self._authenticator, transport)
+        return self._server_shim(transport, owner=owner, judge=judge, source=_address_of(sock))
+
+    def _check_role(self, *, server_side: bool) -> None:
+        if server_side and not self._server_side:
+            raise TLSMisuse("Cannot create a server socket with a PROTOCOL_TLS_CLIENT context")
+        if self._server_side and not server_side:
+            raise TLSMisuse("Cannot create a client socket with a PROTOCOL_TLS_SERVER context")
+
+    def _client_shim(
+        self,
+        transport: BioTransport | SocketTransport,
+        server_hostname: str | None,
+        *,
+        owner: object,
+        session: object,
+    ) -> ClientShim:
+        _check_host(server_hostname, required=self._check_hostname)
+        evidence = self._fresh_evidence(server_hostname)
+        sni = server_hostname if evidence is None else evidence.base_domain
+        raw_servers = evidence is not None and evidence.vouches_for_raw_keys
+        connection = Connection(
+            self._config(_RAW_AND_X509 if raw_servers else None),
+            server_hostname=sni if sni and not _is_address(sni) else None,
+            verify_hostname=sni if self._check_hostname else None,
+            client_name=None if self._client_name is None else self._client_name.to_wire(),
+            session=_session_octets(session, self, server_hostname, judged=evidence is not None),
+        )
+        return ClientShim(
+            connection,
+            transport,
+            base_domain=None if evidence is None else evidence.base_domain,
+            records=() if evidence is None else evidence.records,
+            server_verified=self._verify_mode != ssl.CERT_NONE,
+            context=self,
+            owner=owner,
+            server_hostname=server_hostname,
+            session=session,
+            keylog=None if self._keylog_file is None else self._keylog_file.append,
+        )
+
+    def _server_shim(
+        self,
+        transport: BioTransport | SocketTransport,
+        *,
+        owner: object,
+        judge: Judge | None = None,
+        source: str = "",
+    ) -> ServerShim:
+        own = self._settings.credential
+        return ServerShim(
+            Connection(self._config()),
+            transport,
+            door=self._door,
+            judge=judge,
+            source=source,
+            chain_verified=self._door is None and self._verify_mode != ssl.CERT_NONE,
+            context=self,
+            owner=owner,
+            own_leaf=own.chain[0] if own is not None and own.chain else None,
+            keylog=None if self._keylog_file is None else self._keylog_file.append,
+        )
+
+
+def _judge_blocking(authenticator: AuthenticatorLike, transport: SocketTransport, claim: Claim) -> VerifiedPeer:
+    """The verdict may wait for DNS, which must stall neither a program's selector nor its event loop."""
+    if transport.non_blocking or _in_event_loop():
+        raise TLSMisuse("a verdict blocks: serve this socket in a thread of its own, or use dnsbound.start_server")
+    return authenticator.authenticate_blocking(claim)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _client_name(name: ClientName | str | None, credential: CredentialLike) -> ClientName | None:
+    if name is None:
+        return credential.name
+    try:
+        return ClientName.parse(name) if isinstance(name, str) else name
+    except Malformed as error:
+        raise TLSMisuse(str(error)) from None
+
+
+def _code_point(number: int) -> int:
+    if not 0 <= number <= 0xFFFF or number == _RENEGOTIATION_INFO:
+        raise TLSMisuse(f"{number} cannot be the code point of dane_clientid")
+    return number
+
+
+def _name_sources(words: Iterable[str]) -> frozenset[NameSource]:
+    try:
+        sources = frozenset(NameSource(word) for word in ([words] if isinstance(words, str) else words))
+    except ValueError as error:
+        raise TLSMisuse(f"claim_from: {error}") from None
+    if not sources or NameSource.STATED in sources:
+        raise TLSMisuse("claim_from names extension, san, or both")
+    return sources
+
+
+def _own_types(has_chain: bool, *, show_raw_public_key: bool) -> tuple[int, ...]:  # noqa: FBT001 (one caller)
+    if not has_chain:
+        return (CertificateType.RAW_PUBLIC_KEY,)
+    return _X509_AND_RAW if show_raw_public_key else (CertificateType.X509,)
+
+
+def _check_host(server_hostname: str | None, *, required: bool) -> None:
+    if server_hostname is None:
+        if required:
+            raise ValueError("check_hostname requires server_hostname")
+    elif not server_hostname or server_hostname.startswith("."):
+        raise ValueError("server_hostname cannot be an empty string or start with a leading dot.")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _session_octets(session: object, context: Context, server_hostname: str | None, *, judged: bool) -> bytes | None:
+    if session is None:
+        return None
+    if not isinstance(session, Session):
+        raise TypeError("Value is not a dnsbound session.")
+    if judged:
+        raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: no session is resumed")
+    return session.octets_for(context, server_hostname)
+
+
+def _address_of(sock: socket.socket) -> str:
+    """The peer's address without its port; empty where the socket has none."""
+    try:
+        address = sock.getpeername()
+    except OSError:
+        return ""
+    return str(address[0]) if isinstance(address, tuple) else ""

@@ -1,0 +1,121 @@
+"""What a Context is set to, as one value, and the native Config built of it.
+
+A Config is frozen by its first connection, while programs keep setting things on a Context for each connection. So the
+Context holds this value, and builds a Config only when the value has changed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dnsbound._native import Config, TlsError
+from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
+from dnsbound.tls.errors import TLSMisuse, configuration_error
+
+SECURITY_LEVEL: Final = 2
+"""112 bits: what Python's `ssl` asks of OpenSSL."""
+
+X509_ONLY: Final = (CertificateType.X509,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustFile:
+    """A file or directory of certificates, with what it was when it was named: a changed file is another one."""
+
+    path: str
+    is_directory: bool
+    stamp: tuple[int, int, int]
+
+    @classmethod
+    def at(cls, path: str, *, is_directory: bool) -> "TrustFile":
+        """Raises FileNotFoundError and its likes, as `ssl` does."""
+        facts = Path(path).stat()
+        return cls(path=path, is_directory=is_directory, stamp=(facts.st_ino, facts.st_mtime_ns, facts.st_size))
+
+    def load_into(self, config: Config) -> None:
+        try:
+            if self.is_directory:
+                config.load_verify_locations(None, self.path)
+            else:
+                config.load_verify_locations(self.path, None)
+        except TlsError as error:
+            raise configuration_error(error, f"certificates in {self.path}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCredential:
+    """What this end presents. chain: DER, leaf first, empty for a raw key; private_key: DER PKCS#8."""
+
+    chain: tuple[bytes, ...]
+    private_key: bytes
+
+    def __repr__(self) -> str:
+        return f"OwnCredential({len(self.chain)} certificates)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """All a Config is made of. verification: the native engine's word. clientid: code point; None for no DANE."""
+
+    server_side: bool
+    verification: str
+    credential: OwnCredential | None = None
+    own_types: tuple[int, ...] = X509_ONLY
+    peer_types: tuple[int, ...] = X509_ONLY
+    minimum: int = TLS_1_2
+    maximum: int = TLS_1_3
+    options: int = 0
+    cleared_options: int = 0
+    ciphers: str | None = None
+    groups: str | None = None
+    alpn: tuple[bytes, ...] = ()
+    anchors: tuple[bytes, ...] = ()
+    trust_files: tuple[TrustFile, ...] = ()
+    verify_flags: int = 0
+    clientid: int | None = None
+    ticket_lifetime: int = 0
+    keylog: bool = False
+
+    def build(self) -> Config:
+        """A Config; TLSMisuse where the engine rejects a setting."""
+        config = Config(server_side=self.server_side)
+        try:
+            self._set_protocol(config)
+            self._set_identity(config)
+            self._set_trust(config)
+        except TlsError as error:
+            raise configuration_error(error, "TLS configuration") from None
+        except (ValueError, RuntimeError) as error:
+            raise TLSMisuse(f"TLS configuration: {error}") from None
+        return config
+
+    def _set_protocol(self, config: Config) -> None:
+        config.set_security_level(SECURITY_LEVEL)
+        config.set_versions(self.minimum, self.maximum)
+        config.set_options(set_bits=self.options, clear_bits=self.cleared_options)
+        if self.ciphers is not None:
+            config.set_cipher_list(self.ciphers)
+        if self.groups is not None:
+            config.set_groups(self.groups)
+        if self.alpn:
+            config.set_alpn(self.alpn)
+        if self.keylog:
+            config.set_keylog(True)
+        if self.server_side and self.ticket_lifetime:
+            config.set_tickets(lifetime=self.ticket_lifetime)
+
+    def _set_identity(self, config: Config) -> None:
+        if self.credential is not None:
+            config.set_credential(self.credential.chain, self.credential.private_key)
+        if self.own_types != X509_ONLY or self.peer_types != X509_ONLY:
+            config.set_certificate_types(own=self.own_types, peer=self.peer_types)
+        if self.clientid is not None:
+            config.set_clientid(self.clientid)
+
+    def _set_trust(self, config: Config) -> None:
+        config.set_peer_verification(self.verification)
+        config.set_verify_flags(self.verify_flags)
+        if self.anchors:
+            config.add_trust_anchors(self.anchors)
+        for file in self.trust_files:
+            file.load_into(config)
