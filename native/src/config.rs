@@ -22,19 +22,28 @@ impl Config {
         Ok(get(&settings))
     }
 
+    // An exception is made after the lock was given back: making one runs Python, which may come back here.
     fn change<T>(&self, py: Python<'_>, set: impl FnOnce(&mut Settings) -> Outcome<T>) -> PyResult<T> {
-        let mut settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
-        if settings.frozen {
-            return Err(Failure::State("the Config is frozen: a Connection was made from it").into());
-        }
-        Ok(set(&mut settings)?)
+        let outcome = {
+            let mut settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
+            if settings.frozen {
+                Err(Failure::State("the Config is frozen: a Connection was made from it"))
+            } else {
+                set(&mut settings)
+            }
+        };
+        Ok(outcome?)
     }
 
     /// A connection of this Config, which is frozen from now on.
     pub fn connect(&self, py: Python<'_>, wishes: Wishes) -> PyResult<Tls> {
-        let mut settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
-        settings.frozen = true;
-        Ok(Tls::new(&settings, wishes)?)
+        let outcome = {
+            let mut settings = self.settings.lock_py_attached(py).map_err(|_| poisoned())?;
+            let tls = Tls::new(&settings, wishes);
+            settings.frozen |= tls.is_ok();
+            tls
+        };
+        Ok(outcome?)
     }
 }
 

@@ -31,6 +31,7 @@ pub const SSL_TICKET_RETURN_USE: c_int = 3;
 pub const SSL_R_UNEXPECTED_EOF_WHILE_READING: c_int = 294;
 pub const SSL_R_CERTIFICATE_VERIFY_FAILED: c_int = 134;
 pub const SSL_R_INCONSISTENT_EXTMS: c_int = 104;
+pub const SSL_R_UNKNOWN_CERTIFICATE_TYPE: c_int = 247;
 pub const ERR_LIB_SSL: c_int = 20;
 
 pub const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS: c_uint = 0x4;
@@ -125,6 +126,7 @@ extern "C" {
     pub fn SSL_CTX_get_ciphers(ctx: *const sys::SSL_CTX) -> *mut sys::stack_st_SSL_CIPHER;
     pub fn SSL_get_ciphers(ssl: *const sys::SSL) -> *mut sys::stack_st_SSL_CIPHER;
     pub fn SSL_get_client_ciphers(ssl: *const sys::SSL) -> *mut sys::stack_st_SSL_CIPHER;
+    pub fn SSL_certs_clear(ssl: *mut sys::SSL);
     pub fn SSL_set_options(ssl: *mut sys::SSL, bits: u64) -> u64;
     pub fn SSL_in_before(ssl: *const sys::SSL) -> c_int;
     pub fn SSL_set1_host(ssl: *mut sys::SSL, host: *const c_char) -> c_int;

@@ -55,6 +55,8 @@ pub struct Settings {
     pub clientid: bool,
     pub clientid_wanted: bool,
     pub ticket_lifetime: u32,
+    pub own_types: Vec<u8>,
+    pub peer_types: Vec<u8>,
 }
 
 impl Settings {
@@ -68,6 +70,8 @@ impl Settings {
             clientid: false,
             clientid_wanted: false,
             ticket_lifetime: 0,
+            own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
+            peer_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
         };
         settings.set_verification(if server_side { PeerVerification::None } else { PeerVerification::Verify });
         Ok(settings)
@@ -206,11 +210,11 @@ impl Settings {
             let (types, length) = type_list(server);
             first == 1 && ffi::SSL_CTX_set1_server_cert_type(self.ctx(), types, length) == 1
         };
-        if done {
-            Ok(())
-        } else {
-            Err(Failure::from_queue("certificate types not accepted"))
+        if !done {
+            return Err(Failure::from_queue("certificate types not accepted"));
         }
+        (self.own_types, self.peer_types) = (own.to_vec(), peer.to_vec());
+        Ok(())
     }
 
     pub fn add_trust_anchors(&mut self, certificates: &[Vec<u8>]) -> Outcome<()> {

@@ -36,6 +36,8 @@ pub struct State {
     pub clientid_wanted: bool,
     /// Server: ALPN protocols in preference order, wire form.
     pub alpn: Arc<[u8]>,
+    /// RFC 7250 types this side may show.
+    pub own_types: Vec<u8>,
     pub clientid_requested: Cell<bool>,
     pub client_names: RefCell<Vec<(u32, Vec<u8>)>>,
     pub certificate_requested: Cell<bool>,
@@ -106,11 +108,19 @@ pub extern "C" fn on_new_session(ssl: *mut sys::SSL, session: *mut sys::SSL_SESS
     })
 }
 
-/// Client: the server asked for a certificate.
+/// Client: the server asked for a certificate. A server that does not know RFC 7250 means X.509: a client that may not
+/// show one then shows nothing.
 pub extern "C" fn on_certificate_wanted(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_int {
     // SAFETY: OpenSSL passes a live connection.
     if let Some(state) = unsafe { of(ssl) } {
         state.certificate_requested.set(true);
+        // SAFETY: as above; the type was negotiated before the request came.
+        unsafe {
+            let kind = ffi::SSL_get_negotiated_client_cert_type(ssl);
+            if !state.own_types.iter().any(|own| c_int::from(*own) == kind) {
+                ffi::SSL_certs_clear(ssl);
+            }
+        }
     }
     1
 }

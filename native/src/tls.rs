@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 /// The plaintext of one TLS record at most (RFC 9846 section 5.1); a read returns no more than one record.
 pub const RECORD: usize = 16 * 1024;
-const HANDSHAKE_FAILURE: c_int = 40;
+const HANDSHAKE_FAILURE: u8 = 40;
+const UNSUPPORTED_CERTIFICATE: u8 = 43;
 
 /// What a connection is made with.
 #[derive(Default)]
@@ -39,6 +40,7 @@ pub struct Tls {
     pub ticket_lifetime: u32,
     pub verify_hostname: Option<CString>,
     pub verification: PeerVerification,
+    peer_types: Vec<u8>,
     /// What a resumed ticket had sealed inside; a later send_ticket overwrites it in OpenSSL's session.
     pub resumed_data: Option<Vec<u8>>,
     failed: Option<Box<Report>>,
@@ -80,6 +82,7 @@ impl Tls {
                 client_name: wishes.client_name.as_deref().map(extension_data).unwrap_or_default(),
                 clientid_wanted: settings.clientid_wanted,
                 alpn: Arc::clone(&settings.alpn),
+                own_types: settings.own_types.clone(),
                 ..State::default()
             }),
             server_side: settings.server_side,
@@ -87,6 +90,7 @@ impl Tls {
             ticket_lifetime: settings.ticket_lifetime,
             verify_hostname: wishes.verify_hostname.as_deref().map(c_string).transpose()?,
             verification: settings.verification,
+            peer_types: settings.peer_types.clone(),
             resumed_data: None,
             failed: None,
             shut: false,
@@ -239,21 +243,40 @@ impl Tls {
         }
     }
 
+    /// Two things OpenSSL would let pass.
     fn finish_handshake(&mut self) -> Outcome<()> {
-        self.complete = true;
         if self.version() == sys::TLS1_2_VERSION && !self.has_extended_master_secret() {
-            let alert_sent = alert::send(self.ssl, HANDSHAKE_FAILURE).is_ok().then_some(HANDSHAKE_FAILURE as u8);
-            self.complete = false;
-            return Err(self.fail(Report {
-                library: ffi::ERR_LIB_SSL,
-                reason: ffi::SSL_R_INCONSISTENT_EXTMS,
-                text: "TLS 1.2 without extended master secret (RFC 7627)".to_owned(),
-                alert_sent,
-                ..Report::default()
-            }));
+            let words = "TLS 1.2 without extended master secret (RFC 7627)";
+            return Err(self.refuse(HANDSHAKE_FAILURE, ffi::SSL_R_INCONSISTENT_EXTMS, words));
+        }
+        if !self.shows_an_expected_type() {
+            let words = "the peer showed a type of certificate that was not asked for (RFC 7250)";
+            return Err(self.refuse(UNSUPPORTED_CERTIFICATE, ffi::SSL_R_UNKNOWN_CERTIFICATE_TYPE, words));
         }
         self.resumed_data = crate::tickets::sealed_data(self);
+        self.complete = true;
         Ok(())
+    }
+
+    fn refuse(&mut self, description: u8, reason: c_int, words: &str) -> Failure {
+        let sent = alert::send(self.ssl, c_int::from(description)).is_ok();
+        self.fail(Report {
+            library: ffi::ERR_LIB_SSL,
+            reason,
+            text: words.to_owned(),
+            alert_sent: sent.then_some(description),
+            ..Report::default()
+        })
+    }
+
+    /// A peer that does not know RFC 7250 shows X.509, whatever was asked for.
+    fn shows_an_expected_type(&self) -> bool {
+        // SAFETY: ssl is alive; whether the pointers are null is all that is asked.
+        let (certificate, raw) = unsafe {
+            (!ffi::SSL_get0_peer_certificate(self.ssl).is_null(), !ffi::SSL_get0_peer_rpk(self.ssl).is_null())
+        };
+        let expected = |kind| self.peer_types.contains(&kind);
+        (!certificate || expected(ffi::TLSEXT_CERT_TYPE_X509)) && (!raw || expected(ffi::TLSEXT_CERT_TYPE_RPK))
     }
 
     pub fn version(&self) -> c_int {

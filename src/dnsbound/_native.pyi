@@ -76,7 +76,11 @@ class Config:
         a second one of the same kind replaces the first.
         """
     def set_certificate_types(self, *, own: Sequence[int], peer: Sequence[int]) -> None:
-        """RFC 7250 lists in preference order: 0 X.509, 2 raw public key."""
+        """RFC 7250 lists in preference order: 0 X.509, 2 raw public key.
+
+        A peer that does not know RFC 7250 means X.509. Where that is not in `peer`, its certificate is refused
+        (unsupported_certificate); a client that has it not in `own` shows no certificate.
+        """
     def add_trust_anchors(self, certificates: Sequence[bytes]) -> None:
         """DER certificates that may end a peer's chain."""
     def set_default_verify_paths(self) -> None:
