@@ -106,8 +106,8 @@ class EngineContext(ssl.SSLContext):
 
     # --- versions, ciphers, options
 
-    @property
-    def minimum_version(self) -> ssl.TLSVersion:  # type: ignore[override] # typeshed's C base says int
+    @property  # type: ignore[override] # typeshed's C base says int
+    def minimum_version(self) -> ssl.TLSVersion:
         """Never below TLS 1.2; at a door TLS 1.3 (CA-02)."""
         return ssl.TLSVersion(self._settings.minimum)
 
@@ -118,8 +118,8 @@ class EngineContext(ssl.SSLContext):
             raise TLSMisuse("a door that identifies clients by name speaks TLS 1.3 or later")
         self._set(minimum=TLS_1_3 if self._demands_dane() else version)
 
-    @property
-    def maximum_version(self) -> ssl.TLSVersion:  # type: ignore[override] # typeshed's C base says int
+    @property  # type: ignore[override] # typeshed's C base says int
+    def maximum_version(self) -> ssl.TLSVersion:
         return ssl.TLSVersion(self._settings.maximum)
 
     @maximum_version.setter
