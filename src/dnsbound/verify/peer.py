@@ -1,7 +1,7 @@
 """The verified peer: evidence that a claim held. Made by the engine alone; nothing else can construct one."""
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Final
 
 from dnsbound.dns.answer import Provenance
@@ -25,11 +25,15 @@ class VerifiedPeer:
     """The record that matched."""
     provenance: Provenance
     possession: Possession
-    grants: Mapping[str, Any]
+    grants: Mapping[str, Any] = field(hash=False)
     """What the access list grants this name at this door (vlan, topic prefix, ...)."""
     verified_at: Moment
     valid_until: Moment
     """After this moment the evidence must be looked up again."""
+    signatures_expire: Moment | None = None
+    """When the first signature under the evidence ends; None for evidence that needs none."""
+    access_generation: int = 0
+    """Generation of the access list that permitted the name."""
     seal: InitVar[object] = None
 
     def __post_init__(self, seal: object) -> None:

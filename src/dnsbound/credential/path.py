@@ -1,0 +1,247 @@
+"""Certification paths for usages 0 to 2: from a client's certificate to a published or configured authority.
+
+Signatures are checked by `cryptography`, one certificate by the next. The rules around them stand here and not in
+`cryptography.x509.verification`, because that verifier follows the web's profile: it knows neither Ed25519 nor a trust
+anchor that is a bare key (RFC 7671 section 5.2.3), stops at the first trusted certificate (section 5.4 goes on), and
+wants key identifiers that small authorities leave out. Rules applied: validity, basicConstraints and path length,
+keyUsage, extKeyUsage, name constraints, no unknown critical extension (RFC 5280 section 6.1), key and digest strength.
+Policies are not processed: a certificate that makes them critical beyond `certificatePolicies` is refused. Revocation
+lists are not read: the record in the DNS is what ends an identity.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Self, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.extensions import Extensions
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from dnsbound.credential.certificate_facts import spki_of
+from dnsbound.credential.keys import KeyFacts, PublicKey
+from dnsbound.credential.name_constraints import check_names
+from dnsbound.errors import DnsboundError, Malformed, Reason, Refused
+from dnsbound.limits import PEER_CERTIFICATES, Budget
+from dnsbound.names import ClientName
+from dnsbound.times import Moment, iso
+
+_UNDERSTOOD: Final = frozenset(
+    {
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.NAME_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+    }
+)
+_CLIENT_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_WEAK_DIGESTS: Final = frozenset({"md5", "sha1"})
+_T = TypeVar("_T", bound=x509.ExtensionType)
+
+
+@dataclass(frozen=True, slots=True)
+class PathCertificate:
+    """A certificate that parses as a whole."""
+
+    der: bytes
+    x509: x509.Certificate
+    extensions: Extensions
+    subject: bytes
+    issuer: bytes
+    spki: bytes
+
+    @classmethod
+    def from_der(cls, der: bytes) -> Self:
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            extensions = certificate.extensions
+            subject, issuer = certificate.subject.public_bytes(), certificate.issuer.public_bytes()
+        except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, Warning) as error:
+            raise Malformed(f"certificate does not parse: {error}") from error
+        return cls(der, certificate, extensions, subject, issuer, spki_of(der))
+
+    @property
+    def self_issued(self) -> bool:
+        return self.subject == self.issuer
+
+
+Path = tuple[PathCertificate, ...]
+"""Leaf first; each certificate is signed by the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRules:
+    """What a path is checked against."""
+
+    name: ClientName
+    now: Moment
+    danger_weak_crypto: bool = False
+
+
+def pool_of(certificates: Iterable[PathCertificate]) -> Mapping[bytes, Sequence[PathCertificate]]:
+    """Issuer candidates by their subject; the same certificate counts once."""
+    pool: dict[bytes, dict[bytes, PathCertificate]] = {}
+    for certificate in certificates:
+        pool.setdefault(certificate.subject, {})[certificate.der] = certificate
+    return {subject: tuple(entries.values()) for subject, entries in pool.items()}
+
+
+def signed_paths(
+    leaf: PathCertificate, pool: Mapping[bytes, Sequence[PathCertificate]], budget: Budget
+) -> Iterator[Path]:
+    """Every path from the leaf upwards, shorter ones before their own extensions. Each step spends from the budget."""
+    return _extended((leaf,), pool, budget, {})
+
+
+def _extended(
+    path: Path,
+    pool: Mapping[bytes, Sequence[PathCertificate]],
+    budget: Budget,
+    known: dict[tuple[bytes, bytes], bool],
+) -> Iterator[Path]:
+    yield path
+    if len(path) > PEER_CERTIFICATES.maximum:
+        return
+    top = path[-1]
+    for issuer in pool.get(top.issuer, ()):
+        if any(issuer.subject == passed.subject and issuer.spki == passed.spki for passed in path):
+            continue
+        budget.spend()
+        step = (top.der, issuer.der)
+        if step not in known:
+            known[step] = _is_signed_by(top, issuer)
+        if known[step]:
+            yield from _extended((*path, issuer), pool, budget, known)
+
+
+def _is_signed_by(certificate: PathCertificate, issuer: PathCertificate) -> bool:
+    try:
+        certificate.x509.verify_directly_issued_by(issuer.x509)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def is_signed_by_key(certificate: PathCertificate, key: PublicKey) -> bool:
+    """Whether a bare key signed the certificate (RFC 7671 section 5.2.3)."""
+    signed = certificate.x509
+    try:
+        parameters = signed.signature_algorithm_parameters
+        if isinstance(key, rsa.RSAPublicKey):
+            digest = signed.signature_hash_algorithm
+            if digest is None or not isinstance(parameters, padding.PKCS1v15 | padding.PSS):
+                return False
+            key.verify(signed.signature, signed.tbs_certificate_bytes, parameters, digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            if not isinstance(parameters, ec.ECDSA):
+                return False
+            key.verify(signed.signature, signed.tbs_certificate_bytes, parameters)
+        else:
+            key.verify(signed.signature, signed.tbs_certificate_bytes)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def check_path(path: Path, rules: PathRules) -> None:
+    """RFC 5280 section 6.1 without policies and revocation, for a path whose last certificate is the trust anchor, or
+    is signed by one. Refused with CHAIN_INVALID or NAME_NOT_IN_CERTIFICATE."""
+    try:
+        for certificate in path:
+            _check_certificate(certificate, rules)
+        _check_leaf(path[0], rules.name)
+        for depth in range(1, len(path)):
+            _check_authority(path, depth)
+    except DnsboundError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise Refused(Reason.CHAIN_INVALID, f"a certificate has an unreadable field: {error}") from error
+
+
+def _check_certificate(certificate: PathCertificate, rules: PathRules) -> None:
+    moment = datetime.fromtimestamp(rules.now, UTC)
+    if moment < certificate.x509.not_valid_before_utc:
+        start = certificate.x509.not_valid_before_utc.timestamp()
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} is not valid before {iso(start)}")
+    if moment > certificate.x509.not_valid_after_utc:
+        end = certificate.x509.not_valid_after_utc.timestamp()
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} expired on {iso(end)}")
+    for extension in certificate.extensions:
+        if extension.critical and extension.oid not in _UNDERSTOOD:
+            raise Refused(
+                Reason.CHAIN_INVALID, f"{_title(certificate)} has an unknown critical extension {_oid(extension)}"
+            )
+    if not rules.danger_weak_crypto:
+        _check_strength(certificate)
+
+
+def _check_strength(certificate: PathCertificate) -> None:
+    weak = KeyFacts.from_spki(certificate.spki).weak_because
+    if weak is not None:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} has a weak key: {weak}")
+    try:
+        digest = certificate.x509.signature_hash_algorithm
+    except UnsupportedAlgorithm as error:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} has an unknown signature algorithm") from error
+    if digest is not None and digest.name in _WEAK_DIGESTS and not certificate.self_issued:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} is signed over {digest.name}")
+
+
+def _check_leaf(leaf: PathCertificate, name: ClientName) -> None:
+    purposes = _value(leaf, x509.ExtendedKeyUsage)
+    if purposes is not None and _CLIENT_PURPOSES.isdisjoint(purposes):
+        raise Refused(Reason.CHAIN_INVALID, "the certificate's extKeyUsage does not allow client authentication")
+    usage = _value(leaf, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
+        raise Refused(Reason.CHAIN_INVALID, "the certificate's keyUsage does not allow signatures")
+    alternative = _value(leaf, x509.SubjectAlternativeName)
+    names = [] if alternative is None else alternative.get_values_for_type(x509.DNSName)
+    # Exact, without wildcards: RFC 7671 section 10.2 leaves those to the application.
+    if name.canonical not in (shown.lower() for shown in names):
+        raise Refused(Reason.NAME_NOT_IN_CERTIFICATE, f"{name.canonical} is not a dNSName of the certificate")
+
+
+def _check_authority(path: Path, depth: int) -> None:
+    authority = path[depth]
+    is_last = depth == len(path) - 1
+    constraints = _value(authority, x509.BasicConstraints)
+    # RFC 6698 section 2.1.1: what a record or the configuration names as authority may lack basicConstraints.
+    if constraints is None and not is_last:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is not marked as an authority")
+    if constraints is not None:
+        if not constraints.ca:
+            raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is marked as no authority")
+        below = sum(not passed.self_issued for passed in path[1:depth])
+        if constraints.path_length is not None and below > constraints.path_length:
+            raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} allows {constraints.path_length} below it")
+    usage = _value(authority, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} has a keyUsage that does not allow signing others")
+    purposes = _value(authority, x509.ExtendedKeyUsage)
+    if purposes is not None and _CLIENT_PURPOSES.isdisjoint(purposes):
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is not for client authentication")
+    names = _value(authority, x509.NameConstraints)
+    if names is not None:
+        for index, passed in enumerate(path[:depth]):
+            if index == 0 or not passed.self_issued:
+                check_names(names, passed.x509)
+
+
+def _value(certificate: PathCertificate, kind: type[_T]) -> _T | None:
+    for extension in certificate.extensions:
+        if isinstance(extension.value, kind):
+            return extension.value
+    return None
+
+
+def _oid(extension: x509.Extension[x509.ExtensionType]) -> str:
+    return extension.oid.dotted_string
+
+
+def _title(certificate: PathCertificate) -> str:
+    subject = certificate.x509.subject.rfc4514_string()
+    return f"certificate {subject!r}" if subject else "a certificate without subject"

@@ -1,0 +1,173 @@
+"""The authenticator of one door: brings claims to the engine, asks the resolver, and reports every decision once.
+
+Glue between the engine (`dnsbound.verify.engine`), which decides and does no input or output, and a resolver, which
+looks up and decides nothing. It keeps no verdicts. Decisions go to the logger `dnsbound.decisions` as one line of JSON
+each, and to `on_decision`.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import dns.name
+import dns.rdatatype
+
+from dnsbound.credential.matching import MatchPolicy
+from dnsbound.dns.answer import Answer
+from dnsbound.errors import DnsboundError, LimitExceeded, Misuse, Reason, Refused, Undecided
+from dnsbound.times import Moment, Seconds
+from dnsbound.verify.access import AccessSource
+from dnsbound.verify.claim import Claim
+from dnsbound.verify.decision import Decision
+from dnsbound.verify.engine import Verifier
+from dnsbound.verify.lookup_budget import LookupBudget
+from dnsbound.verify.peer import VerifiedPeer
+from dnsbound.verify.sessions import Action, Session, Sessions
+
+DECISIONS: Final = "dnsbound.decisions"
+"""Name of the logger."""
+LOOKUP_SECONDS: Final[Seconds] = 5.0
+"""How long one lookup may take."""
+
+_log = logging.getLogger(DECISIONS)
+
+
+class LookupSource(Protocol):
+    """What an authenticator needs of a resolver. Neither call raises for what the DNS says or fails to say.
+
+    refresh: ask the DNS even if evidence is at hand, so that it can be renewed before it ends.
+    """
+
+    async def lookup(
+        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: Seconds, refresh: bool = False
+    ) -> Answer: ...
+
+    def lookup_blocking(
+        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: Seconds, refresh: bool = False
+    ) -> Answer: ...
+
+
+class Authenticator:
+    """Who may come in at one door. One object serves any number of tasks and threads."""
+
+    def __init__(
+        self,
+        access: AccessSource,
+        resolver: LookupSource,
+        *,
+        door: str,
+        policy: MatchPolicy | None = None,
+        deadline: Seconds = LOOKUP_SECONDS,
+        grace: Seconds = 0.0,
+        lookups: LookupBudget | None = None,
+        clock: Callable[[], Moment] = time.time,
+        on_decision: Callable[[Decision], None] | None = None,
+    ) -> None:
+        """access: an AccessList or AccessFile. door: its name there. deadline: seconds for one lookup. grace: seconds a
+        live session outlives its evidence while the DNS cannot be asked."""
+        if deadline <= 0:
+            raise Misuse("a lookup needs some time: deadline is above 0 seconds")
+        self._access = access
+        self._resolver = resolver
+        self._verifier = Verifier(access, door=door, policy=policy, lookups=lookups)
+        self._deadline = deadline
+        self._clock = clock
+        self._on_decision = on_decision
+        self.sessions = Sessions(grace=grace)
+        """Connections that were let in; whoever admits one registers it here."""
+
+    @property
+    def door(self) -> str:
+        return self._verifier.door
+
+    @property
+    def access_generation(self) -> int:
+        """Generation of the access list in force; sessions let in by an older one are due."""
+        return self._access.current().generation
+
+    async def authenticate(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
+        """The evidence that the claim holds. Refused or Undecided otherwise. again: a live session is asked about, so
+        evidence at hand is not enough."""
+        started = self._clock()
+        try:
+            need = self._verifier.begin(claim, now=started)
+            answer = await self._resolver.lookup(
+                need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
+            )
+            peer = need.answer(answer, now=self._clock())
+        except (Refused, Undecided) as error:
+            self._report_refusal(claim, error, started, again=again)
+            raise
+        except Misuse:
+            raise
+        except DnsboundError as error:
+            raise self._unexpected(claim, error, started, again=again) from error
+        self._report_peer(claim, peer, started, again=again)
+        return peer
+
+    def authenticate_blocking(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
+        """As `authenticate`, for a thread that may wait."""
+        started = self._clock()
+        try:
+            need = self._verifier.begin(claim, now=started)
+            answer = self._resolver.lookup_blocking(
+                need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
+            )
+            peer = need.answer(answer, now=self._clock())
+        except (Refused, Undecided) as error:
+            self._report_refusal(claim, error, started, again=again)
+            raise
+        except Misuse:
+            raise
+        except DnsboundError as error:
+            raise self._unexpected(claim, error, started, again=again) from error
+        self._report_peer(claim, peer, started, again=again)
+        return peer
+
+    async def recheck(self, session: Session) -> Action:
+        """Ask about a live session again; CUT means that the caller must end it now."""
+        try:
+            outcome: VerifiedPeer | Refused | Undecided = await self.authenticate(session.claim, again=True)
+        except (Refused, Undecided) as error:
+            outcome = error
+        return self.sessions.settle(session, outcome, now=self._clock())
+
+    def recheck_blocking(self, session: Session) -> Action:
+        """As `recheck`, for a thread that may wait."""
+        try:
+            outcome: VerifiedPeer | Refused | Undecided = self.authenticate_blocking(session.claim, again=True)
+        except (Refused, Undecided) as error:
+            outcome = error
+        return self.sessions.settle(session, outcome, now=self._clock())
+
+    def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
+        """Report a client that was refused before it had made a claim, so that the log misses no decision."""
+        self._emit(Decision.without_claim(error, door=self.door, source=source, at=self._clock()))
+
+    def _unexpected(self, claim: Claim, error: DnsboundError, started: Moment, *, again: bool) -> Undecided:
+        """What a resolver should not have raised is still no yes."""
+        reason = Reason.WORK_BUDGET if isinstance(error, LimitExceeded) else Reason.DNS_FAILED
+        undecided = Undecided(reason, str(error))
+        self._report_refusal(claim, undecided, started, again=again)
+        return undecided
+
+    def _report_peer(self, claim: Claim, peer: VerifiedPeer, started: Moment, *, again: bool) -> None:
+        now = self._clock()
+        self._emit(Decision.admitted(claim, peer, at=now, seconds=now - started, again=again))
+
+    def _report_refusal(self, claim: Claim, error: Refused | Undecided, started: Moment, *, again: bool) -> None:
+        now = self._clock()
+        self._emit(Decision.not_admitted(claim, error, at=now, seconds=now - started, again=again))
+
+    def _emit(self, decision: Decision) -> None:
+        if _log.isEnabledFor(logging.INFO):
+            shown = decision.to_json()
+            _log.info("%s", json.dumps(shown, separators=(",", ":")), extra={"decision": shown})
+        if self._on_decision is None:
+            return
+        try:
+            self._on_decision(decision)
+        except Exception:  # noqa: BLE001 (an observer's mistake must not change who comes in)
+            _log.exception("on_decision failed")

@@ -1,0 +1,225 @@
+"""The engine: claim, permit, records, match, verdict, in this order, for every door.
+
+`Verifier.begin` judges what can be judged without the DNS and returns the question that is left; whoever does the
+input and output looks it up and gives the answer to `NeedRecords.answer`, which returns a VerifiedPeer or raises
+Refused or Undecided. A name that is not on the access list never becomes a question. Nothing is remembered from one
+claim to the next but the lookup budget: DNS evidence is cached by the resolver, verdicts are not cached at all.
+Sections: draft-ietf-dance-client-auth 8.2, RFC 6698 section 4.1, RFC 7671 sections 5 and 10.3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+import dns.exception
+import dns.name
+import dns.rdata
+import dns.rdatatype
+import dns.rdtypes.tlsabase
+
+from dnsbound.credential.matching import MatchPolicy, MatchReport, match
+from dnsbound.dns.answer import Answer, Outcome, Security
+from dnsbound.errors import UNDECIDED_REASONS, LimitExceeded, Malformed, Misuse, Reason, Refused, Undecided
+from dnsbound.limits import POSITIVE_TTL
+from dnsbound.records.tlsa import TLSA
+from dnsbound.times import Moment, iso
+from dnsbound.verify.access import AccessList, AccessSource, Permit
+from dnsbound.verify.claim import Absent, Claim
+from dnsbound.verify.lookup_budget import LookupBudget
+from dnsbound.verify.peer import VerifiedPeer, _attest
+
+REASON_FOR_STATE: Final[Mapping[tuple[Security, Outcome], Reason | None]] = MappingProxyType(
+    {
+        (Security.SECURE, Outcome.RECORDS): None,
+        (Security.SECURE, Outcome.NODATA): Reason.NO_TLSA,
+        (Security.SECURE, Outcome.NXDOMAIN): Reason.NO_TLSA,
+        (Security.SECURE, Outcome.FAILED): Reason.DNS_FAILED,
+        (Security.INSECURE, Outcome.RECORDS): Reason.INSECURE,
+        (Security.INSECURE, Outcome.NODATA): Reason.INSECURE,
+        (Security.INSECURE, Outcome.NXDOMAIN): Reason.INSECURE,
+        (Security.INSECURE, Outcome.FAILED): Reason.DNS_FAILED,
+        (Security.BOGUS, Outcome.RECORDS): Reason.BOGUS,
+        (Security.BOGUS, Outcome.NODATA): Reason.BOGUS,
+        (Security.BOGUS, Outcome.NXDOMAIN): Reason.BOGUS,
+        (Security.BOGUS, Outcome.FAILED): Reason.BOGUS,
+        (Security.INDETERMINATE, Outcome.RECORDS): Reason.INDETERMINATE,
+        (Security.INDETERMINATE, Outcome.NODATA): Reason.INDETERMINATE,
+        (Security.INDETERMINATE, Outcome.NXDOMAIN): Reason.INDETERMINATE,
+        (Security.INDETERMINATE, Outcome.FAILED): Reason.DNS_FAILED,
+    }
+)
+"""What an answer's state means for the claim; None goes on to matching. A state that is absent is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What must be asked of the DNS."""
+
+    name: dns.name.Name
+    rdtype: dns.rdatatype.RdataType
+
+
+class Verifier:
+    """Judges claims at one door. Thread-safe."""
+
+    __slots__ = ("_access", "_door", "_lookups", "_policy")
+
+    def __init__(
+        self,
+        access: AccessSource,
+        *,
+        door: str,
+        policy: MatchPolicy | None = None,
+        lookups: LookupBudget | None = None,
+    ) -> None:
+        self._access = access
+        self._door = door
+        self._policy = policy or MatchPolicy()
+        self._lookups = lookups or LookupBudget()
+
+    @property
+    def door(self) -> str:
+        return self._door
+
+    @property
+    def policy(self) -> MatchPolicy:
+        return self._policy
+
+    def begin(self, claim: Claim, *, now: Moment) -> "NeedRecords":
+        """The question whose answer decides. Refused without any, when the claim cannot hold; Undecided when too many
+        lookups were caused already."""
+        if claim.door != self._door:
+            raise Misuse(f"a claim at door {claim.door!r} was brought to the verifier of door {self._door!r}")
+        if isinstance(claim.possession, Absent):
+            raise Refused(Reason.NO_POSSESSION, "nobody proved or vouched that the client holds the private key")
+        if claim.presented.is_empty:
+            raise Refused(Reason.NO_CREDENTIAL, "the client presented neither certificate nor raw public key")
+        access = self._access.current()
+        permit = access.permit(claim.door, claim.name)
+        if permit.pattern is None:
+            self._lookups.check_debt(claim.source, now=now)
+        else:
+            self._lookups.spend(claim.source, _budget_zone(permit), now=now)
+        question = Question(_dns_name(claim.name.text), dns.rdatatype.TLSA)
+        return NeedRecords(self, claim, question, access=access, permit=permit, begun_at=now)
+
+
+class NeedRecords:
+    """A claim that may hold: the door's list permits the name, and the records at `question` decide."""
+
+    __slots__ = ("_access", "_begun_at", "_permit", "_verifier", "claim", "question")
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        claim: Claim,
+        question: Question,
+        *,
+        access: AccessList,
+        permit: Permit,
+        begun_at: Moment,
+    ) -> None:
+        self._verifier = verifier
+        self._access = access
+        self._permit = permit
+        self._begun_at = begun_at
+        self.claim = claim
+        self.question = question
+
+    def answer(self, answer: Answer, *, now: Moment) -> VerifiedPeer:
+        """The verdict. Misuse when the answer belongs to another question."""
+        if answer.name != self.question.name or answer.rdtype != self.question.rdtype:
+            raise Misuse(f"the answer is for {answer.name} {answer.rdtype!r}, not for {self.question.name} TLSA")
+        self._settle_budget(answer, now)
+        check_answer(answer, now=now, begun_at=self._begun_at)
+        permit, generation = self._still_permitted()
+        result = self._report(answer, now).matched
+        return _attest(
+            name=self.claim.name,
+            name_source=self.claim.name_source,
+            door=self.claim.door,
+            record=result.record,
+            provenance=answer.provenance,
+            possession=self.claim.possession,
+            grants=permit.grants,
+            verified_at=now,
+            valid_until=min(answer.valid_until, now + POSITIVE_TTL.default),
+            signatures_expire=answer.earliest_expiry,
+            access_generation=generation,
+        )
+
+    def _report(self, answer: Answer, now: Moment) -> MatchReport:
+        claim = self.claim
+        try:
+            return match(
+                tlsa_records(answer),
+                claim.presented,
+                name=claim.name,
+                now=now,
+                policy=self._verifier.policy,
+                from_wildcard=answer.wildcard,
+            )
+        except LimitExceeded as error:
+            raise Undecided(Reason.WORK_BUDGET, str(error)) from error
+
+    def _still_permitted(self) -> tuple[Permit, int]:
+        """The list may have changed while the DNS was asked: the one in force now counts."""
+        access = self._verifier._access.current()  # noqa: SLF001 (the two classes are one machine)
+        if access is not self._access:
+            return access.permit(self.claim.door, self.claim.name), access.generation
+        return self._permit, access.generation
+
+    def _settle_budget(self, answer: Answer, now: Moment) -> None:
+        """Evidence that was at hand costs nothing; aliases cost one lookup each."""
+        lookups = self._verifier._lookups  # noqa: SLF001 (the two classes are one machine)
+        looked_up = answer.validated_at >= self._begun_at
+        if not looked_up:
+            if self._permit.pattern is not None:
+                lookups.refund(self.claim.source, _budget_zone(self._permit), now=now)
+        elif answer.aliases:
+            zone = (answer.zone or answer.aliases[-1]).to_text(omit_final_dot=True).lower()
+            lookups.charge_aliases(self.claim.source, zone, len(answer.aliases), now=now)
+
+
+def check_answer(answer: Answer, *, now: Moment, begun_at: Moment) -> None:
+    """Refused or Undecided unless the answer is secure, holds records, and may be used now.
+
+    begun_at: when the question came up; evidence fetched since then may be used once even if its TTL is 0.
+    """
+    if answer.limit:
+        raise Undecided(Reason.WORK_BUDGET, answer.detail or answer.limit)
+    state = (answer.security, answer.outcome)
+    reason = REASON_FOR_STATE.get(state, Reason.INDETERMINATE)
+    if reason is not None:
+        detail = answer.detail or f"{answer.security.value}, {answer.outcome.value}"
+        raise Undecided(reason, detail) if reason in UNDECIDED_REASONS else Refused(reason, detail)
+    if answer.earliest_expiry is not None and now > answer.earliest_expiry:
+        raise Undecided(Reason.BOGUS, f"a signature under the evidence expired at {iso(answer.earliest_expiry)}")
+    if now > answer.valid_until and answer.validated_at < begun_at:
+        raise Undecided(Reason.INDETERMINATE, f"the evidence may be used until {iso(answer.valid_until)} only")
+
+
+def tlsa_records(answer: Answer) -> list[TLSA]:
+    """The answer's records as values; Undecided(BOGUS) when one is no TLSA record."""
+    records = []
+    for rdata in answer.records:
+        if isinstance(rdata, dns.rdtypes.tlsabase.TLSABase):
+            records.append(TLSA(rdata.usage, rdata.selector, rdata.mtype, rdata.cert))
+            continue
+        try:
+            records.append(TLSA.from_wire(rdata.to_wire() or b""))
+        except (Malformed, dns.exception.DNSException) as error:
+            raise Undecided(Reason.BOGUS, f"the answer holds something else than TLSA records: {error}") from error
+    return records
+
+
+def _budget_zone(permit: Permit) -> str:
+    return ".".join(permit.pattern.suffix) if permit.pattern is not None else ""
+
+
+@lru_cache(maxsize=65_536)
+def _dns_name(text: str) -> dns.name.Name:
+    """The absolute name. A client name is no escape and no IDN, so the labels are its octets."""
+    return dns.name.Name((*text.encode("ascii").split(b"."), b""))

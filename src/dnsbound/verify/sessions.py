@@ -1,0 +1,152 @@
+"""Live sessions: who is in, until when the evidence holds, and whom to ask about again.
+
+One registry serves every door of an Authenticator. It holds no sockets and reads no clock: a driver asks for `due`
+sessions, has each judged again, and gives the outcome to `settle`, which says whether to keep or to cut. *No* cuts at
+once. *Undecided* keeps a session until its evidence ends plus `grace`, and never past the expiry of a signature under
+it. A change of the access list makes every session due. A session is asked about some seconds before its evidence
+ends, so that the answer is there in time; one that is on its way at the end may overrun by the resolver's deadline.
+"""
+
+import heapq
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import count
+from threading import Lock
+from typing import Final
+
+from dnsbound.errors import LimitExceeded, Misuse, Refused, Undecided
+from dnsbound.limits import LIVE_SESSIONS
+from dnsbound.times import Moment, Seconds
+from dnsbound.verify.claim import Claim
+from dnsbound.verify.peer import VerifiedPeer
+
+LONGEST_LEAD: Final[Seconds] = 10.0
+"""A session is asked about this long before its evidence ends, or at half of the time that is left."""
+SHORTEST_INTERVAL: Final[Seconds] = 1.0
+"""No session is asked about more often than this, whatever the TTL."""
+
+
+class Action(StrEnum):
+    """What becomes of a session."""
+
+    KEEP = "keep"
+    CUT = "cut"
+
+
+class Session:
+    """One admitted connection. `handle` is the driver's own: whatever it needs to end the session. The registry alone
+    changes a session."""
+
+    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "peer")
+
+    def __init__(self, claim: Claim, peer: VerifiedPeer, handle: object) -> None:
+        self.claim = claim
+        self.handle = handle
+        self.peer = peer
+        """The newest evidence."""
+        self.is_open = True
+        self.asking = False
+        """Given out by `due` and not settled yet."""
+        self.entry = 0
+        """The newest entry of the registry's queue that stands for this session; older ones are void."""
+
+
+class Sessions:
+    """The registry. Thread-safe."""
+
+    def __init__(self, *, grace: Seconds = 0.0, limit: int | None = None) -> None:
+        """grace: seconds a session outlives its evidence while nobody can say whether the record still stands."""
+        if grace < 0:
+            raise Misuse("grace is not negative")
+        self._grace = grace
+        self._limit = LIVE_SESSIONS.checked(limit)
+        self._lock = Lock()
+        self._sessions: set[Session] = set()
+        self._queue: list[tuple[Moment, int, Session]] = []
+        self._entries = count(1)
+
+    def register(self, peer: VerifiedPeer, claim: Claim, handle: object, *, now: Moment) -> Session:
+        """Keep account of an admitted connection; LimitExceeded when there are too many."""
+        session = Session(claim, peer, handle)
+        with self._lock:
+            if len(self._sessions) >= self._limit:
+                raise LimitExceeded(LIVE_SESSIONS.name, f"{self._limit} sessions are registered")
+            self._sessions.add(session)
+            self._plan(session, now)
+        return session
+
+    def remove(self, session: Session) -> None:
+        """The connection has ended by itself. Doing so twice is no mistake."""
+        with self._lock:
+            self._close(session)
+
+    def due(self, *, now: Moment, generation: int | None = None) -> list[Session]:
+        """Sessions to ask about now; each is given out once, until it is settled. generation: of the access list in
+        force; sessions that an older one let in are due at once."""
+        with self._lock:
+            found: list[Session] = []
+            while self._queue and self._queue[0][0] <= now:
+                _, entry, session = heapq.heappop(self._queue)
+                if session.is_open and session.entry == entry and not session.asking:
+                    found.append(session)
+            for session in found:
+                session.asking = True
+            if generation is not None:
+                found.extend(self._outdated(generation))
+        return found
+
+    def next_due(self) -> Moment | None:
+        """When `due` will have something to say next; None while nobody is in."""
+        with self._lock:
+            while self._queue:
+                moment, entry, session = self._queue[0]
+                if session.is_open and session.entry == entry:
+                    return moment
+                heapq.heappop(self._queue)
+        return None
+
+    def settle(self, session: Session, outcome: VerifiedPeer | Refused | Undecided, *, now: Moment) -> Action:
+        """The outcome of asking again. CUT leaves the registry; the driver ends the connection."""
+        with self._lock:
+            session.asking = False
+            if not session.is_open:
+                return Action.CUT
+            if isinstance(outcome, VerifiedPeer) and outcome.name == session.peer.name:
+                session.peer = outcome
+            elif not isinstance(outcome, Undecided) or now >= self.ends_at(session):
+                self._close(session)
+                return Action.CUT
+            self._plan(session, now)
+        return Action.KEEP
+
+    def ends_at(self, session: Session) -> Moment:
+        """When the session ends if nothing more can be found out."""
+        end = session.peer.valid_until + self._grace
+        expiry = session.peer.signatures_expire
+        return end if expiry is None else min(end, expiry)
+
+    def __iter__(self) -> Iterator[Session]:
+        with self._lock:
+            sessions = tuple(self._sessions)
+        return iter(sessions)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def _outdated(self, generation: int) -> list[Session]:
+        outdated = [
+            session for session in self._sessions if session.peer.access_generation != generation and not session.asking
+        ]
+        for session in outdated:
+            session.asking = True
+        return outdated
+
+    def _plan(self, session: Session, now: Moment) -> None:
+        end = self.ends_at(session)
+        planned = now + max(SHORTEST_INTERVAL, end - now - min(LONGEST_LEAD, (end - now) / 2))
+        session.entry = next(self._entries)
+        heapq.heappush(self._queue, (planned, session.entry, session))
+
+    def _close(self, session: Session) -> None:
+        session.is_open = False
+        self._sessions.discard(session)
