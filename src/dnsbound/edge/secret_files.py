@@ -1,0 +1,96 @@
+"""Files that hold private keys: written whole or not at all, for their owner alone, and never over another by accident.
+
+Reading refuses a file that others may read, as programs with keys do, unless the caller says otherwise.
+"""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from dnsbound.errors import Misuse
+
+OWNER_ONLY: Final = 0o600
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+MAX_OCTETS: Final = 1_048_576
+"""No key file is larger; a device or a log given by mistake is not read to its end."""
+
+
+def read_secret_file(path: str | os.PathLike[str], *, danger_readable_by_others: bool = False) -> bytes:
+    """The file's octets. Misuse, in one line, when it cannot be read, or when group or others may."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise Misuse(f"{path}: {_words(error)}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Misuse(f"{path}: not a regular file")
+        if status.st_mode & _OTHERS and not danger_readable_by_others:
+            mode = stat.S_IMODE(status.st_mode)
+            raise Misuse(f"{path}: others may read this private key (mode {mode:04o}); chmod 600 it")
+        return _read(file.read(MAX_OCTETS + 1), path)
+
+
+def read_public_file(path: str | os.PathLike[str]) -> bytes:
+    """The octets of a file that holds no secret. Misuse, in one line, when it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return _read(file.read(MAX_OCTETS + 1), path)
+    except (OSError, ValueError) as error:
+        raise Misuse(f"{path}: {_words(error)}") from error
+
+
+def write_secret_file(path: str | os.PathLike[str], octets: bytes, *, replace: bool = False) -> None:
+    """Write the file with mode 0600, so that at no moment half of it is there. replace: whether a file of that name may
+    go. Misuse, in one line, when it cannot be written or is there already; then nothing has changed."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
+    try:
+        _write_new(temporary, octets)
+        try:
+            if replace:
+                temporary.replace(target)
+            else:
+                # A link fails where a rename would silently replace what came to be there meanwhile.
+                os.link(temporary, target)
+                temporary.unlink()
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_directory(target.parent)
+    except FileExistsError as error:
+        raise Misuse(f"{path}: exists already") from error
+    except (OSError, ValueError) as error:
+        raise Misuse(f"{path}: {_words(error)}") from error
+
+
+def _write_new(path: Path, octets: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(octets: bytes, path: str | os.PathLike[str]) -> bytes:
+    if len(octets) > MAX_OCTETS:
+        raise Misuse(f"{path}: larger than {MAX_OCTETS} octets, so it is no key or certificate")
+    return octets
+
+
+def _words(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
