@@ -13,7 +13,6 @@ Inherited members are in `context_members`. This is not a place for policy (the 
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
 import socket
@@ -27,6 +26,17 @@ from typing import Any, Final, Literal, Protocol, Self
 
 from dnsbound import iana
 from dnsbound._native import Connection
+from dnsbound.edge.context_arguments import (
+    RAW_AND_X509,
+    X509_AND_RAW,
+    address_of,
+    check_host,
+    client_name,
+    code_point,
+    door_of,
+    is_address,
+    own_types,
+)
 from dnsbound.edge.context_credential import CredentialLike, own_credential
 from dnsbound.edge.context_members import EngineContext
 from dnsbound.edge.context_objects import TLSObject, TLSSocket
@@ -42,26 +52,19 @@ from dnsbound.edge.context_server_tlsa import (
 )
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.handshake_slots import HandshakeSlots
-from dnsbound.errors import Malformed, Reason
+from dnsbound.errors import Reason
 from dnsbound.iana import TLS_1_3, CertificateType
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
 from dnsbound.tls.client_shim import ClientShim
 from dnsbound.tls.errors import TLSMisuse, TLSUndecided
-from dnsbound.tls.handshake_claim import ClaimRules
 from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
-from dnsbound.tls.session import Session
-from dnsbound.tls.transport import BioTransport
+from dnsbound.tls.session import session_octets
+from dnsbound.tls.transport import BioTransport, Transport
 from dnsbound.verify.claim import Claim, NameSource
 from dnsbound.verify.peer import VerifiedPeer
 
 _log: Final = logging.getLogger("dnsbound.context")
-
-_RENEGOTIATION_INFO: Final = 0xFF01
-_RAW_AND_X509: Final = (CertificateType.RAW_PUBLIC_KEY, CertificateType.X509)
-_X509_AND_RAW: Final = (CertificateType.X509, CertificateType.RAW_PUBLIC_KEY)
-MAX_TICKET_SECONDS: Final = 604_800
-"""RFC 9846 section 4.7.1: a ticket lives seven days at most."""
 
 ServerTLSAMode = Literal["off", "require"]
 
@@ -139,7 +142,7 @@ class Context(EngineContext):
         if keylog and not sys.flags.ignore_environment:
             self.keylog_filename = keylog
         if credential is not None:
-            self._identify(credential, _client_name(name, credential), _code_point(clientid), raw=raw_public_key)
+            self._identify(credential, client_name(name, credential), code_point(clientid), raw=raw_public_key)
         elif name is not None or raw_public_key:
             raise TLSMisuse("a name or a raw public key needs a credential")
         return self
@@ -186,29 +189,21 @@ class Context(EngineContext):
         server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        sources = _name_sources(claim_from)
-        if not 0 <= ticket_lifetime <= MAX_TICKET_SECONDS:
-            raise TLSMisuse(f"ticket_lifetime is from 0 to {MAX_TICKET_SECONDS} seconds")
         own = own_credential(credential)
-        try:
-            self._door = Door(
-                rules=ClaimRules(door=authenticator.door, name_sources=sources),
-                policy=Policy(policy),
-                ticket_lifetime=ticket_lifetime,
-            )
-        except ValueError:
-            raise TLSMisuse(f"policy is required or optional, not {policy!r}") from None
+        self._door = door_of(authenticator.door, policy=policy, claim_from=claim_from, ticket_lifetime=ticket_lifetime)
         self._authenticator = authenticator
         self._slots = HandshakeSlots(at_once=handshakes_at_once, seconds=handshake_seconds)
         self._verify_mode = ssl.CERT_REQUIRED if self._door.policy is Policy.REQUIRED else ssl.CERT_OPTIONAL
         self._set(
             credential=own,
-            own_types=_own_types(bool(own.chain), show_raw_public_key=show_raw_public_key),
-            peer_types=_X509_AND_RAW if raw_public_keys else (CertificateType.X509,),
+            own_types=own_types(bool(own.chain), show_raw_public_key=show_raw_public_key),
+            peer_types=X509_AND_RAW if raw_public_keys else (CertificateType.X509,),
             # The native engine takes any key: whether it is the name's, and that there is one, is the engine's to say,
             # so that every refusal is the same alert.
             verification="accept",
-            clientid=_code_point(clientid) if NameSource.EXTENSION in sources else None,
+            clientid=code_point(clientid),
+            # Not asked for, the extension is still known, so that a client that sends it unasked is told so.
+            clientid_request=NameSource.EXTENSION in self._door.rules.name_sources,
             minimum=TLS_1_3,
             ticket_lifetime=ticket_lifetime,
         )
@@ -217,8 +212,15 @@ class Context(EngineContext):
     # --- facts
 
     @property
-    def authenticator(self) -> AuthenticatorLike | None:
-        """Who judges the claims of this door; None for a client or an ordinary server."""
+    def is_server(self) -> bool:
+        """Made by `Context.server`: a door, whose connections wait for a verdict."""
+        return self._door is not None
+
+    @property
+    def authenticator(self) -> AuthenticatorLike:
+        """Who judges the claims of this door."""
+        if self._authenticator is None:
+            raise TLSMisuse("only a door has an authenticator: make it with Context.server")
         return self._authenticator
 
     @property
@@ -271,15 +273,25 @@ class Context(EngineContext):
 
     # --- connections
 
+    @property
+    def is_door(self) -> bool:
+        """A server's Context whose clients are identified by name: its connections wait for a verdict."""
+        return self._door is not None
+
     def accept(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, source: str = "") -> TLSObject:
-        """A server's connection over memory, for a caller that brings the verdict: it takes `pending_claim` when
-        `do_handshake` has raised SSLWantReadError and calls `admit` or `refuse`. source: who the client is to budgets
-        and logs."""
+        """A server's connection over memory BIOs, for a caller that brings the verdict: it takes `pending_claim` when
+        `do_handshake` has raised SSLWantReadError and calls the shim's `admit` or `refuse`. source: who the client is
+        to budgets and logs."""
+        return self.serve(BioTransport(incoming, outgoing), source=source)[0]
+
+    def serve(self, transport: Transport, *, source: str = "") -> tuple[TLSObject, ServerShim]:
+        """The same over a transport of the caller's."""
         if not self._server_side:
             raise TLSMisuse("a client's Context accepts nobody")
         made = TLSObject.__new__(TLSObject)
-        made._sslobj = self._server_shim(BioTransport(incoming, outgoing), owner=made, source=source)  # noqa: SLF001
-        return made
+        shim = self._server_shim(transport, owner=made, source=source)
+        made._sslobj = shim  # noqa: SLF001 (as SSLObject._create does)
+        return made, shim
 
     def _wrap_bio(
         self,
@@ -324,7 +336,7 @@ class Context(EngineContext):
         if not server_side:
             return self._client_shim(transport, server_hostname, owner=owner, session=session)
         judge = None if self._authenticator is None else partial(_judge_blocking, self._authenticator, transport)
-        return self._server_shim(transport, owner=owner, judge=judge, source=_address_of(sock))
+        return self._server_shim(transport, owner=owner, judge=judge, source=address_of(sock))
 
     def _check_role(self, *, server_side: bool) -> None:
         if server_side and not self._server_side:
@@ -334,26 +346,31 @@ class Context(EngineContext):
 
     def _client_shim(
         self,
-        transport: BioTransport | SocketTransport,
+        transport: Transport,
         server_hostname: str | None,
         *,
         owner: object,
         session: object,
     ) -> ClientShim:
-        _check_host(server_hostname, required=self._check_hostname)
+        check_host(server_hostname, required=self._check_hostname)
         evidence = self._fresh_evidence(server_hostname)
         sni = server_hostname if evidence is None else evidence.base_domain
         raw_servers = evidence is not None and evidence.vouches_for_raw_keys
+        config = self._config(RAW_AND_X509 if raw_servers else None)
+        if evidence is not None and session is not None:
+            raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: resume no session")
         connection = Connection(
-            self._config(_RAW_AND_X509 if raw_servers else None),
-            server_hostname=sni if sni and not _is_address(sni) else None,
+            config,
+            server_hostname=sni if sni and not is_address(sni) else None,
             verify_hostname=sni if self._check_hostname else None,
             client_name=None if self._client_name is None else self._client_name.to_wire(),
-            session=_session_octets(session, self, server_hostname, judged=evidence is not None),
+            session=session_octets(session, context=self, config=config, server_hostname=server_hostname),
         )
+        transport.attach(connection)
         return ClientShim(
             connection,
             transport,
+            config=config,
             base_domain=None if evidence is None else evidence.base_domain,
             records=() if evidence is None else evidence.records,
             server_verified=self._verify_mode != ssl.CERT_NONE,
@@ -366,16 +383,20 @@ class Context(EngineContext):
 
     def _server_shim(
         self,
-        transport: BioTransport | SocketTransport,
+        transport: Transport,
         *,
         owner: object,
         judge: Judge | None = None,
         source: str = "",
     ) -> ServerShim:
         own = self._settings.credential
+        config = self._config()
+        connection = Connection(config)
+        transport.attach(connection)
         return ServerShim(
-            Connection(self._config()),
+            connection,
             transport,
+            config=config,
             door=self._door,
             judge=judge,
             source=source,
@@ -400,69 +421,3 @@ def _in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _client_name(name: ClientName | str | None, credential: CredentialLike) -> ClientName | None:
-    if name is None:
-        return credential.name
-    try:
-        return ClientName.parse(name) if isinstance(name, str) else name
-    except Malformed as error:
-        raise TLSMisuse(str(error)) from None
-
-
-def _code_point(number: int) -> int:
-    if not 0 <= number <= 0xFFFF or number == _RENEGOTIATION_INFO:
-        raise TLSMisuse(f"{number} cannot be the code point of dane_clientid")
-    return number
-
-
-def _name_sources(words: Iterable[str]) -> frozenset[NameSource]:
-    try:
-        sources = frozenset(NameSource(word) for word in ([words] if isinstance(words, str) else words))
-    except ValueError as error:
-        raise TLSMisuse(f"claim_from: {error}") from None
-    if not sources or NameSource.STATED in sources:
-        raise TLSMisuse("claim_from names extension, san, or both")
-    return sources
-
-
-def _own_types(has_chain: bool, *, show_raw_public_key: bool) -> tuple[int, ...]:  # noqa: FBT001 (one caller)
-    if not has_chain:
-        return (CertificateType.RAW_PUBLIC_KEY,)
-    return _X509_AND_RAW if show_raw_public_key else (CertificateType.X509,)
-
-
-def _check_host(server_hostname: str | None, *, required: bool) -> None:
-    if server_hostname is None:
-        if required:
-            raise ValueError("check_hostname requires server_hostname")
-    elif not server_hostname or server_hostname.startswith("."):
-        raise ValueError("server_hostname cannot be an empty string or start with a leading dot.")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _session_octets(session: object, context: Context, server_hostname: str | None, *, judged: bool) -> bytes | None:
-    if session is None:
-        return None
-    if not isinstance(session, Session):
-        raise TypeError("Value is not a dnsbound session.")
-    if judged:
-        raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: no session is resumed")
-    return session.octets_for(context, server_hostname)
-
-
-def _address_of(sock: socket.socket) -> str:
-    """The peer's address without its port; empty where the socket has none."""
-    try:
-        address = sock.getpeername()
-    except OSError:
-        return ""
-    return str(address[0]) if isinstance(address, tuple) else ""

@@ -25,7 +25,7 @@ from dnsbound._native import Config
 from dnsbound.edge.context_credential import Password, read_cert_chain
 from dnsbound.edge.context_keylog import KeylogFile
 from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings, TrustFile
-from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
+from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.errors import TLSMisuse
 
@@ -78,6 +78,8 @@ class EngineContext(ssl.SSLContext):
             verification="none" if self._server_side else "verify",
             options=self._initial_options,
             verify_flags=int(super().verify_flags),
+            # A client that sends the extension unasked is told so, by every server (RFC 9846 section 4.3).
+            clientid=DANE_CLIENTID if self._server_side else None,
         )
 
     # --- the engine

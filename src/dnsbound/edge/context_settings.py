@@ -55,7 +55,8 @@ class OwnCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """All a Config is made of. verification: the native engine's word. clientid: code point; None for no DANE."""
+    """All a Config is made of. verification: the native engine's word. clientid: code point of
+    dane_clientid; clientid_request: a server asks for it."""
 
     server_side: bool
     verification: str
@@ -73,6 +74,7 @@ class EngineSettings:
     trust_files: tuple[TrustFile, ...] = ()
     verify_flags: int = 0
     clientid: int | None = None
+    clientid_request: bool = False
     ticket_lifetime: int = 0
     keylog: bool = False
 
@@ -110,7 +112,7 @@ class EngineSettings:
         if self.own_types != X509_ONLY or self.peer_types != X509_ONLY:
             config.set_certificate_types(own=self.own_types, peer=self.peer_types)
         if self.clientid is not None:
-            config.set_clientid(self.clientid)
+            config.set_clientid(self.clientid, request=self.clientid_request)
 
     def _set_trust(self, config: Config) -> None:
         config.set_peer_verification(self.verification)

@@ -26,6 +26,9 @@ class SocketTransport:
 
     __slots__ = ("_record", "_socket", "_unsent", "_wanted", "ended")
 
+    write_limit: Final = 16384
+    """Plaintext of one record: what may wait half-sent."""
+
     def __init__(self, sock: socket.socket) -> None:
         # Weak, as in the standard library: the socket owns the shim, and is closed when its last user lets go of it.
         self._socket = weakref.ref(sock)
@@ -33,6 +36,9 @@ class SocketTransport:
         self._wanted = _HEADER_OCTETS
         self._unsent = b""
         self.ended = False
+
+    def attach(self, connection: Connection) -> None:
+        pass
 
     def _sock(self) -> socket.socket:
         sock = self._socket()

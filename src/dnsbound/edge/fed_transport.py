@@ -9,33 +9,20 @@ from dnsbound.tls.transport import Until
 
 
 class FedTransport:
-    """One connection's octets. The protocol calls `feed`, `feed_end` and `take`; the shim calls the rest."""
+    """One connection's octets. The protocol calls `Shim.feed`, `feed_end` and `take`; the shim calls the rest."""
 
-    __slots__ = ("_at_end", "_connection", "_produced", "ended")
+    __slots__ = ("_at_end", "_produced", "ended")
 
     def __init__(self) -> None:
-        self._connection: Connection
         self._produced: list[bytes] = []
         self._at_end = False
         self.ended = False
 
-    def attach(self, connection: Connection) -> None:
-        """Called once by whoever made the connection."""
-        self._connection = connection
-
     # --- the protocol's side
-
-    def feed(self, octets: memoryview) -> None:
-        """Ciphertext from the peer; copied before this returns."""
-        self._connection.feed(octets)
 
     def feed_end(self) -> None:
         """The peer sends no more."""
         self._at_end = True
-
-    def unread(self) -> int:
-        """Octets fed and not yet taken by TLS."""
-        return self._connection.pending_in()
 
     def take(self) -> bytes:
         """Octets to send; empty when there are none."""

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from dnsbound._native import Connection, TlsError
+from dnsbound._native import Config, Connection, TlsError
 from dnsbound.iana import TLS_1_2, TLS_1_3
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.channel_binding import BINDINGS, EXPORTER_LABEL, EXPORTER_OCTETS, server_end_point
@@ -24,10 +24,6 @@ from dnsbound.tls.transport import Transport, Until
 
 _VERSIONS: Final = {TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3"}
 
-WRITE_OCTETS: Final = 16384
-"""Plaintext of one record (RFC 9846 section 5.1): what may wait half-sent on a socket."""
-READ_OCTETS: Final = 16384
-
 Keylog = Callable[[list[str]], None]
 """Takes lines in the NSS key log form."""
 
@@ -35,7 +31,8 @@ Keylog = Callable[[list[str]], None]
 class Shim:
     """What both roles share.
 
-    context, owner: as the standard library's object has them. server_hostname: as the caller gave it. own_leaf: DER of
+    context, owner: as the standard library's object has them. config: what the connection was made of. server_hostname:
+    as the caller gave it. own_leaf: DER of
     the certificate this end shows, for channel binding. keylog: where secrets go, for debugging.
     """
 
@@ -47,6 +44,7 @@ class Shim:
         transport: Transport,
         *,
         context: Any,  # noqa: ANN401 (an ssl.SSLContext, which stands floors above)
+        config: Config,
         owner: object,
         server_hostname: str | None = None,
         session: Session | None = None,
@@ -56,6 +54,7 @@ class Shim:
         self._connection = connection
         self._transport = transport
         self._context = context
+        self._config = config
         self._owner = owner
         self._session = session
         self._own_leaf = own_leaf
@@ -107,6 +106,12 @@ class Shim:
             self._flush_beside_a_writer(self._transport.begin())
 
     # --- application data
+
+    def feed(self, octets: Any) -> None:  # noqa: ANN401 (any buffer)
+        """Ciphertext from the peer, where the transport does not fetch it but gets it (`dnsbound.edge.fed_transport`).
+
+        Copied before this returns."""
+        self._connection.feed(octets)
 
     def read(self, size: int = 1024, buffer: Any = None) -> Any:  # noqa: ANN401 (octets or a count, as `ssl` has it)
         """Octets, or with a buffer their count; b"" or 0 after close_notify."""
@@ -161,8 +166,9 @@ class Shim:
             done = self._settle(octets, until)
             self._refuse_after_shutdown()
             total = len(octets)
+            limit = self._transport.write_limit or total
             while done < total:
-                piece = octets[done : done + WRITE_OCTETS]
+                piece = octets[done : done + limit]
                 try:
                     self._connection.write(piece)
                 except TlsError as error:
@@ -244,7 +250,7 @@ class Shim:
         octets = self._connection.session()
         if octets is None:
             return self._session
-        return Session(octets=octets, server_hostname=self.server_hostname, context=self._context)
+        return Session(octets, context=self._context, config=self._config, server_hostname=self.server_hostname)
 
     @session.setter
     def session(self, session: object) -> None:  # noqa: ARG002 (the name `ssl` has)
@@ -261,9 +267,10 @@ class Shim:
         return self._connection.cipher()
 
     def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
-        """Server: the cipher both ends settled on. What else they share is not known to the engine's callers."""
-        cipher = self._connection.cipher() if self.server_side else None
-        return None if cipher is None else [cipher]
+        """Server: what the client offered and this end has too, in the client's order; None on a client."""
+        if not self.server_side or not self._connection.handshake_complete:
+            return None
+        return [_cipher(name) for name in self._connection.shared_ciphers()]
 
     def compression(self) -> None:
         return None
@@ -338,3 +345,8 @@ class Shim:
 
     def verify_client_post_handshake(self) -> None:
         raise TLSMisuse("post-handshake authentication is not spoken: a client is identified in the handshake")
+
+
+def _cipher(name: str) -> tuple[str, str, int]:
+    """As `cipher()` shows one. Every suite the engine has works with a key of 128 or 256 bits."""
+    return name, "TLSv1.3" if name.startswith("TLS_") else "TLSv1.2", 128 if "128" in name else 256

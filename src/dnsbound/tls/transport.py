@@ -4,7 +4,7 @@ The form over a socket is on the edge (`dnsbound.edge.context_socket`); nothing 
 """
 
 import ssl
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from dnsbound._native import Connection
 from dnsbound.tls.errors import want_write
@@ -18,6 +18,13 @@ class Transport(Protocol):
 
     ended: bool
     """The peer's side ended, and the connection was told so."""
+
+    @property
+    def write_limit(self) -> int:
+        """Most plaintext to encrypt before what it became is flushed; 0 for no limit."""
+
+    def attach(self, connection: Connection) -> None:
+        """The connection this transport carries; told once, when it is made."""
 
     def begin(self) -> Until:
         """An operation of the caller begins: a timeout counts from here."""
@@ -37,10 +44,15 @@ class BioTransport:
 
     __slots__ = ("_incoming", "_outgoing", "ended")
 
+    write_limit: Final = 0
+
     def __init__(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self.ended = False
+
+    def attach(self, connection: Connection) -> None:
+        pass
 
     def begin(self) -> None:
         return None
