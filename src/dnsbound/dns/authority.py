@@ -103,7 +103,8 @@ class Authority:
             response.set_rcode(dns.rcode.REFUSED)
             return
         dnssec = bool(query.ednsflags & dns.flags.DO)
-        found = find(zone, question.name, question.rdtype, dnssec=dnssec)
+        signed = dnssec or question.rdtype == _TYPES.RRSIG
+        found = find(zone, question.name, question.rdtype, dnssec=signed)
         try:
             add_sections(response, found, question.rdtype, self._signer, now=arrival.now, spend=self._spend(arrival))
         except LimitExceeded:

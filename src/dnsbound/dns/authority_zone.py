@@ -14,7 +14,7 @@ Sections: RFC 1034 section 4.2 (cuts, glue), RFC 4592 (wildcards, empty non-term
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
@@ -163,20 +163,25 @@ class MemoryZone:
         danger_one_key_for_all_names: bool = False,
     ) -> None:
         """Make these the only records of their type at `name`; Misuse when they cannot stand there."""
-        rdataset = dns.rdataset.ImmutableRdataset(dns.rdataset.from_rdata_list(ttl, list(records)))
-        if not danger_one_key_for_all_names:
-            check_wildcard_policy(name, rdataset)
         with self._lock:
-            check_placement(self._origin, name, rdataset, self._nodes.get(name, EMPTY_NON_TERMINAL))
-            self._set(name, {**self._nodes.get(name, EMPTY_NON_TERMINAL), rdataset.rdtype: rdataset})
+            self._put(name, ttl, list(records), wildcard_policy=not danger_one_key_for_all_names)
 
     def add(
         self, name: dns.name.Name, ttl: int, record: dns.rdata.Rdata, *, danger_one_key_for_all_names: bool = False
     ) -> None:
-        """Add one record to its RRset, whose TTL becomes `ttl`."""
-        present = self._nodes.get(name, EMPTY_NON_TERMINAL).get(record.rdtype, ())
-        records = [*present, record]
-        self.replace(name, ttl, records, danger_one_key_for_all_names=danger_one_key_for_all_names)
+        """Add one record to its RRset, whose TTL becomes `ttl`; Misuse when it cannot stand there."""
+        with self._lock:
+            present = self._nodes.get(name, EMPTY_NON_TERMINAL).get(record.rdtype, ())
+            records = [*(other for other in present if other != record), record]
+            self._put(name, ttl, records, wildcard_policy=not danger_one_key_for_all_names)
+
+    def _put(self, name: dns.name.Name, ttl: int, records: list[dns.rdata.Rdata], *, wildcard_policy: bool) -> None:
+        node = self._nodes.get(name, EMPTY_NON_TERMINAL)
+        check_placement(self._origin, name, records, node)
+        if wildcard_policy:
+            check_wildcard_policy(name, records)
+        rdataset = dns.rdataset.ImmutableRdataset(dns.rdataset.from_rdata_list(ttl, records))
+        self._set(name, {**node, rdataset.rdtype: rdataset})
 
     def remove(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType | None = None) -> bool:
         """Remove one RRset, or all records of a name; whether there was anything. SOA and NS of the origin stay."""
@@ -203,20 +208,22 @@ class MemoryZone:
             self._below[name] = self._below.get(name, 0) + change
 
 
-def check_placement(origin: dns.name.Name, name: dns.name.Name, rdataset: dns.rdataset.Rdataset, node: RRsets) -> None:
+def check_placement(
+    origin: dns.name.Name, name: dns.name.Name, records: Sequence[dns.rdata.Rdata], node: RRsets
+) -> None:
     """Misuse when an RRset cannot stand at `name` beside the others there (RFC 1034 sections 3.6.2 and 4.2.1)."""
-    rdtype = rdataset.rdtype
     if not name.is_subdomain(origin):
         raise Misuse(f"{name} is not of zone {origin}")
-    if not len(rdataset):
-        raise Misuse(f"an RRset at {name} has at least one record")
+    if len({(record.rdclass, record.rdtype) for record in records}) != 1:
+        raise Misuse(f"an RRset at {name} has one record or more, all of one class and type")
+    rdtype = records[0].rdtype
     if rdtype in _MADE_BY_THE_AUTHORITY or dns.rdatatype.is_metatype(rdtype):
         raise Misuse(f"{dns.rdatatype.to_text(rdtype)} records are not zone content: the authority makes them")
+    if dns.rdatatype.is_singleton(rdtype) and len(records) > 1:
+        raise Misuse(f"{name} would have two {dns.rdatatype.to_text(rdtype)} records")
     others = set(node) - {rdtype}
     if (rdtype == dns.rdatatype.CNAME and others) or dns.rdatatype.CNAME in others:
         raise Misuse(f"{name} would have a CNAME and other records")
-    if rdtype == dns.rdatatype.CNAME and len(rdataset) > 1:
-        raise Misuse(f"{name} would have two CNAME records")
     if rdtype == dns.rdatatype.SOA and name != origin:
         raise Misuse(f"SOA stands at {origin} alone")
     if rdtype == dns.rdatatype.DS and name == origin:
@@ -225,12 +232,12 @@ def check_placement(origin: dns.name.Name, name: dns.name.Name, rdataset: dns.rd
         raise Misuse("DNAME is not served")
 
 
-def check_wildcard_policy(name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
+def check_wildcard_policy(name: dns.name.Name, records: Sequence[dns.rdata.Rdata]) -> None:
     """Misuse for what may not stand at a wildcard: end-entity keys, delegations."""
     if not name.is_wild():
         return
-    if rdataset.rdtype in (dns.rdatatype.NS, dns.rdatatype.DS):
-        raise Misuse(f"{name} cannot be delegated (RFC 4592 section 4.2)")
-    for record in rdataset:
+    for record in records:
+        if record.rdtype in (dns.rdatatype.NS, dns.rdatatype.DS):
+            raise Misuse(f"{name} cannot be delegated (RFC 4592 section 4.2)")
         if isinstance(record, dns.rdtypes.ANY.TLSA.TLSA) and record.usage in _ONE_KEY_FOR_ALL:
             raise Misuse(f"TLSA usage {record.usage} at {name} would make one key stand for every name")

@@ -15,7 +15,6 @@ clock, the system's resolver configuration or the network beyond the loopback in
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ssl
 import tempfile
@@ -32,6 +31,7 @@ from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.authority_zone import MemoryDirectory, RRsets, enclosing_zone
 from dnsbound.edge.dns_server import DnsServer, Endpoint
 from dnsbound.errors import Misuse
+from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.testing.faces import WorldFace
 from dnsbound.testing.faults import Fault, FaultSet, FaultTable, FaultySigner
 from dnsbound.testing.organisation import Organisation, Record, rdata_of
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 RESOLVER_NAME: Final = "resolver.world.test"
 """What World's resolver is called in its DNS over TLS certificate."""
-_START_SECONDS: Final = 10
 _DS_TTL: Final = 3600
 _LYING_TTL: Final = 300
 
@@ -239,16 +238,11 @@ class World:
         return self._running(self._authority_server).endpoint
 
     def __enter__(self) -> Self:
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=_run, args=(loop,), name="world", daemon=True)
-        thread.start()
-        self._cleanup.callback(_stop, loop, thread)
-        try:
-            asyncio.run_coroutine_threadsafe(self._open(), loop).result(_START_SECONDS)
-        except BaseException:
-            self._cleanup.close()
-            raise
-        self._cleanup.callback(lambda: asyncio.run_coroutine_threadsafe(self._close(), loop).result(_START_SECONDS))
+        with contextlib.ExitStack() as opening:
+            loop = opening.enter_context(BackgroundLoop("world"))
+            opening.callback(lambda: loop.run(self._close()))
+            loop.run(self._open())
+            self._cleanup.push(opening.pop_all())
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -284,20 +278,6 @@ class World:
         if server is None:
             raise Misuse("World's network is closed: enter it with `with`")
         return server
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(_START_SECONDS)
 
 
 def _rrsets(records: tuple[Record, ...]) -> RRsets:
