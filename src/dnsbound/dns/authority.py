@@ -218,7 +218,7 @@ def _signatures(item: Item, zone: Zone, signer: Signer, *, now: Moment, spend: S
     if item.signed_as is None or zone.keys is None:
         return None
     made = signer.sign(item.signed_as, item.rdataset, zone.keys, now=now, spend=spend)
-    return dns.rrset.from_rdata_list(item.owner, made.ttl, list(made))
+    return dns.rrset.from_rdata_list(item.owner, made.ttl, list(made)) if len(made) else None
 
 
 def set_denial_rcode(

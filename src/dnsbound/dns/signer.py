@@ -241,7 +241,8 @@ class Signer:
         now: Moment,
         spend: Spend = free,
     ) -> dns.rdataset.Rdataset:
-        """The RRSIGs over one RRset; owner is the wildcard itself for records synthesised from one."""
+        """The RRSIGs over one RRset; owner is the wildcard itself for records synthesised from one. A signer that
+        returns an empty set leaves the RRset unsigned."""
         cache = self._denials if rdataset.rdtype == dns.rdatatype.NSEC else self._answers
         key = (owner, keys.origin, keys.fingerprint, *_content(rdataset))
         kept = cache.find(key, now)

@@ -8,7 +8,9 @@ where a fault breaks validation, and sets AD where the chain from the root is wh
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import dns.flags
 import dns.message
@@ -18,6 +20,7 @@ import dns.rdatatype
 
 from dnsbound.dns.authority import (
     Arrival,
+    Authority,
     add_sections,
     parse_query,
     responsible_zone,
@@ -37,15 +40,17 @@ if TYPE_CHECKING:
     from dnsbound.dns.authority_zone import Zone, ZoneDirectory
     from dnsbound.dns.signer import Signer
 
-_SEVERITY: Final = (Fault.DEAD, Fault.SERVFAIL, Fault.SLOW)
+_AD_OCTET: Final = 3
+_AD_BIT: Final = 0x20
 
 
-class WorldFace:
+class WorldFace(ABC):
     """What both faces do alike: log the query, suffer the faults, answer. Called by the DNS server."""
 
-    def __init__(self, face: Face, zones: ZoneDirectory, signer: Signer, table: FaultTable, log: QueryLog) -> None:
-        self._face = face
-        self._zones = zones
+    face: ClassVar[Face]
+
+    def __init__(self, zones: ZoneDirectory, signer: Signer, table: FaultTable, log: QueryLog) -> None:
+        self._zones = _SeenThroughFaults(zones, table)
         self._signer = signer
         self._table = table
         self._log = log
@@ -59,43 +64,62 @@ class WorldFace:
             Query(
                 name=question.name.to_text(omit_final_dot=True).lower(),
                 rdtype=dns.rdatatype.to_text(question.rdtype),
-                face=self._face,
+                face=self.face,
                 transport=arrival.transport,
                 at=arrival.now,
             )
         )
         zone = responsible_zone(self._zones, question.name, question.rdtype)
         fault = self._table.at(question.name, zone.origin if zone is not None else None)
-        if fault is not None and fault.fault is Fault.DEAD:
+        if fault is None:
+            return self._speak(octets, query, arrival)
+        return self._suffer(fault, lambda: self._speak(octets, query, arrival), query)
+
+    def _suffer(
+        self, fault: FaultSet, speak: Callable[[], bytes | None], query: dns.message.QueryMessage
+    ) -> bytes | Awaitable[bytes | None] | None:
+        if fault.fault is Fault.DEAD:
             return None
-        if fault is not None and fault.fault is Fault.SLOW:
-            return _later(fault.seconds, lambda: self._answer(query, arrival, fault))
-        return self._answer(query, arrival, fault)
+        if fault.fault is Fault.SERVFAIL:
+            response = dns.message.make_response(query)
+            response.set_rcode(dns.rcode.SERVFAIL)
+            return response.to_wire()
+        if fault.fault is Fault.SLOW:
+            return _later(fault.seconds, speak)
+        octets = speak()
+        if fault.fault is Fault.LYING and octets is not None:
+            return octets[:_AD_OCTET] + bytes((octets[_AD_OCTET] | _AD_BIT,)) + octets[_AD_OCTET + 1 :]
+        return octets
 
-    def _answer(self, query: dns.message.QueryMessage, arrival: Arrival, fault: FaultSet | None) -> bytes:
+    @abstractmethod
+    def _speak(self, octets: bytes, query: dns.message.QueryMessage, arrival: Arrival) -> bytes | None:
+        """The response apart from faults of the whole message."""
+
+
+class AuthorityFace(WorldFace):
+    """An authority for all zones: the embedded authority itself, told which lies to tell."""
+
+    face = Face.AUTHORITY
+
+    def __init__(self, zones: ZoneDirectory, signer: Signer, table: FaultTable, log: QueryLog) -> None:
+        super().__init__(zones, signer, table, log)
+        self._authority = Authority(self._zones, signer=signer)
+
+    def _speak(self, octets: bytes, query: dns.message.QueryMessage, arrival: Arrival) -> bytes | None:  # noqa: ARG002 (the authority reads the octets itself)
+        return self._authority.respond(octets, arrival)
+
+
+class ResolverFace(WorldFace):
+    """Looks like a recursive resolver; see the module."""
+
+    face = Face.RESOLVER
+
+    def _speak(self, octets: bytes, query: dns.message.QueryMessage, arrival: Arrival) -> bytes | None:  # noqa: ARG002 (parsed already)
         response, max_size = start_response(query, arrival.transport, DNS_UDP_PAYLOAD.default)
-        if self._face is Face.RESOLVER:
-            response.flags |= dns.flags.RA
+        response.flags |= dns.flags.RA
         if unanswerable(query, response) is None:
-            if fault is not None and fault.fault is Fault.SERVFAIL:
-                response.set_rcode(dns.rcode.SERVFAIL)
-            elif self._face is Face.RESOLVER:
-                self._resolve(query, response, arrival)
-            else:
-                self._speak_for_zone(query, response, arrival)
-            if fault is not None and fault.fault is Fault.LYING:
-                response.flags |= dns.flags.AD
+            self._resolve(query, response, arrival)
         return to_wire(response, max_size)
-
-    def _speak_for_zone(self, query: dns.message.QueryMessage, response: dns.message.Message, arrival: Arrival) -> None:
-        question = query.question[0]
-        found = self._find(question.name, question.rdtype, dnssec=bool(query.ednsflags & dns.flags.DO))
-        if found is None:
-            response.set_rcode(dns.rcode.REFUSED)
-            return
-        self._add(query, response, found, arrival)
-        if found.authoritative:
-            response.flags |= dns.flags.AA
 
     def _resolve(self, query: dns.message.QueryMessage, response: dns.message.Message, arrival: Arrival) -> None:
         question = query.question[0]
@@ -118,26 +142,15 @@ class WorldFace:
         zone = responsible_zone(self._zones, name, rdtype)
         if zone is None:
             return None
-        return find(self._table.seen_through(zone), name, rdtype, dnssec=dnssec)
+        return find(zone, name, rdtype, dnssec=dnssec)
 
     def _add(
         self, query: dns.message.QueryMessage, response: dns.message.Message, found: Found, arrival: Arrival
     ) -> None:
         add_sections(response, found, query.question[0].rdtype, self._signer, now=arrival.now)
-        self._strip(response, found.zone)
         set_denial_rcode(
             query, response, found, dnssec=bool(query.ednsflags & dns.flags.DO) and found.zone.keys is not None
         )
-
-    def _strip(self, response: dns.message.Message, zone: Zone) -> None:
-        for section in (response.answer, response.authority, response.additional):
-            section[:] = [
-                rrset
-                for rrset in section
-                if rrset.rdtype != dns.rdatatype.RRSIG
-                or (fault := self._table.at(rrset.name, zone.origin)) is None
-                or fault.fault is not Fault.STRIPPED
-            ]
 
     def _judge(self, query: dns.message.QueryMessage, response: dns.message.Message, visited: list[Found]) -> None:
         """What a validating resolver would make of it."""
@@ -163,6 +176,18 @@ class WorldFace:
         return path
 
 
+@dataclass(frozen=True, slots=True)
+class _SeenThroughFaults:
+    """Zones with the records that faults put in place of their own."""
+
+    zones: ZoneDirectory
+    table: FaultTable
+
+    def find(self, origin: dns.name.Name) -> Zone | None:
+        zone = self.zones.find(origin)
+        return None if zone is None else self.table.seen_through(zone)
+
+
 def _fail(response: dns.message.Message) -> None:
     response.answer.clear()
     response.authority.clear()
@@ -170,6 +195,6 @@ def _fail(response: dns.message.Message) -> None:
     response.set_rcode(dns.rcode.SERVFAIL)
 
 
-async def _later(seconds: float, answer: Callable[[], bytes]) -> bytes:
+async def _later(seconds: float, speak: Callable[[], bytes | None]) -> bytes | None:
     await asyncio.sleep(seconds)
-    return answer()
+    return speak()

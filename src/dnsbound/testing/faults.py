@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import dns.name
 import dns.rdata
+import dns.rdataclass
 import dns.rdataset
+import dns.rdatatype
 
 from dnsbound.dns.authority_zone import EMPTY_NON_TERMINAL, RRsets, Zone, ZoneData
 from dnsbound.dns.signer import Signer, Spend, ZoneKeys, free
@@ -115,6 +117,9 @@ class _Overlaid:
         return node
 
 
+_NO_SIGNATURES: Final = dns.rdataset.Rdataset(dns.rdataclass.IN, dns.rdatatype.RRSIG)
+
+
 class FaultySigner(Signer):
     """Signs as the fault of each owner name demands. May be used from several threads."""
 
@@ -134,6 +139,8 @@ class FaultySigner(Signer):
         spend: Spend = free,
     ) -> dns.rdataset.Rdataset:
         fault = self._table.at(owner, keys.origin)
+        if fault is not None and fault.fault is Fault.STRIPPED:
+            return _NO_SIGNATURES
         with self._lock:
             if fault is not None and fault.fault in self._skewed:
                 return self._skewed[fault.fault].sign(owner, rdataset, keys, now=now, spend=spend)

@@ -32,10 +32,10 @@ from dnsbound.dns.authority_zone import MemoryDirectory, RRsets, enclosing_zone
 from dnsbound.edge.dns_server import DnsServer, Endpoint
 from dnsbound.errors import Misuse
 from dnsbound.testing.background_loop import BackgroundLoop
-from dnsbound.testing.faces import WorldFace
+from dnsbound.testing.faces import AuthorityFace, ResolverFace
 from dnsbound.testing.faults import Fault, FaultSet, FaultTable, FaultySigner
 from dnsbound.testing.organisation import Organisation, Record, rdata_of
-from dnsbound.testing.query_log import Face, Query, QueryLog
+from dnsbound.testing.query_log import Query, QueryLog
 from dnsbound.testing.web_authority import WebAuthority
 
 if TYPE_CHECKING:
@@ -250,10 +250,10 @@ class World:
         self._directory = None
 
     async def _open(self) -> None:
-        faces = {face: WorldFace(face, self.zones, self._signer, self._table, self.queries) for face in Face}
-        self._authority_server = DnsServer(faces[Face.AUTHORITY], port=0, clock=self.now)
+        shared = (self.zones, self._signer, self._table, self.queries)
+        self._authority_server = DnsServer(AuthorityFace(*shared), port=0, clock=self.now)
         self._resolver_server = DnsServer(
-            faces[Face.RESOLVER], port=0, tls=self._tls_context(), tls_port=0, clock=self.now
+            ResolverFace(*shared), port=0, tls=self._tls_context(), tls_port=0, clock=self.now
         )
         await self._authority_server.start()
         await self._resolver_server.start()
