@@ -16,6 +16,7 @@ MAX_NAME_OCTETS: Final = 253
 MAX_LABEL_OCTETS: Final = 63
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_NAME: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +30,8 @@ class ClientName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a name; raises Malformed with the first thing wrong. An absolute name's final dot is not accepted."""
-        if not text:
-            raise Malformed("client name is empty")
-        if len(text) > MAX_NAME_OCTETS:
-            raise Malformed(f"client name is longer than {MAX_NAME_OCTETS} octets")
-        labels = text.split(".")
-        if labels[-1] == "":
-            raise Malformed("client name ends in a dot", len(text) - 1)
-        offset = 0
-        for label in labels:
-            if not _LABEL.fullmatch(label):
-                raise Malformed(_what_is_wrong(label), offset)
-            offset += len(label) + 1
-        if len(labels) < 2:
-            raise Malformed("client name has a single label")
+        if len(text) > MAX_NAME_OCTETS or not _NAME.fullmatch(text):
+            raise _first_fault(text)
         return cls(text, text.lower())
 
     @classmethod
@@ -66,6 +55,23 @@ class ClientName:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _first_fault(text: str) -> Malformed:
+    """What is wrong with a text that is no name."""
+    if not text:
+        return Malformed("client name is empty")
+    if len(text) > MAX_NAME_OCTETS:
+        return Malformed(f"client name is longer than {MAX_NAME_OCTETS} octets")
+    labels = text.split(".")
+    if labels[-1] == "":
+        return Malformed("client name ends in a dot", len(text) - 1)
+    offset = 0
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            return Malformed(_what_is_wrong(label), offset)
+        offset += len(label) + 1
+    return Malformed("client name has a single label")
 
 
 def _what_is_wrong(label: str) -> str:

@@ -24,7 +24,7 @@ from dnsbound.verify.decision import Decision
 from dnsbound.verify.engine import Verifier
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
-from dnsbound.verify.sessions import Action, Session, Sessions
+from dnsbound.verify.sessions import Sessions
 
 DECISIONS: Final = "dnsbound.decisions"
 """Name of the logger."""
@@ -125,22 +125,6 @@ class Authenticator:
             raise self._unexpected(claim, error, started, again=again) from error
         self._report_peer(claim, peer, started, again=again)
         return peer
-
-    async def recheck(self, session: Session) -> Action:
-        """Ask about a live session again; CUT means that the caller must end it now."""
-        try:
-            outcome: VerifiedPeer | Refused | Undecided = await self.authenticate(session.claim, again=True)
-        except (Refused, Undecided) as error:
-            outcome = error
-        return self.sessions.settle(session, outcome, now=self._clock())
-
-    def recheck_blocking(self, session: Session) -> Action:
-        """As `recheck`, for a thread that may wait."""
-        try:
-            outcome: VerifiedPeer | Refused | Undecided = self.authenticate_blocking(session.claim, again=True)
-        except (Refused, Undecided) as error:
-            outcome = error
-        return self.sessions.settle(session, outcome, now=self._clock())
 
     def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
         """Report a client that was refused before it had made a claim, so that the log misses no decision."""

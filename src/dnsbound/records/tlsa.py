@@ -13,7 +13,10 @@ from dnsbound.errors import Malformed
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.wire import Reader
 
-_DIGEST_OCTETS: Final = {MatchingType.SHA2_256: 32, MatchingType.SHA2_512: 64}
+_USAGES: Final = frozenset(map(int, Usage))
+_SELECTORS: Final = frozenset(map(int, Selector))
+_MATCHING_TYPES: Final = frozenset(map(int, MatchingType))
+_DIGEST_OCTETS: Final[dict[int, int]] = {MatchingType.SHA2_256: 32, MatchingType.SHA2_512: 64}
 _MAX_RDATA: Final = 65535
 
 
@@ -69,13 +72,13 @@ class TLSA:
     @property
     def unusable_because(self) -> str | None:
         """Why no verifier can use the record, or None (RFC 6698 section 4.1)."""
-        if self.usage not in list(Usage):
+        if self.usage not in _USAGES:
             return f"unknown certificate usage {self.usage}"
-        if self.selector not in list(Selector):
+        if self.selector not in _SELECTORS:
             return f"unknown selector {self.selector}"
-        if self.matching_type not in list(MatchingType):
+        if self.matching_type not in _MATCHING_TYPES:
             return f"unknown matching type {self.matching_type}"
-        expected = _DIGEST_OCTETS.get(MatchingType(self.matching_type))
+        expected = _DIGEST_OCTETS.get(self.matching_type)
         if expected is not None and len(self.data) != expected:
             return f"association data has {len(self.data)} octets, not {expected}"
         if not self.data:

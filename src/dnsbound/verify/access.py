@@ -105,7 +105,7 @@ class AccessList:
 
 
 class _Door:
-    __slots__ = ("_allowed", "_allowed_patterns", "_denied", "_denied_patterns", "_patterns")
+    __slots__ = ("_allowed", "_allowed_patterns", "_denied", "_denied_patterns", "_denies_patterns", "_patterns")
 
     def __init__(self) -> None:
         self._allowed: dict[str, Grants] = {}
@@ -114,6 +114,7 @@ class _Door:
         self._denied_patterns: PatternTree[NamePattern] = PatternTree(takes_underscores=True)
         self._patterns = 0
         """How many patterns let in."""
+        self._denies_patterns = False
 
     def __len__(self) -> int:
         return len(self._allowed) + self._patterns
@@ -143,28 +144,36 @@ class _Door:
         else:
             pattern = NamePattern.parse(text)
             self._denied_patterns.add(pattern, pattern)
+            self._denies_patterns = True
 
     def permit(self, name: ClientName) -> Permit:
         text = name.canonical
+        exact = self._allowed.get(text)
         if text in self._denied:
             raise Refused(Reason.NOT_PERMITTED, f"{text} is denied")
-        exact = self._allowed.get(text)
         if exact is None and not self._patterns:
             raise Refused(Reason.NOT_PERMITTED, f"{text} is not on the access list")
-        labels = name.labels
-        for denied in self._denied_patterns.matches(labels):
-            raise Refused(Reason.NOT_PERMITTED, f"{text} is denied by {denied}")
-        if not self._patterns:
+        if not self._patterns and not self._denies_patterns:
             return Permit(exact or NO_GRANTS, None)
-        found = sorted(self._allowed_patterns.matches(labels), key=lambda match: match[0].rank)
-        if exact is None and not found:
-            raise Refused(Reason.NOT_PERMITTED, f"{text} is not on the access list")
+        labels = name.labels
+        for denied in self._denied_patterns.matches(labels) if self._denies_patterns else ():
+            raise Refused(Reason.NOT_PERMITTED, f"{text} is denied by {denied}")
+        found = self._allowed_patterns.matches(labels) if self._patterns else []
+        if not found:
+            if exact is None:
+                raise Refused(Reason.NOT_PERMITTED, f"{text} is not on the access list")
+            return Permit(exact, None)
+        found.sort(key=_specificity)
         grants = NO_GRANTS
         for _, added in found:
             grants = _merged(grants, added)
         if exact is not None:
             return Permit(_merged(grants, exact), None)
         return Permit(grants, found[-1][0])
+
+
+def _specificity(match: tuple[NamePattern, Grants]) -> tuple[int, int]:
+    return match[0].rank
 
 
 def _merged(under: Grants, over: Grants) -> Grants:

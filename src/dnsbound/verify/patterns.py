@@ -6,7 +6,6 @@ In entries that keep out, a wildcard takes any label. Patterns are stored from t
 lookup follows the labels of the name and not the number of patterns.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
 
@@ -87,26 +86,28 @@ class PatternTree(Generic[_V]):
             node = below
         node.value = value
 
-    def matches(self, labels: tuple[str, ...]) -> Iterator[_V]:
+    def matches(self, labels: tuple[str, ...]) -> list[_V]:
         """Value of every pattern that the name with these canonical labels matches, in no particular order."""
         nodes = [self._root]
         for label in reversed(labels):
             wild = self._takes_underscores or not label.startswith("_")
             after: list[_Node[_V]] = []
             for node in nodes:
-                below = node.children.get(label)
+                children = node.children
+                below = children.get(label)
                 if below is not None:
                     after.append(below)
                 if wild:
-                    after.extend(node.children[star] for star in _WILDCARDS if star in node.children)
                     if node.repeats:
                         after.append(node)
+                    if ONE_LABEL in children:
+                        after.append(children[ONE_LABEL])
+                    if LABELS in children:
+                        after.append(children[LABELS])
             if not after:
-                return
+                return []
             nodes = after
-        for node in nodes:
-            if node.value is not None:
-                yield node.value
+        return [node.value for node in nodes if node.value is not None]
 
 
 class _Node(Generic[_V]):
