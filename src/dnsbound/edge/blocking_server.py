@@ -111,7 +111,7 @@ def blocking_server(
     Call its `serve_forever()`, and `shutdown()` from another thread. Misuse when context is not a
     server Context.
     """
-    if not context.is_server:
+    if not context.is_door:
         raise Misuse("blocking_server needs a server Context of dnsbound")
 
     class Handler(socketserver.BaseRequestHandler):

@@ -4,21 +4,30 @@ The form of `dnsbound.tls.transport.Transport` without memory BIOs between: ciph
 from the receive buffer, and what the engine produces is collected so that several records leave in one write.
 """
 
+from typing import Final
+
 from dnsbound._native import Connection
 from dnsbound.tls.transport import Until
 
 
 class FedTransport:
-    """One connection's octets. The protocol calls `Shim.feed`, `feed_end` and `take`; the shim calls the rest."""
+    """One connection's octets. The protocol calls `feed`, `feed_end` and `take`; the shim calls the rest."""
 
-    __slots__ = ("_at_end", "_produced", "ended")
+    __slots__ = ("_at_end", "_connection", "_produced", "ended")
+
+    write_limit: Final = 0
 
     def __init__(self) -> None:
+        self._connection: Connection
         self._produced: list[bytes] = []
         self._at_end = False
         self.ended = False
 
     # --- the protocol's side
+
+    def feed(self, octets: memoryview) -> None:
+        """Ciphertext from the peer; copied before this returns."""
+        self._connection.feed(octets)
 
     def feed_end(self) -> None:
         """The peer sends no more."""
@@ -34,6 +43,9 @@ class FedTransport:
         return octets
 
     # --- the shim's side
+
+    def attach(self, connection: Connection) -> None:
+        self._connection = connection
 
     def begin(self) -> Until:
         return None

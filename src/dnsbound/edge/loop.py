@@ -15,7 +15,7 @@ import asyncio
 import socket
 import ssl as tls
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
 
 from dnsbound.edge.context import Context
 from dnsbound.edge.server_protocol import ServerProtocol
@@ -33,9 +33,9 @@ LoopKind = Literal["auto", "asyncio", "uvloop"]
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
-def serves(context: object) -> bool:
+def serves(context: object) -> TypeGuard[Context]:
     """The context is a dnsbound server Context: its connections wait for a verdict."""
-    return isinstance(context, Context) and context.is_server
+    return isinstance(context, Context) and context.is_door
 
 
 def gated(

@@ -21,17 +21,20 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
+from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.read_buffer import buffer_for
 from dnsbound.edge.server_transport import ServerTransport
+from dnsbound.edge.session_sweep import sweep_for
 from dnsbound.errors import Misuse, Reason, Refused, Undecided
 from dnsbound.verify.peer import VerifiedPeer
 
 if TYPE_CHECKING:
     from dnsbound.edge.context import Context
     from dnsbound.edge.context_objects import TLSObject
+    from dnsbound.tls.server_shim import ServerShim
     from dnsbound.verify.claim import Claim
 
 _P = ParamSpec("_P")
@@ -89,11 +92,14 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self.transport: ServerTransport | None = None
         """The application's side, while the connection is open or lingers after having been."""
         self.ssl_object: TLSObject
-        """The TLS object, from connection_made on."""
+        self.shim: ServerShim
+        """The TLS connection, from connection_made on; `ssl_object` is Python's face of it."""
         self._phase = Phase.HANDSHAKE
         self._factory: Callable[[], asyncio.BaseProtocol] = protocol_factory
         self._announce = announce
         self._waiter = waiter
+        assert context.authenticator is not None  # a door has one
+        self._authenticator = context.authenticator
         self._slots = context.handshake_slots
         self._slot_taken = False
         self._outcome: HandshakeOutcome | None = None
@@ -180,7 +186,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         elif self._phase is Phase.VERDICT:
             # Early application data is kept for later, but not without end. While reading is paused, a client that
             # goes away is noticed at the deadline only.
-            if self._octets.unread() >= limits.EARLY_OCTETS.default:
+            if self.shim.pending() >= limits.EARLY_OCTETS.default:
                 self.plain.pause_reading()
         elif self.transport is not None:
             self.guarded(self.transport.octets_arrived)
@@ -197,12 +203,12 @@ class ServerProtocol(asyncio.BufferedProtocol):
         except OSError as error:
             self._refused(error)
         else:
-            self._open(None)
+            self._open(None, None)
 
     async def _judge(self, claim: "Claim") -> None:
         verdict: VerifiedPeer | Refused | Undecided
         try:
-            verdict = await self.context.authenticator.authenticate(claim)
+            verdict = await self._authenticator.authenticate(claim)
         except (Refused, Undecided) as error:
             verdict = error
         except Exception as error:  # noqa: BLE001 (whatever breaks while judging must not admit anyone)
@@ -214,6 +220,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
     def _settle(self, verdict: VerifiedPeer | Refused | Undecided) -> None:
         if self._phase is not Phase.VERDICT:
             return
+        claim = self.shim.pending_claim
         if isinstance(verdict, VerifiedPeer):
             self.shim.admit(verdict)
         else:
@@ -223,15 +230,17 @@ class ServerProtocol(asyncio.BufferedProtocol):
         except OSError as error:
             self._refused(error)
         else:
-            self._open(verdict if isinstance(verdict, VerifiedPeer) else None)
+            self._open(claim, verdict if isinstance(verdict, VerifiedPeer) else None)
 
-    def _open(self, peer: VerifiedPeer | None) -> None:
+    def _open(self, claim: "Claim | None", peer: VerifiedPeer | None) -> None:
         self._become(Phase.OPEN)
         self._stop_timer()
         self._count(HandshakeOutcome.ADMITTED)
         self._free_slot()
         self.plain.resume_reading()
         self.transport = ServerTransport(self, ConnectionPeer(peer))
+        if claim is not None and peer is not None and isinstance(self._authenticator, Authenticator):
+            self.transport.keep_account(sweep_for(self.loop, self._authenticator), claim, peer)
         self.transport.start(self._factory, announce=self._announce)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(self.transport)
@@ -240,6 +249,12 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     def _refused(self, error: OSError) -> None:
         self._count(HandshakeOutcome.REFUSED)
+        if (
+            self._phase is Phase.HANDSHAKE
+            and isinstance(error, Refused)
+            and isinstance(self._authenticator, Authenticator)
+        ):
+            self._authenticator.turned_away(error, source=self.shim.source)
         _log.debug("the handshake of %s ended: %s", self.plain.get_extra_info("peername"), error)
         self._error = error
         self.linger()
@@ -249,7 +264,8 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._count(HandshakeOutcome.TIMED_OUT)
         error = TimeoutError(f"no verdict within {self._handshake_seconds:g} s")
         if self._phase is Phase.VERDICT:
-            _log.warning("no verdict about %s within %g s", self.shim.pending_claim.name, self._handshake_seconds)
+            claim = self.shim.pending_claim
+            _log.warning("no verdict about %s within %g s", claim and claim.name, self._handshake_seconds)
             self._stop_asking()
             self.guarded(self._settle, Undecided(Reason.DNS_FAILED, str(error)))
         else:
@@ -264,12 +280,12 @@ class ServerProtocol(asyncio.BufferedProtocol):
         if octets:
             self.plain.write(octets)
 
-    def linger(self) -> None:
-        """Send what is left and no more, then wait, within limits, for the peer to go."""
+    def linger(self, *, peer_is_done: bool = False) -> None:
+        """Send what is left and no more, then wait, within limits, for the peer to go, unless it sent its own end."""
         self._become(Phase.LINGER)
         self._stop_timer()
         self.flush()
-        if self._plain_ended or not self.plain.can_write_eof():
+        if peer_is_done or self._plain_ended or not self.plain.can_write_eof():
             self.plain.close()
         else:
             self.plain.write_eof()
@@ -319,6 +335,8 @@ class ServerProtocol(asyncio.BufferedProtocol):
     def _become(self, phase: Phase) -> None:
         if phase not in TRANSITIONS[self._phase]:
             raise Misuse(f"a connection cannot go from {self._phase.value} to {phase.value}")
+        if self._phase is Phase.OPEN and self.transport is not None:
+            self.transport.closed()
         self._phase = phase
 
     def _count(self, outcome: HandshakeOutcome) -> None:

@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.errors import Refused, Undecided
+from dnsbound.tls.errors import verdict_error
+from dnsbound.verify.peer import VerifiedPeer
 
 if TYPE_CHECKING:
     from dnsbound.edge.server_protocol import ServerProtocol
+    from dnsbound.edge.session_sweep import SessionSweep
+    from dnsbound.verify.claim import Claim
+    from dnsbound.verify.sessions import Session
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -55,6 +60,8 @@ class ServerTransport(asyncio.Transport):
         self._write_paused = False
         self._useless_writes = 0
         self._error: Exception | None = None
+        self._sweep: SessionSweep | None = None
+        self._session: Session | None = None
 
     # --- called by ServerProtocol
 
@@ -92,16 +99,34 @@ class ServerTransport(asyncio.Transport):
             app, self._app = self._app, None
             self._call(app.connection_lost, self._error or error)
 
-    def cut(self, reason: Refused | Undecided, error: Exception) -> None:
-        """End the connection now, with close_notify, because its name is no longer good.
+    # --- a live session (`session_sweep.LiveConnection`)
 
-        reason: what `verified_peer()` raises from now on in tasks that still run; error: what connection_lost gets.
-        """
+    def keep_account(self, sweep: "SessionSweep", claim: "Claim", peer: VerifiedPeer) -> None:
+        """Have the sweep ask again about this connection for as long as it is open."""
+        self._sweep = sweep
+        self._session = sweep.register(peer, claim, self)
+
+    def renewed(self, peer: VerifiedPeer) -> None:
+        self.peer.peer = peer
+
+    def cut(self, reason: Refused | Undecided) -> None:
+        """End the connection with close_notify, because its name is no longer good. From any thread."""
         self.peer.ended = reason
+        loop = self._protocol.loop
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._cut, verdict_error(reason))
+
+    def _cut(self, error: OSError) -> None:
         if self._protocol.is_open:
             self._error = error
             self.close()
-            self._protocol.loop.call_soon(self.lost, error)
+        self.lost(error)
+
+    def closed(self) -> None:
+        """Nothing more can be received or written."""
+        if self._session is not None and self._sweep is not None:
+            self._sweep.remove(self._session)
+            self._session = None
 
     # --- reading
 
@@ -220,7 +245,7 @@ class ServerTransport(asyncio.Transport):
             # The peer's close_notify is not here yet, or TLS already failed: neither stops our end.
             with contextlib.suppress(OSError):
                 self._shim.shutdown()
-            self._protocol.linger()
+            self._protocol.linger(peer_is_done=self._peer_ended)
 
     def abort(self) -> None:
         """End at once; what was not yet sent is lost."""

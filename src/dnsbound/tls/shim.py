@@ -32,8 +32,8 @@ class Shim:
     """What both roles share.
 
     context, owner: as the standard library's object has them. config: what the connection was made of. server_hostname:
-    as the caller gave it. own_leaf: DER of
-    the certificate this end shows, for channel binding. keylog: where secrets go, for debugging.
+    as the caller gave it. own_leaf: DER of the certificate this end shows, for channel binding. keylog: where secrets
+    go, for debugging.
     """
 
     server_side = False
@@ -106,12 +106,6 @@ class Shim:
             self._flush_beside_a_writer(self._transport.begin())
 
     # --- application data
-
-    def feed(self, octets: Any) -> None:  # noqa: ANN401 (any buffer)
-        """Ciphertext from the peer, where the transport does not fetch it but gets it (`dnsbound.edge.fed_transport`).
-
-        Copied before this returns."""
-        self._connection.feed(octets)
 
     def read(self, size: int = 1024, buffer: Any = None) -> Any:  # noqa: ANN401 (octets or a count, as `ssl` has it)
         """Octets, or with a buffer their count; b"" or 0 after close_notify."""

@@ -1,0 +1,145 @@
+"""Asking again about clients that are in: the driver of `dnsbound.verify.sessions`, on an event loop or a thread.
+
+A session is asked about shortly before its evidence ends, and when the access list changed. *No* cuts the connection at
+once; *undecided* keeps it as long as the registry says. One sweep serves all connections of one authenticator on one
+event loop; it runs only while somebody is in.
+
+What it does not do: decide (the engine), or plan (the registry).
+"""
+
+import asyncio
+import logging
+import weakref
+from typing import TYPE_CHECKING, Final, Protocol
+
+from dnsbound import limits
+from dnsbound.errors import DnsboundError, Reason, Refused, Undecided
+from dnsbound.verify.peer import VerifiedPeer
+from dnsbound.verify.sessions import Action, Session
+
+if TYPE_CHECKING:
+    from dnsbound.edge.authenticator import Authenticator
+    from dnsbound.verify.claim import Claim
+
+_log: Final = logging.getLogger("dnsbound.listen")
+
+RECHECKS_AT_ONCE: Final = limits.RECHECKS_AT_ONCE.default
+
+
+class LiveConnection(Protocol):
+    """What a session's handle must be. Both may be called from any thread."""
+
+    def renewed(self, peer: VerifiedPeer) -> None:
+        """There is newer evidence."""
+
+    def cut(self, reason: Refused | Undecided) -> None:
+        """End the connection now."""
+
+
+class SessionSweep:
+    """Re-asks on one event loop about the sessions of one authenticator. Get one with `sweep_for`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, authenticator: "Authenticator") -> None:
+        self._loop = loop
+        self._authenticator = authenticator
+        self._timer: asyncio.TimerHandle | None = None
+        self._slots = asyncio.Semaphore(RECHECKS_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def register(self, peer: VerifiedPeer, claim: "Claim", connection: LiveConnection) -> Session:
+        """Keep account of an admitted connection until `remove`. LimitExceeded when there are too many."""
+        sessions = self._authenticator.sessions
+        session = sessions.register(peer, claim, connection, now=peer.verified_at)
+        due = sessions.next_due()
+        if due is not None:
+            self._wake_by(due)
+        return session
+
+    def remove(self, session: Session) -> None:
+        self._authenticator.sessions.remove(session)
+        if not len(self._authenticator.sessions) and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake_by(self, due: float) -> None:
+        wait = min(max(due - self._authenticator.now(), 0.0), float(limits.SWEEP_SECONDS.default))
+        at = self._loop.time() + wait
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        authenticator = self._authenticator
+        for session in authenticator.sessions.due(now=authenticator.now(), generation=_generation(authenticator)):
+            task = self._loop.create_task(self._recheck(session))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if len(authenticator.sessions):
+            due = authenticator.sessions.next_due()
+            self._wake_by(authenticator.now() + limits.SWEEP_SECONDS.default if due is None else due)
+
+    async def _recheck(self, session: Session) -> None:
+        outcome: VerifiedPeer | Refused | Undecided
+        async with self._slots:
+            try:
+                outcome = await self._authenticator.authenticate(session.claim, again=True)
+            except (Refused, Undecided) as error:
+                outcome = error
+            except Exception as error:  # noqa: BLE001 (whatever breaks while judging must not keep anyone in)
+                outcome = _broken(error)
+        settle(self._authenticator, session, outcome)
+        due = self._authenticator.sessions.next_due()
+        if due is not None:
+            self._wake_by(due)
+
+
+def sweep_blocking(authenticator: "Authenticator") -> None:
+    """Look once, in a thread that may wait: for servers without an event loop."""
+    for session in authenticator.sessions.due(now=authenticator.now(), generation=_generation(authenticator)):
+        outcome: VerifiedPeer | Refused | Undecided
+        try:
+            outcome = authenticator.authenticate_blocking(session.claim, again=True)
+        except (Refused, Undecided) as error:
+            outcome = error
+        except Exception as error:  # noqa: BLE001 (as above)
+            outcome = _broken(error)
+        settle(authenticator, session, outcome)
+
+
+def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPeer | Refused | Undecided) -> None:
+    """Bring the outcome to the registry, and what it says to the connection."""
+    action = authenticator.sessions.settle(session, outcome, now=authenticator.now())
+    connection: LiveConnection = session.handle  # type: ignore[assignment] # register put it there
+    if action is Action.KEEP:
+        connection.renewed(session.peer)
+    elif not isinstance(outcome, VerifiedPeer):
+        connection.cut(outcome)
+    # Otherwise the connection ended by itself while it was asked about.
+
+
+def _broken(error: Exception) -> Undecided:
+    _log.error("asking again about a live session failed", exc_info=error)
+    return Undecided(Reason.DNS_FAILED, "the authenticator failed")
+
+
+def _generation(authenticator: "Authenticator") -> int | None:
+    """Of the access list in force; None when it cannot be read now, which the old list's keeper has reported."""
+    try:
+        return authenticator.access_generation
+    except DnsboundError:
+        return None
+
+
+_sweeps: Final[weakref.WeakValueDictionary[tuple[int, int], SessionSweep]] = weakref.WeakValueDictionary()
+
+
+def sweep_for(loop: asyncio.AbstractEventLoop, authenticator: "Authenticator") -> SessionSweep:
+    """The sweep of this authenticator on this loop. It lives as long as a connection or a timer holds it."""
+    key = (id(loop), id(authenticator))
+    sweep = _sweeps.get(key)
+    if sweep is None:
+        sweep = _sweeps[key] = SessionSweep(loop, authenticator)
+    return sweep
