@@ -82,6 +82,10 @@ class Authenticator:
     def door(self) -> str:
         return self._verifier.door
 
+    def now(self) -> Moment:
+        """The moment by this authenticator's clock: that of its evidence and its sessions."""
+        return self._clock()
+
     @property
     def access_generation(self) -> int:
         """Generation of the access list in force; sessions let in by an older one are due."""
