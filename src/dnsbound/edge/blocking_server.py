@@ -8,18 +8,27 @@ slow client or DNS answer would stall all others. That is also why a listening s
         context = dnsbound.Context.server(...)
 """
 
+import contextlib
 import logging
 import socket
 import socketserver
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from dnsbound import limits
+from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.context import Context
+from dnsbound.edge.context_objects import TLSSocket
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
-from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.edge.session_sweep import sweep_blocking
+from dnsbound.errors import DnsboundError, Misuse, Refused, Undecided
+from dnsbound.times import Moment
+from dnsbound.tls.server_shim import ServerShim
+from dnsbound.verify.peer import VerifiedPeer
+from dnsbound.verify.sessions import Session
 
 _log: Final = logging.getLogger("dnsbound.listen")
 
@@ -36,13 +45,20 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
 
     context: Context
     daemon_threads = True
+    _sweeping: threading.Thread | None = None
+    _next_look: Moment = 0.0
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (socketserver's signature)
         """In the accepting thread: take a slot, or close at once."""
-        if not self.context.handshake_slots.take():
+        slots = self.context.handshake_slots
+        if not slots.take():
             request.close()
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            slots.give_back()
+            raise
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """In the connection's thread: shake hands, wait for the verdict, serve."""
@@ -53,11 +69,16 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             slots.give_back()
         if connection is None:
             return
-        holder = CONNECTION_PEER.set(ConnectionPeer(connection.verified_peer()))
+        peer = ConnectionPeer(connection.verified_peer())
+        token = CONNECTION_PEER.set(peer)
+        session = None
         try:
+            session = self._keep_account(connection, peer)
             super().finish_request(connection, client_address)  # type: ignore[misc]
         finally:
-            CONNECTION_PEER.reset(holder)
+            CONNECTION_PEER.reset(token)
+            if session is not None and isinstance(self.context.authenticator, Authenticator):
+                self.context.authenticator.sessions.remove(session)
             _close(connection)
 
     def _admit(self, request: socket.socket, client_address: Any) -> Any:  # noqa: ANN401
@@ -72,21 +93,72 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             slots.count(HandshakeOutcome.TIMED_OUT if isinstance(error, TimeoutError) else HandshakeOutcome.REFUSED)
             _log.debug("the handshake of %s ended: %s", client_address, error)
             if connection is not None:
+                self._tell_of_no_claim(connection, error)
                 _linger(connection)
             return None
         connection.settimeout(None)
         slots.count(HandshakeOutcome.ADMITTED)
         return connection
 
+    def _tell_of_no_claim(self, connection: TLSSocket, error: Exception) -> None:
+        """The authenticator reports what it judged itself; a client without a claim never came before it."""
+        authenticator, shim = self.context.authenticator, connection.shim
+        if isinstance(authenticator, Authenticator) and isinstance(shim, ServerShim):
+            if shim.claim is None and isinstance(error, Refused):
+                authenticator.turned_away(error, source=shim.source)
+
+    # --- live sessions
+
+    def _keep_account(self, connection: TLSSocket, peer: ConnectionPeer) -> Session | None:
+        """Have the name asked about again for as long as the connection is served."""
+        authenticator, shim = self.context.authenticator, connection.shim
+        if peer.peer is None or not isinstance(authenticator, Authenticator) or not isinstance(shim, ServerShim):
+            return None
+        assert shim.claim is not None  # a verified peer made one
+        live = LiveSocket(connection, peer)
+        return authenticator.sessions.register(peer.peer, shim.claim, live, now=peer.peer.verified_at)
+
+    def service_actions(self) -> None:
+        """In the accepting thread, about twice a second: start a look at the live sessions when it is time."""
+        super().service_actions()  # type: ignore[misc]
+        authenticator = self.context.authenticator
+        if not isinstance(authenticator, Authenticator) or (self._sweeping and self._sweeping.is_alive()):
+            return
+        now, due = authenticator.now(), authenticator.sessions.next_due()
+        if due is not None and (now >= due or now >= self._next_look):
+            self._next_look = now + limits.SWEEP_SECONDS.default
+            self._sweeping = threading.Thread(target=sweep_blocking, args=(authenticator,), daemon=True)
+            self._sweeping.start()
+
+
+class LiveSocket:
+    """A session's handle: ends the connection under its handler's hands."""
+
+    def __init__(self, connection: TLSSocket, peer: ConnectionPeer) -> None:
+        self._connection = connection
+        self._peer = peer
+
+    def renewed(self, peer: VerifiedPeer) -> None:
+        self._peer.peer = peer
+
+    def cut(self, reason: Refused | Undecided) -> None:
+        """Without close_notify, which is the handler's thread to send: the handler reads an end that is an error."""
+        self._peer.ended = reason
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
 
 def _close(connection: ssl.SSLSocket) -> None:
-    """Say close_notify, then end."""
+    """Say close_notify and wait for the peer's; a peer that still sends is waited for a little longer."""
     try:
         connection.settimeout(limits.LINGER_SECONDS.default)
         connection.unwrap()
-    except (OSError, ValueError):  # already closed, or the peer is gone
-        pass
-    _linger(connection)
+    except TimeoutError:
+        connection.close()
+    except (OSError, ValueError):  # the peer still sends, or is gone, or the handler closed the socket
+        _linger(connection)
+    else:
+        connection.close()
 
 
 def _linger(connection: ssl.SSLSocket) -> None:

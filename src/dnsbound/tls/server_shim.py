@@ -168,6 +168,11 @@ class ServerShim(Shim):
         """What waits to be judged; None before the handshake ends and after the verdict."""
         return self._claim if self._stage is Stage.JUDGING else None
 
+    @property
+    def claim(self) -> Claim | None:
+        """What was or is to be judged; None for a client that made no claim."""
+        return self._claim
+
     def admit(self, peer: VerifiedPeer) -> None:
         """Let the client in. peer: the evidence for this very claim. Sends a ticket when the door has them."""
         claim = self.pending_claim
