@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+import dns.rdatatype
+
 from dnsbound.dns.answer import Outcome
 from dnsbound.dns.canonical import Key
 
@@ -57,7 +59,7 @@ class NoDS:
 class Denials(Protocol):
     """The proofs of one response."""
 
-    def deny(self, name: Key, rdtype: int, *, prefer: Outcome) -> Denial | NoProof:
+    def deny(self, name: Key, rdtype: dns.rdatatype.RdataType, *, prefer: Outcome) -> Denial | NoProof:
         """That records of the type do not exist at the name. prefer: which outcome to try first (as the rcode says)."""
 
     def deny_expansion(self, name: Key, encloser: Key) -> Denial | NoProof:

@@ -60,7 +60,7 @@ class NsecDenials:
                     self._intervals.append(Interval(one.rrset.key, upcoming, rdata.windows))
 
     def deny(  # noqa: PLR0911 (one return per case)
-        self, name: Key, rdtype: int, *, prefer: Outcome
+        self, name: Key, rdtype: dns.rdatatype.RdataType, *, prefer: Outcome
     ) -> Denial | NoProof:
         """See `Denials`. The proof decides between no data and no name; the rcode is not signed."""
         del prefer  # one NSEC record says which of the two it is
@@ -135,7 +135,7 @@ def _closest_encloser(covering: Interval, name: Key) -> Key:
     return max(common_ancestor(name, covering.owner), common_ancestor(name, covering.next), key=len)
 
 
-def _no_data(interval: Interval, name: Key, rdtype: int) -> Denial | NoProof:
+def _no_data(interval: Interval, name: Key, rdtype: dns.rdatatype.RdataType) -> Denial | NoProof:
     """What the record of the very name says about a type there."""
     types = interval.types
     if has_type(types, NXNAME):

@@ -74,7 +74,7 @@ class Nsec3Denials:
         self.too_costly = self._iterations > work.nsec3_iterations
 
     def deny(  # noqa: PLR0911 (one return per case of section 8)
-        self, name: Key, rdtype: int, *, prefer: Outcome
+        self, name: Key, rdtype: dns.rdatatype.RdataType, *, prefer: Outcome
     ) -> Denial | NoProof:
         """See `Denials`."""
         if self.too_costly:
@@ -109,7 +109,9 @@ class Nsec3Denials:
         covering = self._covering(name[: len(encloser) + 1])
         if covering is None:
             return NoProof(f"no NSEC3 record denies {text_of(name[: len(encloser) + 1])}")
-        return Denial(Proof.PROVED, Outcome.NXDOMAIN, f"{covering.text()}, closest encloser {text_of(encloser)}")
+        # RFC 5155 section 9.2: under opt-out an unsigned delegation may stand where the wildcard was expanded.
+        proof = Proof.OPT_OUT if covering.opt_out else Proof.PROVED
+        return Denial(proof, Outcome.NXDOMAIN, f"{covering.text()}, closest encloser {text_of(encloser)}")
 
     def deny_ds(self, name: Key) -> NoDS | NoProof:  # noqa: PLR0911 (one return per case)
         """See `Denials`. Where hashing is too costly or opt-out covers the name, the rest counts as unsigned."""
@@ -190,7 +192,7 @@ def _owner_hash(one: Verified, zone: Key) -> bytes | None:
     return digest if len(digest) == _HASH_OCTETS else None
 
 
-def _no_data(record: Hashed, name: Key, rdtype: int) -> Denial | NoProof:
+def _no_data(record: Hashed, name: Key, rdtype: dns.rdatatype.RdataType) -> Denial | NoProof:
     """What the record of the very name says about a type there (RFC 5155 section 8.5)."""
     types = record.types
     subject = f"{record.text()} of {text_of(name)}"

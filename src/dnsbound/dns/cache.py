@@ -1,0 +1,114 @@
+"""A bounded cache of DNS evidence: answers and zone states, each until its own end, never verdicts.
+
+What failed, and what is bogus or indeterminate, is not kept: it is never a denial and may be asked again at once.
+Answers are kept for at most POSITIVE_TTL, denials and insecure answers for NEGATIVE_TTL; the two do not displace each
+other, so that a flood of names that do not exist leaves the real ones in place. Safe to use from several threads.
+"""
+
+from dataclasses import replace
+from threading import Lock
+from typing import Final, Generic, TypeVar
+
+from dnsbound import limits
+from dnsbound.dns.answer import Answer, Outcome, Security
+from dnsbound.dns.canonical import Key
+from dnsbound.dns.zone_trust import ZoneTrust
+from dnsbound.times import Moment
+
+_V = TypeVar("_V")
+CacheKey = tuple[Key, int]
+
+
+class EvidenceCache:
+    """See the module. Each number None means the limit's default."""
+
+    def __init__(
+        self, *, entries: int | None = None, positive_ttl: int | None = None, negative_ttl: int | None = None
+    ) -> None:
+        size = limits.EVIDENCE_CACHE.checked(entries)
+        self._positive_ttl: Final = limits.POSITIVE_TTL.checked(positive_ttl)
+        self._negative_ttl: Final = limits.NEGATIVE_TTL.checked(negative_ttl)
+        self._positive: Final = _Shelf[CacheKey, Answer](size // 2)
+        self._negative: Final = _Shelf[CacheKey, Answer](size // 4)
+        self._trusts: Final = _Shelf[Key, ZoneTrust](size // 4)
+
+    def get(self, key: CacheKey, *, now: Moment) -> Answer | None:
+        """The evidence that still holds, or None."""
+        return self._positive.get(key, now) or self._negative.get(key, now)
+
+    def put(self, key: CacheKey, answer: Answer) -> Answer:
+        """Keep an answer if it may be kept. Returns it with its TTL capped, as every later reader will see it."""
+        secure = answer.security is Security.SECURE
+        if not (secure or answer.security is Security.INSECURE) or answer.outcome is Outcome.FAILED:
+            return answer
+        found = secure and answer.outcome is Outcome.RECORDS
+        cap = self._positive_ttl if found else self._negative_ttl
+        kept = answer if answer.ttl <= cap else replace(answer, ttl=float(cap))
+        self._positive.drop(key)
+        self._negative.drop(key)
+        if kept.valid_until > kept.validated_at:
+            (self._positive if found else self._negative).put(key, kept, kept.valid_until)
+        return kept
+
+    def get_trust(self, key: Key, *, now: Moment) -> ZoneTrust | None:
+        """The state of a zone, for the validator."""
+        return self._trusts.get(key, now)
+
+    def put_trust(self, key: Key, trust: ZoneTrust) -> None:
+        """Keep a proved state until its end."""
+        self._trusts.put(key, trust, trust.until)
+
+    def clear(self) -> None:
+        """Forget everything, as after a change of anchors."""
+        for shelf in (self._positive, self._negative, self._trusts):
+            shelf.clear()
+
+    def reset_locks(self) -> None:
+        """In a forked child: a lock may have been held by a thread that is not there any more."""
+        for shelf in (self._positive, self._negative, self._trusts):
+            shelf.reset_lock()
+
+    def __len__(self) -> int:
+        return len(self._positive) + len(self._negative) + len(self._trusts)
+
+
+_K = TypeVar("_K")
+
+
+class _Shelf(Generic[_K, _V]):
+    """Values with an end each; when it is full, the oldest goes."""
+
+    __slots__ = ("_entries", "_lock", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._entries: dict[_K, tuple[Moment, _V]] = {}
+        self._size = max(size, 1)
+        self._lock = Lock()
+
+    def get(self, key: _K, now: Moment) -> _V | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        end, value = entry
+        return value if now < end else None
+
+    def put(self, key: _K, value: _V, end: Moment) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+            while len(self._entries) >= self._size:
+                del self._entries[next(iter(self._entries))]
+            self._entries[key] = (end, value)
+
+    def drop(self, key: _K) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+    def reset_lock(self) -> None:
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
