@@ -38,7 +38,7 @@ class HostileServer:
     """`answer` gives the whole flight to one ClientHello; `open` decrypts what the client says to it."""
 
     def __init__(self, identity: Identity, *, request: bytes = b"", entry: bytes = b"") -> None:
-        """request: extensions of the CertificateRequest beside signature_algorithms; entry: of the server's own entry."""
+        """request: the CertificateRequest's extensions beside signature_algorithms; entry: those of our own entry."""
         self.identity = identity
         self.request = request
         self.entry = entry
