@@ -26,8 +26,13 @@ class Zones:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, settings: ZoneSettings, *, now: Moment, actor: str) -> Zone:
-        """Add a zone. Records kept at or below its name are served from it at once. AlreadyInInventory if it exists."""
+    def create(
+        self, settings: ZoneSettings, *, key_path: Path | None = None, ds: Sequence[str] = (), now: Moment, actor: str
+    ) -> Zone:
+        """Add a zone. Records kept at or below its name are served from it at once. AlreadyInInventory if it exists.
+
+        key_path, ds: as for `set_keys`; without a key file the zone is served unsigned.
+        """
         _check_settings(settings)
         name = settings.name
         with self._database.writing() as connection:
@@ -53,6 +58,8 @@ class Zones:
                 for position, host in enumerate(settings.nameservers)
             ]
             connection.execute(insert(schema.nameservers), hosts)
+            if key_path is not None:
+                _write_keys(connection, zone_id, key_path, _ds_texts(name, ds))
             detail = {"nameservers": [host.text for host in settings.nameservers], "ttl": settings.ttl}
             event_log.append(connection, at=now, actor=actor, action="create-zone", subject=name.text, detail=detail)
             return _read_one(connection, name)
@@ -67,6 +74,22 @@ class Zones:
         with self._database.reading() as connection:
             rows = connection.execute(select(schema.zones).order_by(schema.zones.c.sort_key)).all()
             return [_read(connection, row) for row in rows]
+
+    def delegated_from(self, name: OwnerName) -> list[Zone]:
+        """The zones here that hang directly below this one; its delegations to them need no records of its own."""
+        zones = self.all()
+        return [
+            zone
+            for zone in zones
+            if zone.name != name
+            and zone.name.is_at_or_below(name)
+            and not any(
+                zone.name != between.name != name
+                and zone.name.is_at_or_below(between.name)
+                and between.name.is_at_or_below(name)
+                for between in zones
+            )
+        ]
 
     def serving(self, owner: OwnerName) -> Zone | None:
         """The zone here that a TLSA record at `owner` is served from, or None."""
@@ -131,19 +154,27 @@ class Zones:
 
         An authority that serves this inventory reads the file again at its next query.
         """
-        texts = [publication.parse_record(name, "DS", text, 0).rdata for text in ds]
+        texts = _ds_texts(name, ds)
         with self._database.writing() as connection:
             zone_id = _zone_row(connection, name).id
-            used = select(schema.zones.c.name).where(schema.zones.c.key_path == str(path), schema.zones.c.id != zone_id)
-            other = connection.execute(used).scalar_one_or_none()
-            if other is not None:
-                raise AlreadyInInventory(f"{path} holds the keys of {other}; every zone has its own")
-            changed = update(schema.zones).where(schema.zones.c.id == zone_id)
-            connection.execute(changed.values(key_path=str(path), ds=json.dumps(texts)))
+            _write_keys(connection, zone_id, path, texts)
             publication.touch(connection, zone_id)
             detail: dict[str, object] = {"path": str(path), "ds": texts}
             event_log.append(connection, at=now, actor=actor, action="set-keys", subject=name.text, detail=detail)
             return _read_one(connection, name)
+
+
+def _ds_texts(name: OwnerName, ds: Sequence[str]) -> list[str]:
+    return [publication.parse_record(name, "DS", text, 0).rdata for text in ds]
+
+
+def _write_keys(connection: Connection, zone_id: int, path: Path, ds: list[str]) -> None:
+    used = select(schema.zones.c.name).where(schema.zones.c.key_path == str(path), schema.zones.c.id != zone_id)
+    other = connection.execute(used).scalar_one_or_none()
+    if other is not None:
+        raise AlreadyInInventory(f"{path} holds the keys of {other}; every zone has its own")
+    changed = update(schema.zones).where(schema.zones.c.id == zone_id)
+    connection.execute(changed.values(key_path=str(path), ds=json.dumps(ds)))
 
 
 def _check_settings(settings: ZoneSettings) -> None:

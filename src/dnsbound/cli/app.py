@@ -1,0 +1,120 @@
+"""The program: its commands, and running it so that every error is one line and an exit code.
+
+Each module of this package holds the commands of one group and loads what it needs inside its functions, so that
+`--help` and completion are quick: no database, web framework or event loop is loaded for them.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dnsbound.cli import explain, identity, match, record, zone
+from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
+from dnsbound.cli.options import example
+
+PROGRAM = "dnsbound"
+_COMPLETE = "_DNSBOUND_COMPLETE"
+_PLAIN_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Clients that log in by their DNS name: issue, publish, check, revoke.",
+    epilog="Exit codes: 0 yes, 1 no, 2 usage, 3 undecided.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=_PLAIN_CONTEXT,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        from dnsbound._native import OPENSSL_VERSION
+
+        typer.echo(f"{PROGRAM} {version('dnsbound')} ({OPENSSL_VERSION}, Python {sys.version.split()[0]})")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the versions of dnsbound and its OpenSSL.", callback=_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Clients that log in by their DNS name: issue, publish, check, revoke."""
+
+
+app.add_typer(identity.app, name="id")
+app.add_typer(zone.app, name="zone")
+app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
+app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
+app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
+
+
+@app.command("completion", epilog=example("dnsbound completion bash >> ~/.bashrc"))
+def completion(
+    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")],
+) -> None:
+    """Print the script that completes commands and options in a shell."""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined] # re-exported without saying so
+
+    if shell not in ("bash", "zsh", "fish"):
+        raise typer.BadParameter(f"{shell!r} is not one of bash, zsh, fish", param_hint="SHELL")
+    typer.echo(get_completion_script(prog_name=PROGRAM, complete_var=_COMPLETE, shell=shell))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. Nothing but the end of the process escapes."""
+    command = typer.main.get_command(app)
+    if _COMPLETE in os.environ:
+        return _exit_code(command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False))
+    try:
+        # Not Command.main: it has exit codes of its own, 1 for a reader that went away among them.
+        with command.make_context(PROGRAM, list(arguments)) as context:
+            outcome = command.invoke(context)
+        sys.stdout.flush()
+        return _exit_code(outcome)
+    except typer.Exit as ended:
+        return _ended(ended.exit_code)
+    except BaseException as error:  # noqa: BLE001 (the one place where every error becomes a line)
+        return _failed(error)
+
+
+def _exit_code(outcome: object) -> int:
+    return int(outcome) if isinstance(outcome, int) else ExitCode.YES
+
+
+def _ended(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _failed(error)
+    return code
+
+
+def _failed(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        return _exit_code(error.code)
+    code = exit_code_of_error(error)
+    if os.environ.get("DNSBOUND_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    if code is ExitCode.READER_GONE:
+        # Nobody reads any more; without this the interpreter would complain once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return code  # Typer has printed the help page.
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    typer.echo(f"{PROGRAM}: {line_of_error(error)}{hint}", err=True)
+    return code

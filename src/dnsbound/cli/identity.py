@@ -1,0 +1,274 @@
+"""`dnsbound id`: issuing, listing, showing and revoking identities."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dnsbound.cli.configuration import actor
+from dnsbound.cli.key_material import KeyMaterial, MaterialKind, read_key_material
+from dnsbound.cli.opened import opened_inventory
+from dnsbound.cli.options import (
+    InventoryOption,
+    JsonOption,
+    MatchingOption,
+    SelectorOption,
+    TtlOption,
+    UsageOption,
+    example,
+)
+from dnsbound.cli.output import advise, emit, say
+from dnsbound.cli.record import parse_parameters, tlsa_of
+from dnsbound.errors import Misuse
+from dnsbound.iana import Usage
+from dnsbound.names import ClientName
+from dnsbound.times import iso
+
+if TYPE_CHECKING:
+    from dnsbound.credential.credential import Credential
+    from dnsbound.credential.keys import KeyAlgorithm
+    from dnsbound.iana import MatchingType, Selector
+    from dnsbound.provision.entries import Identity
+    from dnsbound.provision.inventory import Inventory
+
+app = typer.Typer(help="Issue, list, show and revoke identities.", no_args_is_help=True)
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="Whole DNS name, such as car54._device.cars.example.")
+]
+
+
+@app.command("new", epilog=example("dnsbound id new car54._device.cars.example --out keys"))
+def new(
+    name: NameArgument,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", help="Directory for the credential's file, NAME.pem.", file_okay=False)
+    ] = Path(),
+    raw: Annotated[bool, typer.Option("--raw", help="A bare key (RFC 7250) instead of a certificate.")] = False,
+    algorithm: Annotated[str, typer.Option("--algorithm", help="p256, ed25519, rsa3072 or rsa2048.")] = "p256",
+    certificate: Annotated[
+        str | None, typer.Option("--cert", help="Register this certificate's key; make no key.")
+    ] = None,
+    csr: Annotated[str | None, typer.Option("--csr", help="Register the key of this CSR; make no key.")] = None,
+    public_key: Annotated[
+        str | None, typer.Option("--public-key", help="Register this public key; make no key.")
+    ] = None,
+    usage: UsageOption = "3",
+    selector: SelectorOption = "1",
+    matching: MatchingOption = "1",
+    ttl: TtlOption = None,
+    inventory: InventoryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue an identity: make a key or take one over, register its public part, print the record."""
+    client = ClientName.parse(name.removesuffix("."))
+    parameters = parse_parameters(usage, selector, matching)
+    given = _given(certificate, csr, public_key)
+    if given is not None:
+        if raw or algorithm != "p256" or out != Path():
+            raise Misuse("--raw, --algorithm and --out are for new keys; a key was handed over")
+        with opened_inventory(inventory, create=True) as store:
+            made = _register(store, client, given, parameters, ttl)
+            _tell_issued(store, made, None, as_json=as_json)
+        return
+    from dnsbound.credential.credential import Credential
+
+    credential = Credential.generate(
+        client, now=time.time(), algorithm=_algorithm(algorithm), kind="raw" if raw else "x509"
+    )
+    fresh = KeyMaterial(
+        kind=MaterialKind.PUBLIC_KEY if raw else MaterialKind.CERTIFICATE, spki=credential.spki, chain=credential.chain
+    )
+    path = out / f"{client.canonical}.pem"
+    if parameters[0] is not Usage.DANE_EE:
+        raise Misuse(f"a fresh key is published with usage 3; for usage {parameters[0]} hand over a chain with --cert")
+    tlsa_of(fresh, *parameters)
+    with opened_inventory(inventory, create=True) as store, _kept(path, credential):
+        made = _register(store, client, fresh, parameters, ttl)
+    with opened_inventory(inventory) as store:
+        _tell_issued(store, made, path, as_json=as_json)
+
+
+def _given(certificate: str | None, csr: str | None, public_key: str | None) -> KeyMaterial | None:
+    """The key that was handed over, which must be what the option says."""
+    sources = {
+        MaterialKind.CERTIFICATE: certificate,
+        MaterialKind.CSR: csr,
+        MaterialKind.PUBLIC_KEY: public_key,
+    }
+    named = [(kind, source) for kind, source in sources.items() if source is not None]
+    if not named:
+        return None
+    if len(named) > 1:
+        raise Misuse("--cert, --csr and --public-key exclude each other")
+    [(kind, source)] = named
+    material = read_key_material(source)
+    if material.kind is not kind:
+        raise Misuse(f"{source} holds a {material.kind.value}, not a {kind.value}")
+    return material
+
+
+def _register(
+    store: "Inventory",
+    client: ClientName,
+    material: KeyMaterial,
+    parameters: "tuple[Usage, Selector, MatchingType]",
+    ttl: int | None,
+) -> "Identity":
+    record = tlsa_of(material, *parameters)
+    return store.identities.register(
+        client, spki=material.spki, records=[record], ttl=ttl, now=time.time(), actor=actor()
+    )
+
+
+@contextmanager
+def _kept(path: Path, credential: "Credential") -> Iterator[None]:
+    """Write the credential's file first, and take it back when the registration fails: no key is published that
+    nobody holds, and no former file is touched."""
+    from dnsbound.edge.credential_files import save_credential
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    save_credential(credential, path)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _algorithm(text: str) -> "KeyAlgorithm":
+    from dnsbound.credential.keys import KeyAlgorithm
+
+    try:
+        return KeyAlgorithm(text.lower().replace("-", ""))
+    except ValueError:
+        known = ", ".join(algorithm.value for algorithm in KeyAlgorithm)
+        raise Misuse(f"algorithm {text!r} is none of {known}") from None
+
+
+def _tell_issued(store: "Inventory", made: "Identity", path: Path | None, *, as_json: bool) -> None:
+    zone = _serving_zone(store, made.name)
+    if as_json:
+        emit(_facts(made) | {"file": None if path is None else str(path), "zone": zone})
+        return
+    for record in made.records:
+        say(record.to_text())
+    if path is not None:
+        advise(f"Private key and certificate are in {path}; nobody else has the key.")
+    if zone is None:
+        advise("No zone of this inventory holds the name: put the line above into the zone that does, and sign it.")
+    else:
+        advise(f"Published in {zone}: a server of this inventory answers with it at the next query.")
+
+
+def _serving_zone(store: "Inventory", name: ClientName) -> str | None:
+    from dnsbound.provision.owner import OwnerName
+
+    zone = store.zones.serving(OwnerName.parse(name.canonical))
+    return None if zone is None else zone.name.text
+
+
+@app.command("list", epilog=example("dnsbound id list --below cars.example --state active --json"))
+def list_(
+    *,
+    below: Annotated[str | None, typer.Option("--below", help="Only names at or below this one.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only active or revoked ones.")] = None,
+    inventory: InventoryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List identities; with --json one object per line."""
+    from dnsbound.provision.entries import IdentityState
+    from dnsbound.provision.owner import OwnerName
+
+    if state is not None and state not in list(IdentityState):
+        raise Misuse(f"state {state!r} is neither active nor revoked")
+    top = None if below is None else OwnerName.parse(below)
+    with opened_inventory(inventory) as store:
+        for identity in store.identities.all(below=top, state=None if state is None else IdentityState(state)):
+            if as_json:
+                emit(_facts(identity))
+            else:
+                since = identity.registered_at if identity.revoked_at is None else identity.revoked_at
+                say(f"{identity.name}  {identity.state.value} since {iso(since)}")
+
+
+@app.command("show", epilog=example("dnsbound id show car54._device.cars.example"))
+def show(name: NameArgument, *, inventory: InventoryOption = None, as_json: JsonOption = False) -> None:
+    """Show one identity, its records, and what was done with it."""
+    client = ClientName.parse(name.removesuffix("."))
+    with opened_inventory(inventory) as store:
+        identity = store.identities.named(client)
+        events = list(store.events(subject=client.canonical))
+        zone = _serving_zone(store, client)
+    if as_json:
+        history = [
+            {"at": iso(event.at), "actor": event.actor, "action": event.action, "detail": event.detail}
+            for event in events
+        ]
+        emit(_facts(identity) | {"zone": zone, "events": history})
+        return
+    say(f"{identity.name}  {identity.state.value}")
+    say(f"  key    {_key_words(identity.spki)}")
+    say(f"  zone   {zone or 'none of this inventory'}")
+    for record in identity.records:
+        say(f"  record {record.to_text()}")
+    for event in events:
+        say(f"  {iso(event.at)}  {event.action} by {event.actor}")
+
+
+@app.command("revoke", epilog=example("dnsbound id revoke car54._device.cars.example --yes"))
+def revoke(
+    name: NameArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Kept in the log of changes.")] = "",
+    inventory: InventoryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove every record of a name: it logs in nowhere from then on. There is no way back for its key."""
+    client = ClientName.parse(name.removesuffix("."))
+    with opened_inventory(inventory) as store:
+        before = store.identities.named(client)
+        if not yes and not typer.confirm(f"Revoke {client}?", err=True):
+            advise("Nothing was changed.")
+            raise typer.Exit(1)
+        revoked = store.identities.revoke(client, reason=reason, now=time.time(), actor=actor())
+        zone = _serving_zone(store, client)
+    if as_json:
+        emit(_facts(revoked) | {"zone": zone, "removed": [record.to_text() for record in before.records]})
+        return
+    say(f"{revoked.name}  revoked")
+    if zone is None:
+        advise("No zone of this inventory holds the name: remove its TLSA records from the zone that does.")
+    else:
+        advise(f"Servers that looked it up before may remember it for up to {before.ttl} seconds.")
+
+
+def _facts(identity: "Identity") -> dict[str, object]:
+    import base64
+
+    return {
+        "name": identity.name.text,
+        "state": identity.state.value,
+        "spki": base64.b64encode(identity.spki).decode(),
+        "key": _key_words(identity.spki),
+        "ttl": identity.ttl,
+        "registered_at": iso(identity.registered_at),
+        "revoked_at": None if identity.revoked_at is None else iso(identity.revoked_at),
+        "records": [record.to_text() for record in identity.records],
+    }
+
+
+def _key_words(spki: bytes) -> str:
+    """The kind of key, for people; a kind this package does not use is no reason to show nothing."""
+    from dnsbound.credential.keys import KeyFacts
+    from dnsbound.errors import Malformed
+
+    try:
+        return KeyFacts.from_spki(spki).algorithm
+    except Malformed:
+        return "other"

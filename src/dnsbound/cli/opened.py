@@ -1,0 +1,61 @@
+"""Opening what commands work on: the inventory and the resolver, from options and configuration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dnsbound.cli.configuration import Configuration, inventory_path
+from dnsbound.errors import Malformed
+from dnsbound.provision.errors import InventoryMissing
+
+if TYPE_CHECKING:
+    from dnsbound.dns.anchors import TrustAnchors
+    from dnsbound.edge.resolver import Resolver
+    from dnsbound.provision.inventory import Inventory
+
+
+@contextmanager
+def opened_inventory(option: Path | None, *, create: bool = False) -> Iterator["Inventory"]:
+    """The inventory, closed afterwards. create: make it when there is none."""
+    from dnsbound.provision.inventory import Inventory
+
+    path = inventory_path(option)
+    try:
+        inventory = Inventory.open(path, create=create)
+    except InventoryMissing:
+        raise InventoryMissing(
+            f"there is no inventory at {path}; `dnsbound zone create` or `dnsbound id new` makes one"
+        ) from None
+    with inventory:
+        yield inventory
+
+
+def trust_anchors(option: Path | None) -> "TrustAnchors":
+    """The anchors of the file that was named, or of the configuration, or the root's."""
+    from dnsbound.dns.anchors import TrustAnchors
+
+    path = option or Configuration.load().anchors
+    if path is None:
+        return TrustAnchors.root()
+    try:
+        return TrustAnchors.from_text(path.read_text(encoding="utf-8"))
+    except (Malformed, UnicodeDecodeError) as error:
+        raise Malformed(f"{path}: {error}") from None
+
+
+def upstream_texts(option: list[str] | None) -> list[str]:
+    """What was said about whom to ask; empty for the system's resolvers. An environment variable may hold several."""
+    return [text for entry in option or Configuration.load().resolver for text in entry.replace(",", " ").split()]
+
+
+def resolver(option: list[str] | None, anchors: Path | None) -> "Resolver":
+    """A resolver that validates here."""
+    from dnsbound.edge.resolver import Resolver
+    from dnsbound.edge.upstream import Upstream
+
+    trusted = trust_anchors(anchors)
+    texts = upstream_texts(option)
+    if not texts:
+        return Resolver.from_system(anchors=trusted)
+    return Resolver([Upstream.parse(text) for text in texts], anchors=trusted)

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+InventoryOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--inventory",
+        envvar="DNSBOUND_INVENTORY",
+        help="The inventory's file.",
+        show_default="in the XDG data directory",
+    ),
+]
+ResolverOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resolver",
+        envvar="DNSBOUND_RESOLVER",
+        help="Whom to ask: 192.0.2.1, 192.0.2.1:5300 or tls://192.0.2.1:853#name; may be repeated.",
+        show_default="the system's",
+    ),
+]
+AnchorsOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--anchors",
+        envvar="DNSBOUND_ANCHORS",
+        help="File of trust anchors (DS or DNSKEY records).",
+        show_default="the root's, built in",
+    ),
+]
+TimeoutOption: TypeAlias = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=120, help="Seconds to wait for the DNS.")
+]
+UsageOption: TypeAlias = Annotated[
+    str, typer.Option("--usage", help="Certificate usage: 0 to 3, or PKIX-TA, PKIX-EE, DANE-TA, DANE-EE.")
+]
+SelectorOption: TypeAlias = Annotated[str, typer.Option("--selector", help="0 or Cert, 1 or SPKI.")]
+MatchingOption: TypeAlias = Annotated[
+    str, typer.Option("--matching", help="Matching type: 0 or Full, 1 or SHA2-256, 2 or SHA2-512.")
+]
+TtlOption: TypeAlias = Annotated[
+    int | None, typer.Option("--ttl", help="Seconds caches may keep the record.", show_default="the zone's")
+]
+
+
+def example(*commands: str) -> str:
+    """The end of a help page."""
+    return "Example: " + "  ·  ".join(commands)
