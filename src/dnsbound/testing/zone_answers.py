@@ -238,6 +238,7 @@ class _ZoneReply:
     def _put_compact(self, name: dns.name.Name, types: set[RdataType]) -> None:
         if not self.reply.dnssec:
             return
+        name = self.zone.lies.compact_owners.get(name, name)
         following = dns.name.Name((b"\0", *name.labels))
         data = nsec_rdata(following, types | {dns.rdatatype.NSEC, dns.rdatatype.RRSIG})
         rrset = dns.rrset.from_rdata(name, TTL, data)
@@ -269,4 +270,4 @@ class _ZoneReply:
 
     def _dname_above(self, name: dns.name.Name) -> dns.name.Name | None:
         found = [above for above in self._ancestors(name) if (above, dns.rdatatype.DNAME) in self.zone.rrsets]
-        return found[-1] if found else None
+        return found[-1] if found and found[-1] not in self.zone.lies.claims else None

@@ -42,6 +42,8 @@ class Lies:
     synthesis: dict[dns.name.Name, dns.name.Name | None] = field(default_factory=dict)
     expansions: dict[dns.name.Name, dns.name.Name] = field(default_factory=dict)
     claims: set[dns.name.Name] = field(default_factory=set)
+    """Delegations and DNAMEs the zone answers below of, as if they were plain names."""
+    compact_owners: dict[dns.name.Name, dns.name.Name] = field(default_factory=dict)
     own_ds: bool = False
 
 
@@ -101,6 +103,11 @@ def _relabel(zone: "Zone", words: Words) -> None:
     zone.sign_again(*_key(zone, words), labels=int(words[2]))
 
 
+def _adopt(zone: "Zone", words: Words) -> None:
+    """Sign an RRset that stands below a delegation of the zone, such as glue."""
+    zone.sign_again(*_key(zone, words))
+
+
 def _only(zone: "Zone", words: Words) -> None:
     """Sign again with the given keys alone (further words: their indices)."""
     zone.sign_again(*_key(zone, words), keys=[zone.keys[int(word)] for word in words[2:]])
@@ -125,6 +132,18 @@ def _borrow(zone: "Zone", words: Words) -> None:
     zone.signatures[key] = list(zone.signatures[_name(zone, words[2]), key[1]])
 
 
+def _recover(zone: "Zone", words: Words) -> None:
+    """Show the owner's signatures over another type (third word) as signatures over this one."""
+    key = _key(zone, words)
+    others = zone.signatures[key[0], dns.rdatatype.from_text(words[2])]
+    zone.signatures[key] = [cast("RRSIG", other.replace(type_covered=key[1])) for other in others]
+
+
+def _empty(zone: "Zone", words: Words) -> None:
+    """Leave no octet in the Signature field."""
+    _change_signatures(zone, words, lambda _: {"signature": b""})
+
+
 def _repeat(zone: "Zone", words: Words) -> None:
     """Put this many (third word) broken signatures, all different, in front of the good ones."""
     key = _key(zone, words)
@@ -138,21 +157,20 @@ def _repeat(zone: "Zone", words: Words) -> None:
 
 def _alter(zone: "Zone", words: Words) -> None:
     """Replace the records by one other (further words: its data)."""
-    name, rdtype = _key(zone, words)
-    record = dns.rdata.from_text(dns.rdataclass.IN, rdtype, " ".join(words[2:]), origin=zone.origin, relativize=False)
-    zone.rrsets[name, rdtype] = dns.rrset.from_rdata(name, zone.rrsets[name, rdtype].ttl, record)
+    key = _key(zone, words)
+    zone.rrsets[key] = dns.rrset.from_rdata(key[0], zone.rrsets[key].ttl, _record(zone, key, words[2:]))
+
+
+def _append(zone: "Zone", words: Words) -> None:
+    """Put one more record (further words: its data) beside the signed ones."""
+    key = _key(zone, words)
+    present = zone.rrsets[key]
+    zone.rrsets[key] = dns.rrset.from_rdata_list(key[0], present.ttl, [*present, _record(zone, key, words[2:])])
 
 
 def _ttl(zone: "Zone", words: Words) -> None:
     """Serve the RRset with another TTL (third word) than the one it was signed with."""
     zone.rrsets[_key(zone, words)].ttl = int(words[2])
-
-
-def _remove(zone: "Zone", words: Words) -> None:
-    """Serve the zone without this RRset, while the denial chain still names it."""
-    key = _key(zone, words)
-    del zone.rrsets[key]
-    zone.signatures.pop(key, None)
 
 
 def _types(zone: "Zone", words: Words) -> None:
@@ -211,8 +229,13 @@ def _expand(zone: "Zone", words: Words) -> None:
 
 
 def _claim(zone: "Zone", words: Words) -> None:
-    """Answer for what lies below this delegation from here, as if the zone were not cut."""
+    """Answer for what lies below this delegation or DNAME from here, as if it were a plain name."""
     zone.lies.claims.add(_name(zone, words[0]))
+
+
+def _compact_owner(zone: "Zone", words: Words) -> None:
+    """Deny the first name with the compact NSEC of the second."""
+    zone.lies.compact_owners[_name(zone, words[0])] = _name(zone, words[1])
 
 
 def _own_ds(zone: "Zone", words: Words) -> None:  # noqa: ARG001 every fault has one shape
@@ -235,13 +258,16 @@ FAULTS: Final[Mapping[str, Callable[["Zone", Words], None]]] = MappingProxyType(
         "labels": _field("labels"),
         "relabel": _relabel,
         "signer": _signer,
+        "adopt": _adopt,
         "only": _only,
         "beside": _beside,
         "borrow": _borrow,
+        "recover": _recover,
+        "empty": _empty,
         "repeat": _repeat,
         "alter": _alter,
+        "append": _append,
         "ttl": _ttl,
-        "remove": _remove,
         "types": _types,
         "hide": _hide,
         "swap": _swap,
@@ -252,6 +278,7 @@ FAULTS: Final[Mapping[str, Callable[["Zone", Words], None]]] = MappingProxyType(
         "synthesise": _synthesise,
         "expand": _expand,
         "claim": _claim,
+        "compact-owner": _compact_owner,
         "own-ds": _own_ds,
     }
 )
@@ -269,6 +296,11 @@ def _key(zone: "Zone", words: Words) -> Key:
     if (name, rdtype) not in zone.rrsets:
         raise KeyError(f"{name} {dns.rdatatype.to_text(rdtype)}")
     return name, rdtype
+
+
+def _record(zone: "Zone", key: Key, words: Words) -> dns.rdata.Rdata:
+    text = " ".join(words)
+    return dns.rdata.from_text(dns.rdataclass.IN, key[1], text, origin=zone.origin, relativize=False)
 
 
 def _change_signatures(zone: "Zone", words: Words, change: Callable[[RRSIG], dict[str, object]]) -> None:
