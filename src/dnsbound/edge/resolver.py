@@ -91,10 +91,15 @@ class Resolver:
         asked = _asked(name, rdtype)
         return self._cache.get(asked[0], now=self._clock())
 
-    async def lookup(self, name: Name, rdtype: RdataType, *, deadline: Seconds | None = None) -> Answer:
-        """Look up and validate, from asyncio. Callers that ask the same at the same time share one lookup."""
+    async def lookup(
+        self, name: Name, rdtype: RdataType, *, deadline: Seconds | None = None, refresh: bool = False
+    ) -> Answer:
+        """Look up and validate, from asyncio. Callers that ask the same at the same time share one lookup.
+
+        refresh: ask even if evidence is at hand, so that it can be renewed before it ends.
+        """
         key, owner, kind = _asked(name, rdtype)
-        known = self._cache.get(key, now=self._clock())
+        known = None if refresh else self._cache.get(key, now=self._clock())
         if known is not None:
             return known
         loop = asyncio.get_running_loop()
@@ -107,10 +112,12 @@ class Resolver:
         finally:
             timer.cancel()
 
-    def lookup_blocking(self, name: Name, rdtype: RdataType, *, deadline: Seconds | None = None) -> Answer:
+    def lookup_blocking(
+        self, name: Name, rdtype: RdataType, *, deadline: Seconds | None = None, refresh: bool = False
+    ) -> Answer:
         """The same from a plain thread. Not to be called on a thread that runs an event loop: it would stand still."""
         key, owner, kind = _asked(name, rdtype)
-        known = self._cache.get(key, now=self._clock())
+        known = None if refresh else self._cache.get(key, now=self._clock())
         if known is not None:
             return known
         seconds = self._checked_deadline(deadline)
