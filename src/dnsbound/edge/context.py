@@ -52,7 +52,7 @@ from dnsbound.edge.context_server_tlsa import (
 )
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.handshake_slots import HandshakeSlots
-from dnsbound.errors import Reason
+from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.iana import TLS_1_3, CertificateType
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
@@ -412,7 +412,14 @@ def _judge_blocking(authenticator: AuthenticatorLike, transport: SocketTransport
     """The verdict may wait for DNS, which must stall neither a program's selector nor its event loop."""
     if transport.non_blocking or _in_event_loop():
         raise TLSMisuse("a verdict blocks: serve this socket in a thread of its own, or use dnsbound.start_server")
-    return authenticator.authenticate_blocking(claim)
+    try:
+        return authenticator.authenticate_blocking(claim)
+    except (Refused, Undecided):
+        raise
+    except Exception as error:
+        # Whatever breaks while judging must neither admit anyone nor leave the socket open behind a stray exception.
+        _log.exception("the authenticator of door %s failed; the client is refused", claim.door)
+        raise Undecided(Reason.DNS_FAILED, "the authenticator failed") from error
 
 
 def _in_event_loop() -> bool:

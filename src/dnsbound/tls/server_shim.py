@@ -150,7 +150,7 @@ class ServerShim(Shim):
             self.refuse(verdict)
         except BaseException:
             # The judge itself failed: the client waits for a word, and may get only one.
-            self.refuse(Undecided(Reason.INDETERMINATE, "the authenticator failed"))
+            self.refuse(Undecided(Reason.DNS_FAILED, "the authenticator failed"))
             self._send_what_is_left()
             raise
         else:

@@ -11,6 +11,7 @@ is an error; a peer without certificate yields None, never an exception.
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -55,7 +56,8 @@ class Shim:
         self._transport = transport
         self._context = context
         self._config = config
-        self._owner = owner
+        # Weak, as in the standard library: the owner holds this object.
+        self._owner = _weakly(owner)
         self._session = session
         self._own_leaf = own_leaf
         self._keylog = keylog
@@ -232,11 +234,11 @@ class Shim:
 
     @property
     def owner(self) -> object:
-        return self._owner
+        return None if self._owner is None else self._owner()
 
     @owner.setter
     def owner(self, owner: object) -> None:
-        self._owner = owner
+        self._owner = _weakly(owner)
 
     @property
     def session(self) -> Session | None:
@@ -339,6 +341,10 @@ class Shim:
 
     def verify_client_post_handshake(self) -> None:
         raise TLSMisuse("post-handshake authentication is not spoken: a client is identified in the handshake")
+
+
+def _weakly(owner: object) -> weakref.ref[Any] | None:
+    return None if owner is None else weakref.ref(owner)
 
 
 def _cipher(name: str) -> tuple[str, str, int]:
