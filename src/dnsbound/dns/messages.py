@@ -1,13 +1,14 @@
 """Queries to send and responses to read (RFC 1035 section 4, RFC 6891, RFC 4035 section 4.9).
 
 Queries ask for DNSSEC records (DO) with checking disabled (CD), because the validation is done here; the AD bit is
-neither sent nor ever looked at. Reading a response sorts its records into RRsets with their RRSIGs beside them. This is
-no general DNS message library: updates, transfers and other classes than IN are not read.
+neither sent nor ever looked at. Reading a response sorts its records into RRsets with their RRSIGs beside them, and
+leaves out what no validator needs. This is no general DNS message library: updates, transfers and other classes than IN
+are not read.
 """
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import dns.exception
 import dns.name
@@ -15,10 +16,12 @@ import dns.rcode
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-import dns.rdtypes.ANY.RRSIG
 import dns.wire
+from dns.rdtypes.ANY.RRSIG import RRSIG
 
 from dnsbound.dns.canonical import Key, key_of
+from dnsbound.dns.rrsig import Signature
+from dnsbound.dns.wire_names import Labels, key_of_labels, read_name
 from dnsbound.errors import Malformed
 
 EDNS_PAYLOAD: Final = 1232
@@ -26,6 +29,8 @@ EDNS_PAYLOAD: Final = 1232
 
 _HEADER: Final = struct.Struct("!HHHHHH")
 _RR_FIXED: Final = struct.Struct("!HHIH")
+_QUESTION: Final = struct.Struct("!HH")
+_IN: Final = int(dns.rdataclass.IN)
 _QR: Final = 0x8000
 _TC: Final = 0x0200
 _RD: Final = 0x0100
@@ -34,7 +39,12 @@ _OPCODE: Final = 0x7800
 _DO: Final = 0x8000
 _EXTENDED_ERROR: Final = 15
 
-_OPT_RECORD: Final = b"\x00" + struct.pack("!HHIH", dns.rdatatype.OPT, EDNS_PAYLOAD, _DO, 0)
+_SOA: Final = int(dns.rdatatype.SOA)
+_OPT: Final = int(dns.rdatatype.OPT)
+_RRSIG: Final = int(dns.rdatatype.RRSIG)
+_PROOFS: Final = frozenset({int(dns.rdatatype.NSEC), int(dns.rdatatype.NSEC3)})
+
+_OPT_RECORD: Final = b"\x00" + _RR_FIXED.pack(_OPT, EDNS_PAYLOAD, _DO, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +64,7 @@ class Query:
     rdtype: dns.rdatatype.RdataType
 
     def to_wire(self) -> bytes:
-        question = self.name.to_wire()
-        assert question is not None
-        return (
-            _HEADER.pack(self.id, _RD | _CD, 1, 0, 0, 1)
-            + question
-            + struct.pack("!HH", self.rdtype, dns.rdataclass.IN)
-            + _OPT_RECORD
-        )
+        return _HEADER.pack(self.id, _RD | _CD, 1, 0, 0, 1) + self._question() + _OPT_RECORD
 
     def answered_by(self, wire: bytes, *, exact_case: bool = False) -> bool:
         """Whether octets from the network claim to be the response to this query: id, QR, opcode, question.
@@ -69,93 +72,76 @@ class Query:
         Anything else that arrives at a UDP socket is noise or a spoofing attempt and is passed over, not an error. A
         response that reports an error may leave the question out (RFC 1035 section 4.1.1, seen with FORMERR).
         """
-        if len(wire) < 12:
+        if len(wire) < _HEADER.size:
             return False
         ident, flags, questions, *_ = _HEADER.unpack_from(wire)
         if ident != self.id or not flags & _QR or flags & _OPCODE:
             return False
         if questions == 0:
             return bool(flags & 0xF)
-        asked = self.name.to_wire()
-        assert asked is not None
-        end = 12 + len(asked)
-        if questions != 1 or len(wire) < end + 4:
+        asked = self._question()
+        echoed = wire[_HEADER.size : _HEADER.size + len(asked)]
+        if questions != 1 or echoed[-4:] != asked[-4:]:
             return False
-        echoed = wire[12:end]
-        same = echoed == asked if exact_case else echoed.lower() == asked.lower()
-        return same and wire[end : end + 4] == struct.pack("!HH", self.rdtype, dns.rdataclass.IN)
+        return echoed == asked if exact_case else echoed.lower() == asked.lower()
+
+    def _question(self) -> bytes:
+        name = self.name.to_wire()
+        assert name is not None
+        return name + _QUESTION.pack(self.rdtype, _IN)
 
 
 @dataclass(slots=True)
 class RRset:
-    """Records of one owner and type, and the RRSIGs over them that came along."""
+    """Records of one owner and type, and the RRSIGs over them that came along. labels: the owner as it was spelled."""
 
     key: Key
-    name: dns.name.Name
+    labels: Labels
     rdtype: dns.rdatatype.RdataType
     ttl: int
     rdatas: list[dns.rdata.Rdata] = field(default_factory=list)
-    signatures: list[dns.rdtypes.ANY.RRSIG.RRSIG] = field(default_factory=list)
+    signatures: list[Signature] = field(default_factory=list)
+
+    @property
+    def name(self) -> dns.name.Name:
+        return dns.name.Name((*self.labels, b""))
 
 
-Section = dict[tuple[Key, int], RRset]
+Section: TypeAlias = dict[tuple[Key, int], RRset]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A response as it was read; nothing in it is trusted. source: such as `the resolver at 192.0.2.1`, for people."""
+    """A response as it was read; nothing in it is trusted.
+
+    source: such as `the resolver at 192.0.2.1`, for people. authority: NSEC and NSEC3 records alone. negative_ttl: what
+    the SOA record says of how long a denial may be kept (RFC 2308 section 5), None without one. has_signatures: some
+    RRSIG came along. extended_error: RFC 8914, code and text, made printable; empty without.
+    """
 
     source: str
     rcode: int
     truncated: bool = False
     answer: Section = field(default_factory=dict)
     authority: Section = field(default_factory=dict)
+    negative_ttl: int | None = None
+    has_signatures: bool = False
     extended_error: str = ""
-    """RFC 8914: code and text the server gave, made printable; empty without."""
 
     @classmethod
     def from_wire(cls, wire: bytes, *, source: str) -> Self:
         """Read a response; any octets give a Response or Malformed."""
+        reader = _Reader(wire)
         try:
-            return cls._read(wire, source)
+            return cls(source=source, **reader.read())
+        except Malformed as malformed:
+            raise Malformed(f"DNS message from {source}: {malformed.what}", malformed.offset) from None
         except (dns.exception.DNSException, struct.error, ValueError, IndexError) as error:
-            raise Malformed(f"DNS message from {source}: {type(error).__name__}: {error}") from None
-
-    @classmethod
-    def _read(cls, wire: bytes, source: str) -> Self:
-        if len(wire) < 12:
-            raise Malformed(f"DNS message from {source} is cut short", len(wire))
-        _, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(wire)
-        parser = dns.wire.Parser(wire, 12)
-        for _ in range(questions):
-            parser.get_name()
-            parser.get_bytes(4)
-        answer, _ = _read_section(parser, answers)
-        authority, _ = _read_section(parser, authorities)
-        truncated = bool(flags & _TC)
-        rcode, extended_error = flags & 0xF, ""
-        # Of a truncated message only the fact counts; what follows the cut may be any octets.
-        if not truncated:
-            _, opt = _read_section(parser, additionals, only_opt=True)
-            if opt is not None:
-                rcode |= (opt[0] >> 24) << 4
-                extended_error = _extended_error(opt[1])
-        return cls(
-            source=source,
-            rcode=rcode,
-            truncated=truncated,
-            answer=answer,
-            authority=authority,
-            extended_error=extended_error,
-        )
+            raise Malformed(f"DNS message from {source}: {type(error).__name__}: {error}", reader.at) from None
 
     @property
     def rcode_text(self) -> str:
         return dns.rcode.to_text(dns.rcode.Rcode.make(self.rcode))
-
-    @property
-    def has_signatures(self) -> bool:
-        return any(rrset.signatures for section in (self.answer, self.authority) for rrset in section.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,43 +151,19 @@ class Failure:
     detail: str
 
 
-Reply = Response | Failure
-
-_Opt = tuple[int, bytes]
+Reply: TypeAlias = Response | Failure
 
 
-def _read_section(parser: dns.wire.Parser, count: int, *, only_opt: bool = False) -> tuple[Section, _Opt | None]:
-    section: Section = {}
-    opt: _Opt | None = None
-    for _ in range(count):
-        name = parser.get_name()
-        rdtype, rdclass, ttl, length = _RR_FIXED.unpack(parser.get_bytes(10))
-        if rdtype == dns.rdatatype.OPT:
-            opt = (ttl, parser.get_bytes(length))
-        elif rdclass != dns.rdataclass.IN or only_opt:
-            parser.get_bytes(length)
-        else:
-            with parser.restrict_to(length):
-                rdata = dns.rdata.from_wire_parser(dns.rdataclass.IN, rdtype, parser)
-            add_record(section, name, ttl, rdata)
-    return section, opt
-
-
-def add_record(section: Section, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
+def add_record(section: Section, labels: Labels, ttl: int, rdata: dns.rdata.Rdata) -> None:
     """Put one record into its RRset; an RRSIG goes beside the records it covers."""
-    if ttl > 0x7FFFFFFF:
-        ttl = 0  # RFC 2181 section 8
-    signature = rdata if isinstance(rdata, dns.rdtypes.ANY.RRSIG.RRSIG) else None
-    rdtype = rdata.rdtype if signature is None else signature.type_covered
-    key = key_of(name)
-    rrset = section.get((key, rdtype))
-    if rrset is None:
-        rrset = section[key, rdtype] = RRset(key, name, dns.rdatatype.RdataType.make(rdtype), ttl)
-    if signature is None:
+    key = key_of_labels(labels)
+    if isinstance(rdata, RRSIG):
+        signature = Signature.from_rdata(rdata)
+        _rrset(section, key, labels, signature.type_covered, ttl).signatures.append(signature)
+    else:
+        rrset = _rrset(section, key, labels, rdata.rdtype, ttl)
         rrset.ttl = min(rrset.ttl, ttl)
         rrset.rdatas.append(rdata)
-    else:
-        rrset.signatures.append(signature)
 
 
 def find(section: Section, key: Key, rdtype: int) -> RRset | None:
@@ -210,11 +172,94 @@ def find(section: Section, key: Key, rdtype: int) -> RRset | None:
     return rrset if rrset is not None and rrset.rdatas else None
 
 
+def _rrset(section: Section, key: Key, labels: Labels, rdtype: int, ttl: int) -> RRset:
+    rrset = section.get((key, rdtype))
+    if rrset is None:
+        rrset = section[key, rdtype] = RRset(key, labels, dns.rdatatype.RdataType.make(rdtype), ttl)
+    return rrset
+
+
+class _Reader:
+    """One pass over a message. at: how far it got."""
+
+    def __init__(self, wire: bytes) -> None:
+        self.at = _HEADER.size
+        self._wire = wire
+        self._parser = dns.wire.Parser(wire)
+        self._signed = False
+        self._negative_ttl: int | None = None
+        self._opt: tuple[int, bytes] | None = None
+
+    def read(self) -> dict[str, Any]:
+        if len(self._wire) < _HEADER.size:
+            raise Malformed("cut short", len(self._wire))
+        _, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(self._wire)
+        for _ in range(questions):
+            self.at = read_name(self._wire, self.at)[1] + _QUESTION.size
+        rcode = flags & 0xF
+        if flags & _TC:
+            # Of a truncated message only the fact counts; what stands at the cut may be anything.
+            return {"rcode": rcode, "truncated": True}
+        answer, authority = self._section(answers), self._section(authorities, only=_PROOFS)
+        self._section(additionals, only=frozenset())
+        options = b""
+        if self._opt is not None:
+            rcode |= (self._opt[0] >> 24) << 4
+            options = self._opt[1]
+        return {
+            "rcode": rcode,
+            "answer": answer,
+            "authority": authority,
+            "negative_ttl": self._negative_ttl,
+            "has_signatures": self._signed,
+            "extended_error": _extended_error(options),
+        }
+
+    def _section(self, count: int, only: frozenset[int] | None = None) -> Section:
+        """The RRsets of one section; only: the types that are wanted of it, None for all."""
+        section: Section = {}
+        for _ in range(count):
+            labels, at = read_name(self._wire, self.at)
+            rdtype, rdclass, ttl, length = _RR_FIXED.unpack_from(self._wire, at)
+            start = at + _RR_FIXED.size
+            self.at = start + length
+            if self.at > len(self._wire):
+                raise Malformed("a record is cut short", start)
+            if ttl > 0x7FFFFFFF:
+                ttl = 0  # RFC 2181 section 8
+            if rdtype == _OPT:
+                self._opt = (ttl, self._wire[start : self.at])
+            elif rdclass == _IN:
+                self._record(section, only, labels, rdtype, ttl, start)
+        return section
+
+    def _record(
+        self, section: Section, only: frozenset[int] | None, labels: Labels, rdtype: int, ttl: int, start: int
+    ) -> None:
+        length = self.at - start
+        if rdtype == _RRSIG:
+            signature = Signature.from_wire(self._wire, start, length)
+            self._signed = True
+            if only is None or signature.type_covered in only:
+                key = key_of_labels(labels)
+                _rrset(section, key, labels, signature.type_covered, ttl).signatures.append(signature)
+        elif only is None or rdtype in only:
+            rrset = _rrset(section, key_of_labels(labels), labels, rdtype, ttl)
+            rrset.ttl = min(rrset.ttl, ttl)
+            self._parser.seek(start)
+            with self._parser.restrict_to(length):
+                rrset.rdatas.append(dns.rdata.from_wire_parser(dns.rdataclass.IN, rrset.rdtype, self._parser))
+        elif rdtype == _SOA and length >= 4 and only is _PROOFS:
+            # The minimum is the last field; names before it may be compressed and do not matter.
+            minimum = int.from_bytes(self._wire[self.at - 4 : self.at], "big")
+            self._negative_ttl = min(ttl, minimum)
+
+
 def _extended_error(options: bytes) -> str:
     """The first Extended DNS Error of an OPT record, printable and short; options that do not parse are ignored."""
     at = 0
     while at + 4 <= len(options):
-        code, length = struct.unpack_from("!HH", options, at)
+        code, length = _QUESTION.unpack_from(options, at)
         data = options[at + 4 : at + 4 + length]
         at += 4 + length
         if code == _EXTENDED_ERROR and len(data) >= 2:
