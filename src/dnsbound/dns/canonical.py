@@ -6,6 +6,7 @@ and nest as DNSSEC needs: `a < b` is the canonical order of section 6.1, `b[:len
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeAlias
 
 import dns.exception
@@ -38,6 +39,7 @@ def name_of(key: Key) -> dns.name.Name:
         raise Malformed(f"DNS name: {error}") from None
 
 
+@lru_cache(maxsize=4096)
 def text_of(key: Key) -> str:
     """The name as people write it, with its final dot."""
     return name_of(key).to_text()

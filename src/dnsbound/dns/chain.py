@@ -45,7 +45,7 @@ class AuthenticationChain:
     def __post_init__(self) -> None:
         everything: Section = {}
         for name, ttl, rdata in self.records:
-            add_record(everything, name, ttl, rdata)
+            add_record(everything, name.labels[:-1], ttl, rdata)
         for at, rrset in everything.items():
             if rrset.rdatas and rrset.signatures:
                 (self._authority if rrset.rdtype in _DENIALS else self._answer)[at] = rrset
@@ -78,7 +78,13 @@ class AuthenticationChain:
     def reply(self, question: Question) -> Response:
         """What the chain says to any question: all it has, since its records come in no order."""
         del question
-        return Response(source=SOURCE, rcode=dns.rcode.NOERROR, answer=self._answer, authority=self._authority)
+        return Response(
+            source=SOURCE,
+            rcode=dns.rcode.NOERROR,
+            answer=self._answer,
+            authority=self._authority,
+            has_signatures=True,
+        )
 
     def validate(
         self,

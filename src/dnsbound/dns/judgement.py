@@ -10,7 +10,6 @@ import dns.rcode
 import dns.rdatatype
 from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.DNAME import DNAME
-from dns.rdtypes.ANY.SOA import SOA
 
 from dnsbound import limits
 from dnsbound.dns.answer import Outcome, Security
@@ -281,12 +280,8 @@ class Judgement:
 
     def _lives_as_soa_says(self, response: Response) -> None:
         """RFC 2308 section 5, RFC 9077. The SOA need not be checked: it can only shorten the life of the denial."""
-        for (_, rdtype), rrset in response.authority.items():
-            if rdtype == dns.rdatatype.SOA:
-                self.tally.lives(rrset.ttl)
-                for soa in rrset.rdatas:
-                    if isinstance(soa, SOA):
-                        self.tally.lives(soa.minimum)
+        if response.negative_ttl is not None:
+            self.tally.lives(response.negative_ttl)
 
     @property
     def _type_text(self) -> str:

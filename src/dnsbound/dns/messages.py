@@ -8,7 +8,7 @@ are not read.
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import dns.exception
 import dns.name
@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.wire
 from dns.rdtypes.ANY.RRSIG import RRSIG
 
-from dnsbound.dns.canonical import Key, key_of
+from dnsbound.dns.canonical import Key
 from dnsbound.dns.rrsig import Signature
 from dnsbound.dns.wire_names import Labels, key_of_labels, read_name
 from dnsbound.errors import Malformed
@@ -230,12 +230,12 @@ class _Reader:
             if rdtype == _OPT:
                 self._opt = (ttl, self._wire[start : self.at])
             elif rdclass == _IN:
-                self._record(section, only, labels, rdtype, ttl, start)
+                self._record(section, only, (labels, rdtype, ttl, start))
         return section
 
-    def _record(
-        self, section: Section, only: frozenset[int] | None, labels: Labels, rdtype: int, ttl: int, start: int
-    ) -> None:
+    def _record(self, section: Section, only: frozenset[int] | None, record: tuple[Labels, int, int, int]) -> None:
+        """Sort one record in. record: owner, type, TTL, offset of its data, which ends at `self.at`."""
+        labels, rdtype, ttl, start = record
         length = self.at - start
         if rdtype == _RRSIG:
             signature = Signature.from_wire(self._wire, start, length)
