@@ -12,6 +12,7 @@ from dnsbound.cli.match import POSSESSION, CertOption, RootsOption, presented_by
 from dnsbound.cli.opened import resolver as opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
 from dnsbound.cli.output import console, emit
+from dnsbound.cli.remedies import REMEDY
 from dnsbound.names import ClientName
 from dnsbound.times import iso
 
@@ -73,7 +74,9 @@ def _tree(found: Judgement, name: ClientName) -> "Tree":
             why = f": {record['why']}" if record["why"] else ""
             records.add(_line(record["record"], f"{record['state']}{why}", record["state"]))
     verdict = found.outcome if found.reason is None else f"{found.outcome}: {found.reason.value}"
-    tree.add(_line("verdict", f"{verdict}{f' ({found.detail})' if found.detail else ''}", found.outcome))
+    end = tree.add(_line("verdict", f"{verdict}{f' ({found.detail})' if found.detail else ''}", found.outcome))
+    if found.reason is not None:
+        end.add(REMEDY[found.reason])
     return tree
 
 

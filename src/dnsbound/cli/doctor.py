@@ -1,0 +1,92 @@
+"""`dnsbound doctor`: is everything there that logging in by DNS name needs, and what to do where it is not."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from dnsbound.cli import checks
+from dnsbound.cli.checks import Finding, Level
+from dnsbound.cli.configuration import inventory_path
+from dnsbound.cli.exit_codes import printable
+from dnsbound.cli.opened import opened_inventory
+from dnsbound.cli.opened import resolver as opened_resolver
+from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TimeoutOption
+from dnsbound.cli.output import console, emit
+from dnsbound.errors import DnsboundError
+from dnsbound.names import ClientName
+
+_STYLE: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "yellow"}
+
+
+def doctor(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Names whose zones to look at, too.")
+    ] = None,
+    *,
+    resolver: ResolverOption = None,
+    anchors: AnchorsOption = None,
+    timeout: TimeoutOption = 5.0,
+    inventory: InventoryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the resolver, signatures, clock, TLS library, trust anchors, and the zones of the inventory."""
+    clients = [ClientName.parse(name.removesuffix(".")) for name in names or []]
+    found: list[Finding] = []
+    for finding in _findings(clients, resolver, anchors, inventory, timeout):
+        found.append(finding)
+        if not as_json:
+            _tell(finding)
+    code = checks.exit_code_of(found)
+    if as_json:
+        lines = [
+            {
+                "check": finding.check,
+                "level": finding.level.value,
+                "found": finding.found,
+                "remedy": finding.remedy or None,
+            }
+            for finding in found
+        ]
+        emit({"outcome": {0: "yes", 1: "no"}.get(code, "undecided"), "checks": lines})
+    raise typer.Exit(code)
+
+
+def _findings(
+    clients: list[ClientName],
+    resolver: list[str] | None,
+    anchors: Path | None,
+    inventory: Path | None,
+    timeout: float,
+) -> Iterator[Finding]:
+    yield from checks.openssl()
+    with closing(opened_resolver(resolver, anchors)) as asked:
+        for server in asked.upstreams:
+            yield from checks.upstream(server, asked.anchors, timeout=timeout)
+        yield from checks.root_keys(asked, timeout=timeout)
+        for client in clients:
+            yield from checks.name_signed(client.text, asked, timeout=timeout)
+        path = inventory_path(inventory)
+        if not path.exists():
+            return
+        yield from checks.private_file(path)
+        try:
+            with opened_inventory(inventory) as store:
+                zones = store.zones.all()
+        except DnsboundError as error:
+            yield Finding(check="inventory", level=Level.FAIL, found=str(error))
+            return
+        yield from checks.inventory_zones(zones, asked, timeout=timeout)
+
+
+def _tell(finding: Finding) -> None:
+    from rich.text import Text
+
+    line = Text.assemble(
+        (f"{finding.level.value:<8}", _STYLE[finding.level]), printable(f"{finding.check}: {finding.found}")
+    )
+    console().print(line)
+    if finding.remedy:
+        console().print(f"        → {printable(finding.remedy)}")

@@ -1,0 +1,31 @@
+"""What to do about each reason: the sentence an operator gets beside the word."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from dnsbound.errors import Reason
+
+REMEDY: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.NO_CREDENTIAL: "let the client present a certificate or a raw public key",
+        Reason.NO_NAME: "let the client send dane_clientid, or let the door accept the certificate's SAN",
+        Reason.EMPTY_NAME: "the client sent dane_clientid without a name: configure its name",
+        Reason.AMBIGUOUS_NAME: "let the certificate show exactly one dNSName, or let the client send dane_clientid",
+        Reason.BAD_NAME: "use letters, digits, hyphen and underscore, at least two labels, no final dot",
+        Reason.NO_POSSESSION: "let the front that terminates TLS vouch for the client's key",
+        Reason.NOT_PERMITTED: "put the name on the access list of the door, if it belongs there",
+        Reason.NO_TLSA: "publish the record (`dnsbound record`), or leave it: the identity may have been revoked",
+        Reason.TLSA_UNUSABLE: "publish a record that verifiers can use, such as `3 1 1`",
+        Reason.TLSA_MISMATCH: "publish the record of the key in use (`dnsbound record`), or look who uses another key",
+        Reason.NAME_NOT_IN_CERTIFICATE: "issue the certificate with the name as dNSName, or publish `3 1 1`",
+        Reason.CHAIN_INVALID: "renew the certificate, or let the client send its whole chain",
+        Reason.WILDCARD_KEY: "publish one record for each name instead of a wildcard",
+        Reason.INSECURE: "sign the zone and give its DS to the parent (`dnsbound zone ds`)",
+        Reason.BOGUS: "check the zone's signatures and DS (`dnsbound explain`), the clock, and the resolver",
+        Reason.INDETERMINATE: "check the trust anchors and what the resolver answers (`dnsbound doctor`)",
+        Reason.DNS_FAILED: "check that the resolver can be reached (`dnsbound doctor`), then try again",
+        Reason.LOOKUP_BUDGET: "try again later; if it persists, look for a client that guesses names",
+        Reason.WORK_BUDGET: "look at the zone: validating it costs more than is spent on one answer",
+    }
+)

@@ -1,0 +1,12 @@
+"""`dnsbound serve`: servers in the foreground."""
+
+import typer
+
+from dnsbound.cli import serve_demo_api
+from dnsbound.cli.options import example
+
+app = typer.Typer(help="Serve DNS from the inventory, or a small API that knows its callers.", no_args_is_help=True)
+
+app.command("demo-api", epilog=example("dnsbound serve demo-api --allow car54._device.cars.example --ca-out ca.pem"))(
+    serve_demo_api.demo_api
+)

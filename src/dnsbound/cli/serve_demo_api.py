@@ -1,0 +1,164 @@
+"""`dnsbound serve demo-api`: a small HTTPS API that knows its callers by DNS name, on unmodified uvicorn and Starlette.
+
+It shows what an application has to do: give uvicorn our Context and loop, and ask who the peer is. Not for production:
+its own certificate is made anew at each start unless one is given.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnsbound.cli.opened import resolver as opened_resolver
+from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
+from dnsbound.cli.output import advise, emit, say
+from dnsbound.errors import Misuse
+from dnsbound.times import iso
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+
+    from dnsbound.credential.credential import Credential
+    from dnsbound.verify.access import AccessSource
+
+_BACKLOG = 128
+
+
+def demo_api(
+    *,
+    access: Annotated[
+        Path | None, typer.Option("--access", help="Access list (TOML); read again when it changes.", dir_okay=False)
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="Instead of a list: a name or pattern; may be repeated.")
+    ] = None,
+    door: Annotated[str, typer.Option("--door", help="The door's name in the access list.")] = "api",
+    credential: Annotated[
+        Path | None,
+        typer.Option("--credential", help="The server's PEM file.", show_default="made for localhost at each start"),
+    ] = None,
+    ca_out: Annotated[
+        Path | None, typer.Option("--ca-out", help="Write here the CA certificate that a made credential has.")
+    ] = None,
+    optional: Annotated[bool, typer.Option("--optional", help="Let clients without a claim in, as nobody.")] = False,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
+    resolver: ResolverOption = None,
+    anchors: AnchorsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve a small HTTPS API that greets its callers by their verified DNS name, until Ctrl-C."""
+    import uvicorn
+
+    from dnsbound.edge.authenticator import Authenticator
+    from dnsbound.edge.context import Context
+
+    _log_decisions()
+    own = _credential(credential, host, ca_out)
+    asked = opened_resolver(resolver, anchors)
+    authenticator = Authenticator(_access_list(access, allow, door), asked, door=door)
+    context = Context.server(own, authenticator=authenticator, policy="optional" if optional else "required")
+    config = uvicorn.Config(
+        application(),
+        host=host,
+        port=port,
+        # uvicorn's own words for "take this loop" and "take this ssl context".
+        loop="dnsbound:loop_factory",
+        ssl_context_factory=_always(context),
+        log_level="warning",
+        access_log=False,
+    )
+    with contextlib.closing(_listening(host, port)) as listener:
+        url = f"https://{'localhost' if credential is None else host}:{listener.getsockname()[1]}/"
+        if as_json:
+            emit({"url": url, "door": door, "ca": None if ca_out is None else str(ca_out)})
+        else:
+            say(url)
+            advise(f"Door {door!r}; each decision follows as a line of JSON. Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def application() -> "Starlette":
+    """The API: `GET /` says who is calling, and by which evidence."""
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    return Starlette(routes=[Route("/", _greet)])
+
+
+async def _greet(_request: "Request") -> "JSONResponse":
+    from starlette.responses import JSONResponse
+
+    from dnsbound.edge.current_peer import verified_peer
+
+    peer = verified_peer()
+    if peer is None:
+        return JSONResponse({"name": None})
+    return JSONResponse(
+        {
+            "name": peer.name.text,
+            "name_from": peer.name_source.value,
+            "door": peer.door,
+            "record": peer.record.to_text(),
+            "valid_until": iso(peer.valid_until),
+            "grants": dict(peer.grants),
+        }
+    )
+
+
+def _access_list(path: Path | None, allow: list[str] | None, door: str) -> "AccessSource":
+    from dnsbound.edge.access_file import AccessFile
+    from dnsbound.verify.access import AccessList
+
+    if (path is None) == (not allow):
+        raise Misuse("say who may come in: either --access FILE or --allow NAME")
+    if path is not None:
+        return AccessFile(path)
+    return AccessList.allowing(door, allow or [])
+
+
+def _credential(path: Path | None, host: str, ca_out: Path | None) -> "Credential":
+    from dnsbound.edge.credential_files import load_credential
+
+    if path is not None:
+        if ca_out is not None:
+            raise Misuse("--ca-out is for a credential that is made here")
+        return load_credential(path)
+    from dnsbound.testing.web_authority import WebAuthority
+
+    authority = WebAuthority("dnsbound demo API", now=time.time())
+    made = authority.issue(*dict.fromkeys(["localhost", "127.0.0.1", host]))
+    if ca_out is not None:
+        ca_out.write_bytes(authority.root_pem)
+    return made
+
+
+def _listening(host: str, port: int) -> "socket.socket":
+    """Listening before its address is told, so that nobody who reads it comes too early."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _always(context: "ssl.SSLContext") -> Callable[..., Any]:
+    return lambda _config, _default: context
+
+
+def _log_decisions() -> None:
+    """Decisions and other events of the package, one line each on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("dnsbound")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
