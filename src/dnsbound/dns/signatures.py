@@ -72,7 +72,8 @@ def verify_rrset(
             if not candidates:
                 wrong = f"is by no key of {text_of(zone)}"
             elif tried == work.signatures_per_rrset:
-                wrong = f"was not tried, after {tried} that are no good"
+                complaint = f"none of the first {tried} signatures of {_subject(rrset)} is good; the rest was not tried"
+                break
             else:
                 tried += 1
                 if _verifies(rrset, signature, candidates, work):
