@@ -89,7 +89,7 @@ class Context(EngineContext):
 
     def __init__(
         self,
-        protocol: int | None = None,
+        protocol: int,
         *,
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("dnsbound.context")
 
-_ROLES: Final[dict[int | None, bool]] = {ssl.PROTOCOL_TLS_CLIENT: False, ssl.PROTOCOL_TLS_SERVER: True}
+_ROLES: Final[dict[int, bool]] = {ssl.PROTOCOL_TLS_CLIENT: False, ssl.PROTOCOL_TLS_SERVER: True}
 _VERSIONS: Final = {
     ssl.TLSVersion.MINIMUM_SUPPORTED: TLS_1_2,
     ssl.TLSVersion.TLSv1_2: TLS_1_2,
@@ -59,11 +59,14 @@ _SERVER_VERIFICATION: Final = {
 class EngineContext(ssl.SSLContext):
     """The settings half of `dnsbound.Context`."""
 
-    def __init__(self, protocol: int | None = None, *, danger_unverified_server: bool = False) -> None:
-        if protocol not in _ROLES:
+    def __new__(cls, protocol: int | None = None, **_options: Any) -> Self:  # noqa: ANN401 (those of __init__)
+        if protocol is None or protocol not in _ROLES:
             raise TLSMisuse(
                 "name the role: Context.client(), Context.server(), or PROTOCOL_TLS_CLIENT or PROTOCOL_TLS_SERVER"
             )
+        return super().__new__(cls, protocol)
+
+    def __init__(self, protocol: int, *, danger_unverified_server: bool = False) -> None:
         self._server_side: Final = _ROLES[protocol]
         self._danger_unverified_server: Final = danger_unverified_server
         self._verify_mode = ssl.CERT_NONE if self._server_side else ssl.CERT_REQUIRED
