@@ -137,6 +137,9 @@ def match(
     matcher = _Matcher(presented, PathRules(name=name, now=now, danger_weak_crypto=policy.danger_weak_crypto), policy)
     results: list[RecordResult] = []
     usable: list[TLSA] = []
+    if len(records) > TLSA_RECORDS.default:
+        # Which ones are looked at must not depend on the order an answer happens to have.
+        records = sorted(records)
     for position, record in enumerate(records):
         refused = _unusable(record, presented, policy, from_wildcard=from_wildcard)
         if refused is None and position >= TLSA_RECORDS.default:

@@ -23,14 +23,19 @@ def read_secret_file(path: str | os.PathLike[str], *, danger_readable_by_others:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise Misuse(f"{path}: {_words(error)}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Misuse(f"{path}: not a regular file")
         if status.st_mode & _OTHERS and not danger_readable_by_others:
             mode = stat.S_IMODE(status.st_mode)
             raise Misuse(f"{path}: others may read this private key (mode {mode:04o}); chmod 600 it")
-        return _read(file.read(MAX_OCTETS + 1), path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return _read(file.read(MAX_OCTETS + 1), path)
+    except OSError as error:
+        raise Misuse(f"{path}: {_words(error)}") from error
+    finally:
+        os.close(descriptor)
 
 
 def read_public_file(path: str | os.PathLike[str]) -> bytes:
