@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dnsbound.cli import doctor, explain, identity, match, record, serve, zone
+from dnsbound.cli import demo, doctor, explain, identity, match, record, serve, zone
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
 
@@ -58,6 +58,7 @@ app.add_typer(serve.app, name="serve")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
+app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
 
 

@@ -1,0 +1,5 @@
+"""`python -m dnsbound`: the command line."""
+
+from dnsbound.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""`dnsbound demo`: the running example from the first key to the last closed door, in one process."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from dnsbound.cli.exit_codes import ExitCode
+from dnsbound.cli.options import JsonOption
+from dnsbound.cli.output import console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dnsbound.cli.demo_clients import Service
+    from dnsbound.cli.demo_scenario import Scenario, StepResult
+    from dnsbound.testing.world import World
+
+_START_SECONDS: Final = 10.0
+
+
+def demo(*, as_json: JsonOption = False) -> int:
+    """Show a car admitted to an HTTPS API by its DNS name alone, and shut out when its record is removed."""
+    from dnsbound.cli.demo_scenario import Scenario
+    from dnsbound.testing.world import World
+
+    show = _show_json if as_json else _show
+    wrong = 0
+    with World() as world:
+        scenario = Scenario(world)
+        with _api(world, scenario) as service:
+            if not as_json:
+                _introduce()
+            for result in scenario.steps(service):
+                show(result)
+                wrong += not result.as_expected
+    if not as_json:
+        _conclude(wrong)
+    return ExitCode.NO if wrong else ExitCode.YES
+
+
+@contextmanager
+def _api(world: "World", scenario: "Scenario") -> "Iterator[Service]":
+    """The API, served by an unmodified uvicorn on a thread and an event loop of its own."""
+    import asyncio
+    import socket
+    import threading
+
+    import uvicorn
+
+    from dnsbound.cli.demo_clients import Service
+    from dnsbound.cli.serve_demo_api import application
+    from dnsbound.edge.context import Context
+    from dnsbound.edge.loop import loop_factory
+
+    context = Context.server(scenario.server_credential, authenticator=scenario.authenticator)
+    config = uvicorn.Config(
+        application(), log_level="critical", lifespan="off", ssl_context_factory=lambda _config, _default: context
+    )
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    ready = threading.Event()
+
+    async def serve() -> None:
+        asyncio.get_running_loop().call_soon(ready.set)
+        await server.serve(sockets=[listening])
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, name="demo-api", daemon=True)
+    thread.start()
+    try:
+        ready.wait(_START_SECONDS)
+        yield Service(listening.getsockname()[1], world.directory / "web-root.pem")
+    finally:
+        server.should_exit = True
+        thread.join(_START_SECONDS)
+        listening.close()
+
+
+def _introduce() -> None:
+    console().print(
+        "A signed miniature Internet runs in this process; https://api.cars.example has an access list of names.\n"
+    )
+
+
+def _show(result: "StepResult") -> None:
+    mark, style = ("ok", "green") if result.as_expected else ("WRONG", "bold red")
+    out = console()
+    out.print(f"{mark:>5}  {result.step}", style=style if not result.as_expected else None)
+    expected = "" if result.as_expected else f" (expected: {result.expected})"
+    out.print(f"       {result.outcome}{expected}, {result.ms:.0f} ms", style=style)
+    if result.reason:
+        out.print(f"       {result.reason}", style="dim")
+
+
+def _show_json(result: "StepResult") -> None:
+    print(json.dumps(asdict(result)), flush=True)  # noqa: T201 (this is the program's output)
+
+
+def _conclude(wrong: int) -> None:
+    console().print(
+        "\nNo CA was set up, no certificate exchanged: a record in the DNS, and a name on a list."
+        if not wrong
+        else f"\n{wrong} steps did not go as expected."
+    )
