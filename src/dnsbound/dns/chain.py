@@ -19,7 +19,7 @@ import dns.wire
 
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Provenance
-from dnsbound.dns.messages import Question, Response, Section, add_record
+from dnsbound.dns.messages import Question, Response, Section, add_record, read_rdata
 from dnsbound.dns.policy import Policy
 from dnsbound.dns.validator import Validation, validate
 from dnsbound.dns.zone_walk import TrustStore
@@ -143,5 +143,4 @@ def _record(parser: dns.wire.Parser) -> Record:
     rdtype, rdclass, ttl, length = _FIXED.unpack(parser.get_bytes(10))
     if rdclass != dns.rdataclass.IN:
         raise ValueError(f"record of class {rdclass}")
-    with parser.restrict_to(length):
-        return name, ttl, dns.rdata.from_wire_parser(dns.rdataclass.IN, rdtype, parser)
+    return name, ttl, read_rdata(parser, dns.rdatatype.RdataType.make(rdtype), parser.current, length)

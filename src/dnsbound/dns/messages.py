@@ -166,6 +166,21 @@ def add_record(section: Section, labels: Labels, ttl: int, rdata: dns.rdata.Rdat
         rrset.rdatas.append(rdata)
 
 
+def read_rdata(parser: dns.wire.Parser, rdtype: dns.rdatatype.RdataType, start: int, length: int) -> dns.rdata.Rdata:
+    """Record data at an offset of a message; data that does not have its type's form is kept as plain octets.
+
+    One TLSA record of a wrong length is unusable and spoils neither the set nor the signature over it (RFC 6698 section
+    4.1). As plain octets it proves nothing: whoever reads keys, digests, aliases or denials looks for the type's class.
+    """
+    parser.seek(start)
+    try:
+        with parser.restrict_to(length):
+            return dns.rdata.from_wire_parser(dns.rdataclass.IN, rdtype, parser)
+    except (dns.exception.DNSException, ValueError):
+        parser.seek(start)
+        return dns.rdata.GenericRdata(dns.rdataclass.IN, rdtype, parser.get_bytes(length))
+
+
 def find(section: Section, key: Key, rdtype: int) -> RRset | None:
     """The RRset with records; RRSIGs alone are none."""
     rrset = section.get((key, rdtype))
@@ -246,9 +261,7 @@ class _Reader:
         elif only is None or rdtype in only:
             rrset = _rrset(section, key_of_labels(labels), labels, rdtype, ttl)
             rrset.ttl = min(rrset.ttl, ttl)
-            self._parser.seek(start)
-            with self._parser.restrict_to(length):
-                rrset.rdatas.append(dns.rdata.from_wire_parser(dns.rdataclass.IN, rrset.rdtype, self._parser))
+            rrset.rdatas.append(read_rdata(self._parser, rrset.rdtype, start, length))
         elif rdtype == _SOA and length >= 4 and only is _PROOFS:
             # The minimum is the last field; names before it may be compressed and do not matter.
             minimum = int.from_bytes(self._wire[self.at - 4 : self.at], "big")
