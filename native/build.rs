@@ -8,7 +8,7 @@ use std::env;
 /// OpenSSL 3.5.0: raw public keys need 3.2, ML-DSA needs 3.5.
 const OLDEST: u64 = 0x3050_0000;
 
-fn main() {
+fn main() -> Result<(), String> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=OPENSSL_NO_VENDOR");
     println!("cargo:rustc-check-cfg=cfg(vendored_openssl)");
@@ -18,7 +18,7 @@ fn main() {
     }
     let version = env::var("DEP_OPENSSL_VERSION_NUMBER").unwrap_or_default();
     match u64::from_str_radix(&version, 16) {
-        Ok(number) if number >= OLDEST => {}
-        _ => panic!("OpenSSL 3.5 or later is needed, found version number 0x{version}"),
+        Ok(number) if number >= OLDEST => Ok(()),
+        _ => Err(format!("OpenSSL 3.5 or later is needed, found version number 0x{version}")),
     }
 }

@@ -87,28 +87,34 @@ impl Context {
 /// # Safety
 /// `ctx` is a server's, alive and not shared.
 unsafe fn prepare_server(ctx: *mut sys::SSL_CTX) -> bool {
-    sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, sys::SSL_SESS_CACHE_OFF, ptr::null_mut());
-    ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_version_known), ptr::null_mut());
-    sys::SSL_CTX_set_num_tickets(ctx, 0) == 1
-        && sys::SSL_CTX_set_session_id_context(ctx, SESSION_CONTEXT.as_ptr(), SESSION_CONTEXT.len() as u32) == 1
-        && ffi::SSL_CTX_set_session_ticket_cb(
-            ctx,
-            Some(state::on_generate_ticket),
-            Some(state::on_decrypt_ticket),
-            ptr::null_mut(),
-        ) == 1
+    // SAFETY: the caller's; every callback is a static function that fits its slot.
+    unsafe {
+        sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, sys::SSL_SESS_CACHE_OFF, ptr::null_mut());
+        ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_version_known), ptr::null_mut());
+        sys::SSL_CTX_set_num_tickets(ctx, 0) == 1
+            && sys::SSL_CTX_set_session_id_context(ctx, SESSION_CONTEXT.as_ptr(), SESSION_CONTEXT.len() as u32) == 1
+            && ffi::SSL_CTX_set_session_ticket_cb(
+                ctx,
+                Some(state::on_generate_ticket),
+                Some(state::on_decrypt_ticket),
+                ptr::null_mut(),
+            ) == 1
+    }
 }
 
 /// # Safety
 /// `ctx` is a client's, alive and not shared.
 unsafe fn prepare_client(ctx: *mut sys::SSL_CTX) -> bool {
-    // A client may always take a ticket; NO_TICKET would only hide TLS 1.2's.
-    sys::SSL_CTX_clear_options(ctx, ffi::SSL_OP_NO_TICKET);
-    let mode = sys::SSL_SESS_CACHE_CLIENT | sys::SSL_SESS_CACHE_NO_INTERNAL;
-    sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, mode, ptr::null_mut());
-    sys::SSL_CTX_sess_set_new_cb(ctx, Some(state::on_new_session));
-    ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_certificate_wanted), ptr::null_mut());
-    ffi::SSL_CTX_dane_enable(ctx) == 1
+    // SAFETY: as for the server.
+    unsafe {
+        // A client may always take a ticket; NO_TICKET would only hide TLS 1.2's.
+        sys::SSL_CTX_clear_options(ctx, ffi::SSL_OP_NO_TICKET);
+        let mode = sys::SSL_SESS_CACHE_CLIENT | sys::SSL_SESS_CACHE_NO_INTERNAL;
+        sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, mode, ptr::null_mut());
+        sys::SSL_CTX_sess_set_new_cb(ctx, Some(state::on_new_session));
+        ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_certificate_wanted), ptr::null_mut());
+        ffi::SSL_CTX_dane_enable(ctx) == 1
+    }
 }
 
 /// A vendored OpenSSL reads no configuration file: its compiled-in place is nobody's. No exit handler, since daemon

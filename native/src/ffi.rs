@@ -121,6 +121,12 @@ extern "C" {
         replace: c_int,
     ) -> c_int;
     pub fn SSL_CTX_set_cert_verify_callback(ctx: *mut sys::SSL_CTX, verify: Option<VerifyAll>, arg: *mut c_void);
+    pub fn X509_STORE_CTX_get0_cert(ctx: *const sys::X509_STORE_CTX) -> *mut sys::X509;
+    pub fn X509_STORE_CTX_get0_rpk(ctx: *const sys::X509_STORE_CTX) -> *mut sys::EVP_PKEY;
+    pub fn X509_STORE_CTX_get0_param(ctx: *const sys::X509_STORE_CTX) -> *mut sys::X509_VERIFY_PARAM;
+    pub fn X509_VERIFY_PARAM_get_auth_level(param: *const sys::X509_VERIFY_PARAM) -> c_int;
+    pub fn X509_get0_pubkey(certificate: *const sys::X509) -> *mut sys::EVP_PKEY;
+    pub fn EVP_PKEY_get_security_bits(key: *const sys::EVP_PKEY) -> c_int;
     pub fn SSL_CTX_set_info_callback(ctx: *mut sys::SSL_CTX, info: Option<Info>);
     pub fn SSL_CTX_set_cert_cb(ctx: *mut sys::SSL_CTX, wanted: Option<CertificateWanted>, arg: *mut c_void);
     pub fn SSL_CTX_get_ciphers(ctx: *const sys::SSL_CTX) -> *mut sys::stack_st_SSL_CIPHER;

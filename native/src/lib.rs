@@ -2,6 +2,7 @@
 //!
 //! The contract with Python, in words: `src/dnsbound/_native.pyi`.
 
+mod accept;
 mod alert;
 mod clientid;
 mod config;

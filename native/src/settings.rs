@@ -1,5 +1,6 @@
 //! The settings of a Config: an SSL_CTX that may still be written, and what its connections are told.
 
+use crate::accept;
 use crate::clientid;
 use crate::context::{Context, ALWAYS_SET, NEVER_SET};
 use crate::error::{self, Failure, Outcome};
@@ -282,8 +283,7 @@ impl Settings {
     pub fn set_verification(&mut self, mode: PeerVerification) {
         self.verification = mode;
         // OpenSSL would build a chain even for a client that verifies nothing.
-        let accept: Option<ffi::VerifyAll> =
-            if mode.checks_certificates() { None } else { Some(state::on_verify_accept) };
+        let accept: Option<ffi::VerifyAll> = if mode.checks_certificates() { None } else { Some(accept::on_verify) };
         // SAFETY: the context is alive and not frozen; the callback is static.
         unsafe {
             sys::SSL_CTX_set_verify(self.ctx(), mode.bits(), None);
@@ -340,12 +340,15 @@ unsafe extern "C" fn on_key_log(ssl: *const sys::SSL, line: *const c_char) {
 /// # Safety
 /// `stack` is null or alive during the call.
 pub unsafe fn cipher_names(stack: *const sys::stack_st_SSL_CIPHER) -> Vec<String> {
-    if stack.is_null() {
-        return Vec::new();
+    // SAFETY: the caller's; a cipher and its name are static.
+    unsafe {
+        if stack.is_null() {
+            return Vec::new();
+        }
+        (0..sys::OPENSSL_sk_num(stack.cast()))
+            .map(|place| error::text(sys::SSL_CIPHER_get_name(sys::OPENSSL_sk_value(stack.cast(), place).cast())))
+            .collect()
     }
-    (0..sys::OPENSSL_sk_num(stack.cast()))
-        .map(|place| error::text(sys::SSL_CIPHER_get_name(sys::OPENSSL_sk_value(stack.cast(), place).cast())))
-        .collect()
 }
 
 fn control_list(ctx: *mut sys::SSL_CTX, control: c_int, list: *const c_char) -> c_int {

@@ -70,7 +70,8 @@ pub fn attach(ssl: *mut sys::SSL, state: &Rc<State>) -> bool {
 /// # Safety
 /// `ssl` is alive, and the result is not kept beyond the callback.
 pub unsafe fn of<'a>(ssl: *const sys::SSL) -> Option<&'a State> {
-    sys::SSL_get_ex_data(ssl, index()).cast::<State>().as_ref()
+    // SAFETY: the caller's; the slot holds null or what attach put there.
+    unsafe { sys::SSL_get_ex_data(ssl, index()).cast::<State>().as_ref() }
 }
 
 pub extern "C" fn on_info(ssl: *const sys::SSL, place: c_int, value: c_int) {
@@ -82,11 +83,13 @@ pub extern "C" fn on_info(ssl: *const sys::SSL, place: c_int, value: c_int) {
     if description == 0 || description == 90 {
         return;
     }
-    // SAFETY: OpenSSL passes a live connection.
-    if let Some(state) = unsafe { of(ssl) } {
-        let cell = if place & ffi::SSL_CB_READ != 0 { &state.alert_received } else { &state.alert_sent };
-        cell.set(Some(description));
-    }
+    guarded((), || {
+        // SAFETY: OpenSSL passes a live connection.
+        if let Some(state) = unsafe { of(ssl) } {
+            let cell = if place & ffi::SSL_CB_READ != 0 { &state.alert_received } else { &state.alert_sent };
+            cell.set(Some(description));
+        }
+    });
 }
 
 pub extern "C" fn on_key_log(ssl: *const sys::SSL, line: *const c_char) {
@@ -174,26 +177,20 @@ pub extern "C" fn on_alpn(
     offered_length: c_uint,
     _arg: *mut c_void,
 ) -> c_int {
-    // SAFETY: OpenSSL passes a live connection and a well-formed list; the choice points into one of the two lists,
-    // and both outlive the callback (ours lives as long as the connection).
-    unsafe {
-        let Some(state) = of(ssl) else { return sys::SSL_TLSEXT_ERR_NOACK };
-        let mut chosen: *mut c_uchar = ptr::null_mut();
-        let Ok(length) = c_uint::try_from(state.alpn.len()) else { return sys::SSL_TLSEXT_ERR_ALERT_FATAL };
-        let result =
-            sys::SSL_select_next_proto(&mut chosen, out_length, state.alpn.as_ptr(), length, offered, offered_length);
-        if result == sys::OPENSSL_NPN_NEGOTIATED {
+    guarded(sys::SSL_TLSEXT_ERR_ALERT_FATAL, || {
+        // SAFETY: OpenSSL passes a live connection and a well-formed list; the choice points into one of the two lists,
+        // and both outlive the callback (ours lives as long as the connection).
+        unsafe {
+            let Some(state) = of(ssl) else { return sys::SSL_TLSEXT_ERR_NOACK };
+            let Ok(length) = c_uint::try_from(state.alpn.len()) else { return sys::SSL_TLSEXT_ERR_ALERT_FATAL };
+            let mut chosen: *mut c_uchar = ptr::null_mut();
+            let ours = state.alpn.as_ptr();
+            let result = sys::SSL_select_next_proto(&mut chosen, out_length, ours, length, offered, offered_length);
+            if result != sys::OPENSSL_NPN_NEGOTIATED {
+                return sys::SSL_TLSEXT_ERR_ALERT_FATAL;
+            }
             *out = chosen;
             sys::SSL_TLSEXT_ERR_OK
-        } else {
-            sys::SSL_TLSEXT_ERR_ALERT_FATAL
         }
-    }
-}
-
-/// Takes any certificate or raw key: no chain is built. TLS still checks possession.
-pub extern "C" fn on_verify_accept(ctx: *mut sys::X509_STORE_CTX, _arg: *mut c_void) -> c_int {
-    // SAFETY: OpenSSL passes a live verification.
-    unsafe { sys::X509_STORE_CTX_set_error(ctx, sys::X509_V_OK) };
-    1
+    })
 }

@@ -4,6 +4,7 @@
 
 use crate::error::{Failure, Outcome};
 use crate::ffi;
+use crate::state::guarded;
 use openssl_sys as sys;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_long, c_void};
@@ -123,51 +124,59 @@ fn method() -> Outcome<*const sys::BIO_METHOD> {
 /// # Safety
 /// `bio` was made by [`new_bio`].
 unsafe fn wire_of<'a>(bio: *mut sys::BIO) -> &'a Wire {
-    &*sys::BIO_get_data(bio).cast::<Wire>()
+    // SAFETY: the caller's; the pointer was put there by new_bio.
+    unsafe { &*sys::BIO_get_data(bio).cast::<Wire>() }
 }
 
 extern "C" fn on_read(bio: *mut sys::BIO, into: *mut c_char, length: c_int) -> c_int {
-    // SAFETY: OpenSSL passes our BIO and a buffer of `length` octets that nobody else holds.
-    unsafe {
-        sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
-        let Ok(size) = usize::try_from(length) else { return -1 };
-        if into.is_null() || size == 0 {
-            return 0;
+    guarded(-1, || {
+        // SAFETY: OpenSSL passes our BIO and a buffer of `length` octets that nobody else holds.
+        unsafe {
+            sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
+            let size = usize::try_from(length).unwrap_or(0);
+            if into.is_null() || size == 0 {
+                return 0;
+            }
+            let wire = wire_of(bio);
+            let count = wire.read(std::slice::from_raw_parts_mut(into.cast::<u8>(), size));
+            if count > 0 {
+                // Never more than `length`.
+                return count as c_int;
+            }
+            if wire.at_eof() {
+                return 0;
+            }
+            sys::BIO_set_flags(bio, ffi::BIO_FLAGS_READ | ffi::BIO_FLAGS_SHOULD_RETRY);
+            -1
         }
-        let wire = wire_of(bio);
-        let count = wire.read(std::slice::from_raw_parts_mut(into.cast::<u8>(), size));
-        if count > 0 {
-            return count as c_int;
-        }
-        if wire.at_eof() {
-            return 0;
-        }
-        sys::BIO_set_flags(bio, ffi::BIO_FLAGS_READ | ffi::BIO_FLAGS_SHOULD_RETRY);
-        -1
-    }
+    })
 }
 
 extern "C" fn on_write(bio: *mut sys::BIO, from: *const c_char, length: c_int) -> c_int {
-    // SAFETY: OpenSSL passes our BIO and `length` readable octets.
-    unsafe {
-        sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
-        let Ok(size) = usize::try_from(length) else { return -1 };
-        if from.is_null() || size == 0 {
-            return 0;
+    guarded(-1, || {
+        // SAFETY: OpenSSL passes our BIO and `length` readable octets.
+        unsafe {
+            sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
+            let size = usize::try_from(length).unwrap_or(0);
+            if from.is_null() || size == 0 {
+                return 0;
+            }
+            wire_of(bio).outgoing.borrow_mut().extend_from_slice(std::slice::from_raw_parts(from.cast::<u8>(), size));
+            length
         }
-        wire_of(bio).outgoing.borrow_mut().extend_from_slice(std::slice::from_raw_parts(from.cast::<u8>(), size));
-        length
-    }
+    })
 }
 
 extern "C" fn on_control(bio: *mut sys::BIO, command: c_int, _number: c_long, _pointer: *mut c_void) -> c_long {
-    // SAFETY: OpenSSL passes our BIO.
-    let wire = unsafe { wire_of(bio) };
-    match command {
-        ffi::BIO_CTRL_FLUSH => 1,
-        ffi::BIO_CTRL_EOF => c_long::from(wire.at_eof() && wire.pending_in() == 0),
-        ffi::BIO_CTRL_PENDING => wire.pending_in() as c_long,
-        ffi::BIO_CTRL_WPENDING => wire.pending_out() as c_long,
-        _ => 0,
-    }
+    guarded(0, || {
+        // SAFETY: OpenSSL passes our BIO.
+        let wire = unsafe { wire_of(bio) };
+        match command {
+            ffi::BIO_CTRL_FLUSH => 1,
+            ffi::BIO_CTRL_EOF => c_long::from(wire.at_eof() && wire.pending_in() == 0),
+            ffi::BIO_CTRL_PENDING => c_long::try_from(wire.pending_in()).unwrap_or(c_long::MAX),
+            ffi::BIO_CTRL_WPENDING => c_long::try_from(wire.pending_out()).unwrap_or(c_long::MAX),
+            _ => 0,
+        }
+    })
 }

@@ -82,7 +82,10 @@ impl Drop for Chain {
 }
 
 unsafe extern "C" fn free_certificate(pointer: *mut std::ffi::c_void) {
-    sys::X509_free(pointer.cast());
+    // SAFETY: OpenSSL passes each member of a stack of certificates once.
+    unsafe {
+        sys::X509_free(pointer.cast());
+    }
 }
 
 impl Chain {
@@ -110,17 +113,21 @@ impl Chain {
 /// # Safety
 /// `stack` is null or alive during the call.
 pub unsafe fn stack_to_der(stack: *const sys::stack_st_X509) -> Outcome<Vec<Vec<u8>>> {
-    if stack.is_null() {
-        return Ok(Vec::new());
+    // SAFETY: the caller's; members are alive as long as the stack.
+    unsafe {
+        if stack.is_null() {
+            return Ok(Vec::new());
+        }
+        let count = sys::OPENSSL_sk_num(stack.cast());
+        (0..count).map(|place| to_der(sys::OPENSSL_sk_value(stack.cast(), place).cast())).collect()
     }
-    let count = sys::OPENSSL_sk_num(stack.cast());
-    (0..count).map(|place| to_der(sys::OPENSSL_sk_value(stack.cast(), place).cast())).collect()
 }
 
 /// # Safety
 /// `certificate` is alive during the call.
 pub unsafe fn to_der(certificate: *mut sys::X509) -> Outcome<Vec<u8>> {
-    encode(|out| sys::i2d_X509(certificate, out))
+    // SAFETY: the caller's; encode gives null or a buffer of the length it was told.
+    unsafe { encode(|out| sys::i2d_X509(certificate, out)) }
 }
 
 /// DER SubjectPublicKeyInfo.
@@ -128,7 +135,8 @@ pub unsafe fn to_der(certificate: *mut sys::X509) -> Outcome<Vec<u8>> {
 /// # Safety
 /// `key` is alive during the call.
 pub unsafe fn key_to_der(key: *mut sys::EVP_PKEY) -> Outcome<Vec<u8>> {
-    encode(|out| sys::i2d_PUBKEY(key, out))
+    // SAFETY: as for a certificate.
+    unsafe { encode(|out| sys::i2d_PUBKEY(key, out)) }
 }
 
 /// Runs an `i2d` function twice: for the length, then into a vector of that length.

@@ -100,7 +100,8 @@ class Config:
         "verify" (a client's default): chain, dates and (client) host name are checked by OpenSSL during the handshake.
         A raw key passes only by set_server_tlsa.
         "verify-required": the same, and a server refuses a client that sends none (certificate_required).
-        "accept": any certificate or raw key is taken; possession is proved by the handshake, nothing else is.
+        "accept": any certificate or raw key is taken whose key reaches the security level; possession is proved by the
+        handshake, nothing else is: no chain, dates, names, key usage.
         "accept-required": the same, and a server refuses a client that sends none (certificate_required).
         "none" (a server's default): a client verifies nothing; a server asks for nothing (no CertificateRequest).
         """

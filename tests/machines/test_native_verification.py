@@ -25,7 +25,7 @@ from machines.native_pairs import (
 )
 
 SELF_SIGNED, NO_ISSUER, EXPIRED, NOT_YET = 18, 20, 10, 9
-HOST, ADDRESS, NO_TLSA, INVALID_CA, RAW_UNTRUSTED = 62, 64, 65, 79, 95
+HOST, ADDRESS, NO_TLSA, INVALID_CA, KEY_TOO_SMALL, RAW_UNTRUSTED = 62, 64, 65, 79, 66, 95
 Record = tuple[int, int, int, bytes]
 
 
@@ -125,6 +125,33 @@ def test_accept_takes_anything() -> None:
             near = meet(identity, client=client, own=own, name=None)
             assert near.verify_result() == 0
             assert near.verified_chain() == []
+
+
+@pytest.mark.parametrize("own", [X509, RAW])
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+def test_accept_takes_no_key_below_the_security_level(own: int, version: int) -> None:
+    """1024-bit RSA has 80 bits of security: below level 2, which is the default, but not below level 1."""
+    weak = make_identity("car54.cars.example", kind="rsa1024")
+    client = client_of(weak, own)
+    server = server_config(peer=[own], versions=(version, version))
+    near, far = _native.Connection(client), _native.Connection(server)
+    with pytest.raises(_native.TlsError) as refusal:
+        shake(near, far)
+    assert refusal.value.verify_code == KEY_TOO_SMALL
+    assert refusal.value.alert_sent == 42
+    server = server_config(peer=[own], versions=(version, version))
+    server.set_security_level(1)
+    near, far = _native.Connection(client), _native.Connection(server)
+    shake(near, far)
+    assert far.peer_raw_public_key() == (weak.spki if own == RAW else None)
+
+
+def client_of(identity: Identity, own: int) -> _native.Config:
+    """A client of a low security level, so that it shows its weak key at all."""
+    config = client_config(anonymous=True, own=[own])
+    config.set_security_level(0)
+    config.set_credential(identity.chain, identity.private_key)
+    return config
 
 
 def test_none_verifies_nothing() -> None:
