@@ -288,12 +288,14 @@ def test_weak_keys_are_refused_unless_the_danger_is_chosen(chain: list[Member]) 
     assert outcome([record], *chain, policy=MatchPolicy(danger_weak_crypto=True)) == record
 
 
-def test_sha1_signatures_are_refused_unless_the_danger_is_chosen() -> None:
+def test_sha1_signatures_are_never_taken() -> None:
     root = Member("Cars", key=rsa_key(2048))
     leaf = Member("car54", root, END_ENTITY)
     leaf.der = signed_over_sha1(leaf.der, root)
-    assert outcome([anchor(root)], leaf, root) is Reason.CHAIN_INVALID
-    assert outcome([anchor(root)], leaf, root, policy=MatchPolicy(danger_weak_crypto=True)) == anchor(root)
+    bare_key = anchor(root, Selector.SPKI, MatchingType.FULL)
+    for policy in (MatchPolicy(), MatchPolicy(danger_weak_crypto=True)):
+        assert outcome([anchor(root)], leaf, root, policy=policy) is Reason.CHAIN_INVALID
+        assert outcome([bare_key], leaf, policy=policy) is Reason.CHAIN_INVALID
 
 
 def signed_over_sha1(certificate: bytes, issuer: Member) -> bytes:

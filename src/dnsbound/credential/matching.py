@@ -71,7 +71,7 @@ class MatchPolicy:
     digest_order: tuple[MatchingType, ...] = DIGEST_ORDER
     """Digests that count, strongest first; records with others are unusable."""
     danger_weak_crypto: bool = False
-    """Take RSA keys below 2048 bits, odd curves, MD5 and SHA-1 in the paths of usages 0 to 2."""
+    """Take RSA keys below 2048 bits and odd curves in the paths of usages 0 to 2. MD5 and SHA-1 are never taken."""
     danger_wildcard_keys: bool = False
     """Take usage 1 and 3 records that a wildcard made: whoever holds that key is every name below it."""
 

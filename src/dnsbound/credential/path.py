@@ -39,7 +39,7 @@ _UNDERSTOOD: Final = frozenset(
     }
 )
 _CLIENT_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
-_WEAK_DIGESTS: Final = frozenset({"md5", "sha1"})
+_BROKEN_DIGESTS: Final = frozenset({"md5", "sha1"})
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
 
@@ -127,9 +127,12 @@ def _is_signed_by(certificate: PathCertificate, issuer: PathCertificate) -> bool
 
 
 def is_signed_by_key(certificate: PathCertificate, key: PublicKey) -> bool:
-    """Whether a bare key signed the certificate (RFC 7671 section 5.2.3)."""
+    """Whether a bare key signed the certificate (RFC 7671 section 5.2.3). As between certificates, a signature over
+    MD5 or SHA-1 is none."""
     signed = certificate.x509
     try:
+        if signed.signature_hash_algorithm is not None and signed.signature_hash_algorithm.name in _BROKEN_DIGESTS:
+            return False
         parameters = signed.signature_algorithm_parameters
         if isinstance(key, rsa.RSAPublicKey):
             digest = signed.signature_hash_algorithm
@@ -183,12 +186,6 @@ def _check_strength(certificate: PathCertificate) -> None:
     weak = KeyFacts.from_spki(certificate.spki).weak_because
     if weak is not None:
         raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} has a weak key: {weak}")
-    try:
-        digest = certificate.x509.signature_hash_algorithm
-    except UnsupportedAlgorithm as error:
-        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} has an unknown signature algorithm") from error
-    if digest is not None and digest.name in _WEAK_DIGESTS and not certificate.self_issued:
-        raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} is signed over {digest.name}")
 
 
 def _check_leaf(leaf: PathCertificate, name: ClientName) -> None:

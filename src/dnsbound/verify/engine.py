@@ -208,10 +208,12 @@ def tlsa_records(answer: Answer) -> list[TLSA]:
         if isinstance(rdata, dns.rdtypes.tlsabase.TLSABase):
             records.append(TLSA(rdata.usage, rdata.selector, rdata.mtype, rdata.cert))
             continue
+        if rdata.rdtype != dns.rdatatype.TLSA:
+            raise Undecided(Reason.BOGUS, f"the answer holds a record of type {rdata.rdtype!r}, not TLSA")
         try:
             records.append(TLSA.from_wire(rdata.to_wire() or b""))
         except (Malformed, dns.exception.DNSException) as error:
-            raise Undecided(Reason.BOGUS, f"the answer holds something else than TLSA records: {error}") from error
+            raise Undecided(Reason.BOGUS, f"the answer holds a TLSA record that is none: {error}") from error
     return records
 
 
