@@ -136,17 +136,16 @@ extern "C" {
     pub fn SSL_set_options(ssl: *mut sys::SSL, bits: u64) -> u64;
     pub fn SSL_in_before(ssl: *const sys::SSL) -> c_int;
     pub fn SSL_set1_host(ssl: *mut sys::SSL, host: *const c_char) -> c_int;
+}
 
+#[cfg(vendored_openssl)]
+extern "C" {
     pub fn EVP_PKEY_Q_keygen(
         libctx: *mut c_void,
         properties: *const c_char,
         kind: *const c_char,
         ...
     ) -> *mut sys::EVP_PKEY;
-}
-
-#[cfg(vendored_openssl)]
-extern "C" {
     /// Internal to libssl: `ssl/s3_msg.c`. An `SSL` made by a TLS method is the first member of its connection.
     pub fn ssl3_send_alert(ssl: *mut sys::SSL, level: c_int, description: c_int) -> c_int;
 }

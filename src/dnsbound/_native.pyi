@@ -12,6 +12,8 @@ each later call raises the same.
 from collections.abc import Sequence
 from typing import Final, final
 
+__all__ = ["OPENSSL_VERSION", "OPENSSL_VERSION_NUMBER", "VENDORED", "Config", "Connection", "TlsError"]
+
 OPENSSL_VERSION: Final[str]
 OPENSSL_VERSION_NUMBER: Final[int]
 VENDORED: Final[bool]
