@@ -525,11 +525,21 @@ def test_a_database_of_another_program(tmp_path):
     direct.execute("CREATE TABLE songs (title TEXT)")
     direct.commit()
     direct.close()
+    before = path.read_bytes()
+    for create in (False, True):
+        with pytest.raises(Misuse):
+            Inventory.open(path, create=create)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_becomes_an_inventory_only_when_one_is_to_be_made(tmp_path):
+    path = tmp_path / "empty"
+    path.write_bytes(b"")
     with pytest.raises(Misuse):
         Inventory.open(path)
-    direct = sqlite3.connect(path)
-    assert [row[0] for row in direct.execute("SELECT name FROM sqlite_master")] == ["songs"]
-    direct.close()
+    assert path.read_bytes() == b""
+    with Inventory.open(path, create=True) as opened:
+        register(opened)
 
 
 def test_a_newer_schema_is_left_alone(tmp_path):

@@ -61,8 +61,8 @@ def _findings(
     inventory: Path | None,
     timeout: float,
 ) -> Iterator[Finding]:
-    yield from checks.openssl()
     with closing(opened_resolver(resolver, anchors)) as asked:
+        yield from checks.openssl()
         for server in asked.upstreams:
             yield from checks.upstream(server, asked.anchors, timeout=timeout)
         yield from checks.root_keys(asked, timeout=timeout)

@@ -48,7 +48,7 @@ class Database:
             _make_private_file(path)
         database = cls(path, busy_seconds=busy_seconds)
         try:
-            database._bring_up_to_date()
+            database._bring_up_to_date(create=create)
         except BaseException:
             database.close()
             raise
@@ -82,15 +82,37 @@ class Database:
         with self.writing() as connection:
             _migrate(connection, revision)
 
-    def _bring_up_to_date(self) -> None:
+    def _bring_up_to_date(self, *, create: bool) -> None:
+        # Nothing is written, not even the journal mode, before the file is known to be ours or empty.
         with self.reading() as connection:
             revision = self._revision(connection)
+            logs_ahead = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        if revision is None and not create:
+            raise Misuse(f"{self.path} is empty, not an inventory")
+        if not logs_ahead:
+            self._log_ahead()
         if revision == HEAD_REVISION:
             return
         with self.writing() as connection:
             # Another process may have done it while this one waited for the lock.
             if self._revision(connection) != HEAD_REVISION:
                 _migrate(connection, HEAD_REVISION)
+
+    def _log_ahead(self) -> None:
+        """Switch the file to a write-ahead log, for good."""
+        with self._told():
+            raw = self._usable_engine().raw_connection()
+            try:
+                cursor = raw.cursor()
+                cursor.execute("PRAGMA journal_mode = WAL")
+                [mode] = cursor.fetchall()[0]
+                cursor.close()
+            except sqlite3.Error as error:
+                raise InventoryFailed(f"the inventory at {self.path} {_said(error)}") from error
+            finally:
+                raw.close()
+        if mode != "wal":
+            raise InventoryFailed(f"the file system of {self.path} does not allow a write-ahead log ({mode})")
 
     def _revision(self, connection: Connection) -> str | None:
         """The schema's revision; None when the file is empty; Misuse when it is not an inventory of ours."""
@@ -189,10 +211,6 @@ def _said(cause: BaseException | None) -> str:
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 (a pool record, unused)
     # Transactions are begun by `_begin`, not by the driver at the first write.
     connection.isolation_level = None
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        connection.close()
-        raise sqlite3.OperationalError(f"its file system does not allow a write-ahead log ({mode})")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
