@@ -137,8 +137,10 @@ def parse_query(octets: bytes) -> dns.message.QueryMessage | bytes | None:
     return query
 
 
-def bare_response(octets: bytes, rcode: dns.rcode.Rcode) -> bytes:
-    """A header alone: id, opcode and RD of the query, and an error. octets: at least a header."""
+def bare_response(octets: bytes, rcode: dns.rcode.Rcode) -> bytes | None:
+    """A header alone: id, opcode and RD of the query, and an error; None for octets too few to be a query."""
+    if len(octets) < _HEADER_OCTETS:
+        return None
     flags = (octets[2] & 0x79) | _QR
     return octets[:2] + bytes((flags, int(rcode))) + bytes(8)
 

@@ -11,7 +11,6 @@ Sections: RFC 1035 section 4.2, RFC 7766, RFC 7858 section 3.3.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import socket
@@ -191,12 +190,17 @@ class DnsServer:
             self._open.add(writer)
             self._streams.update({task} if task else ())
             try:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-                    await self._serve_stream(reader, writer, transport)
+                await self._serve_stream(reader, writer, transport)
+                writer.close()
+                async with asyncio.timeout(self._idle_seconds):
+                    await writer.wait_closed()
+            except (OSError, TimeoutError):
+                pass  # The peer went away, or does nothing: either ends the connection.
             finally:
+                # What a peer does not take is not kept for it.
+                writer.transport.abort()
                 self._open.discard(writer)
                 self._streams.difference_update({task})
-                writer.close()
 
         return serve
 
@@ -207,8 +211,11 @@ class DnsServer:
         source = str(peer[0]) if peer else ""
         while True:
             async with asyncio.timeout(self._idle_seconds):
-                length = int.from_bytes(await reader.readexactly(2), "big")
-                query = await reader.readexactly(length)
+                try:
+                    length = int.from_bytes(await reader.readexactly(2), "big")
+                    query = await reader.readexactly(length)
+                except asyncio.IncompleteReadError:
+                    return
                 await writer.drain()
             reply = self._answer(query, Arrival(source=source, transport=transport, now=self._clock()))
             if reply is None:

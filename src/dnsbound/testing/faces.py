@@ -1,8 +1,8 @@
 """World's two network faces without input and output: an authority for all its zones, and a resolver.
 
 The resolver looks like a recursive one and answers from zone content at once: it caches nothing, so that what a test
-publishes is there at the next query. With CD set it passes on whatever the zones say; without, it answers SERVFAIL
-where a fault breaks validation, and sets AD where the chain from the root is whole.
+publishes is there at the next query. With CD set it passes on whatever the zones say; without, it validates and answers
+SERVFAIL for what is bogus.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from dnsbound.dns.answer import Security
 from dnsbound.dns.authority import (
     Arrival,
     Authority,
+    Transport,
     add_sections,
     parse_query,
     responsible_zone,
@@ -29,19 +32,28 @@ from dnsbound.dns.authority import (
     to_wire,
     unanswerable,
 )
-from dnsbound.dns.authority_lookup import Found, find
+from dnsbound.dns.authority_lookup import find
+from dnsbound.dns.canonical import name_of
+from dnsbound.dns.messages import Failure, Question, Reply, Response
+from dnsbound.dns.messages import Query as CheckingDisabledQuery
+from dnsbound.dns.validator import Validation, validate
 from dnsbound.limits import ALIASES, DNS_UDP_PAYLOAD
-from dnsbound.testing.faults import BREAKS_VALIDATION, Fault, FaultSet, FaultTable
+from dnsbound.testing.faults import Fault, FaultSet, FaultTable
 from dnsbound.testing.query_log import Face, Query, QueryLog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from dnsbound.dns.anchors import TrustAnchors
     from dnsbound.dns.authority_zone import Zone, ZoneDirectory
     from dnsbound.dns.signer import Signer
+    from dnsbound.times import Moment
 
 _AD_OCTET: Final = 3
 _AD_BIT: Final = 0x20
+_NO_ANSWER: Final = frozenset({Fault.DEAD, Fault.SERVFAIL})
+_NOT_VALIDATED: Final = frozenset({dns.rdatatype.ANY, dns.rdatatype.RRSIG})
+_VALIDATED_RCODES: Final = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
 
 class WorldFace(ABC):
@@ -110,70 +122,77 @@ class AuthorityFace(WorldFace):
 
 
 class ResolverFace(WorldFace):
-    """Looks like a recursive resolver; see the module."""
+    """Looks like a recursive resolver; see the module. anchors: World's root, for those who leave checking to it."""
 
     face = Face.RESOLVER
+
+    def __init__(
+        self,
+        zones: ZoneDirectory,
+        signer: Signer,
+        table: FaultTable,
+        log: QueryLog,
+        *,
+        anchors: Callable[[], TrustAnchors],
+    ) -> None:
+        super().__init__(zones, signer, table, log)
+        self._anchors = anchors
 
     def _speak(self, octets: bytes, query: dns.message.QueryMessage, arrival: Arrival) -> bytes | None:  # noqa: ARG002 (parsed already)
         response, max_size = start_response(query, arrival.transport, DNS_UDP_PAYLOAD.default)
         response.flags |= dns.flags.RA
         if unanswerable(query, response) is None:
-            self._resolve(query, response, arrival)
+            self._resolve(query, response, arrival.now)
+            if not query.flags & dns.flags.CD:
+                self._judge(query, response, arrival.now)
         return to_wire(response, max_size)
 
-    def _resolve(self, query: dns.message.QueryMessage, response: dns.message.Message, arrival: Arrival) -> None:
+    def _resolve(self, query: dns.message.QueryMessage, response: dns.message.Message, now: Moment) -> None:
+        """Answer from zone content, following aliases from zone to zone."""
         question = query.question[0]
+        dnssec = bool(query.ednsflags & dns.flags.DO)
         name: dns.name.Name | None = question.name
-        visited: list[Found] = []
-        while name is not None and len(visited) <= ALIASES.default:
-            found = self._find(name, question.rdtype, dnssec=bool(query.ednsflags & dns.flags.DO))
-            if found is None or not (found.authoritative or found.answer):
-                _fail(response)
+        for _ in range(ALIASES.default + 1):
+            if name is None:
                 return
-            visited.append(found)
-            self._add(query, response, found, arrival)
+            zone = responsible_zone(self._zones, name, question.rdtype)
+            found = None if zone is None else find(zone, name, question.rdtype, dnssec=dnssec)
+            if found is None or not (found.authoritative or found.answer):
+                break
+            add_sections(response, found, question.rdtype, self._signer, now=now)
+            set_denial_rcode(query, response, found, dnssec=dnssec and found.zone.keys is not None)
             name = found.alias_out
-        if name is not None:
+        _fail(response)
+
+    def _judge(self, query: dns.message.QueryMessage, response: dns.message.Message, now: Moment) -> None:
+        """Validate for the asker, as resolvers do when CD is not set (RFC 4035 section 3.2.2)."""
+        question = query.question[0]
+        if question.rdtype in _NOT_VALIDATED or response.rcode() not in _VALIDATED_RCODES:
+            return
+        validation = Validation(question.name, question.rdtype, anchors=self._anchors(), now=now)
+        answer = validate(validation, lambda asked: self._look_up(asked, now))
+        if answer.security is Security.INSECURE:
+            return
+        if answer.security is not Security.SECURE:
             _fail(response)
-        elif not query.flags & dns.flags.CD:
-            self._judge(query, response, visited)
-
-    def _find(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, dnssec: bool) -> Found | None:
-        zone = responsible_zone(self._zones, name, rdtype)
-        if zone is None:
-            return None
-        return find(zone, name, rdtype, dnssec=dnssec)
-
-    def _add(
-        self, query: dns.message.QueryMessage, response: dns.message.Message, found: Found, arrival: Arrival
-    ) -> None:
-        add_sections(response, found, query.question[0].rdtype, self._signer, now=arrival.now)
-        set_denial_rcode(
-            query, response, found, dnssec=bool(query.ednsflags & dns.flags.DO) and found.zone.keys is not None
-        )
-
-    def _judge(self, query: dns.message.QueryMessage, response: dns.message.Message, visited: list[Found]) -> None:
-        """What a validating resolver would make of it."""
-        owners = {(item.owner, found.zone.origin) for found in visited for item in (*found.answer, *found.authority)}
-        faults = [self._table.at(owner, origin) for owner, origin in owners]
-        zones = [zone for found in visited for zone in self._path(found.zone)]
-        faults += [self._table.zones.get(zone.origin) for zone in zones]
-        secure = all(zone.keys is not None for zone in zones)
-        if secure and any(fault is not None and fault.fault in BREAKS_VALIDATION for fault in faults):
-            _fail(response)
-        elif secure and (query.ednsflags & dns.flags.DO or query.flags & dns.flags.AD):
+            if query.edns >= 0:
+                told = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, answer.detail)
+                response.use_edns(0, response.ednsflags, response.payload, options=[told])
+        elif query.ednsflags & dns.flags.DO or query.flags & dns.flags.AD:
             response.flags |= dns.flags.AD
 
-    def _path(self, zone: Zone) -> list[Zone]:
-        """The zones from the root down to this one."""
-        path = [zone]
-        name = zone.origin
-        while name != dns.name.root:
-            name = name.parent()
-            above = self._zones.find(name)
-            if above is not None:
-                path.append(above)
-        return path
+    def _look_up(self, asked: Question, now: Moment) -> Reply:
+        name = name_of(asked.key)
+        zone = responsible_zone(self._zones, name, asked.rdtype)
+        fault = self._table.at(name, zone.origin if zone is not None else None)
+        if fault is not None and fault.fault in _NO_ANSWER:
+            return Failure(f"{name} is {fault.fault}")
+        octets = CheckingDisabledQuery(0, name, asked.rdtype).to_wire()
+        query = dns.message.from_wire(octets)
+        assert isinstance(query, dns.message.QueryMessage)
+        response, max_size = start_response(query, Transport.TCP, DNS_UDP_PAYLOAD.default)
+        self._resolve(query, response, now)
+        return Response.from_wire(to_wire(response, max_size), source="World")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,6 @@ _SKEWED: Final[Mapping[Fault, Seconds]] = {
     Fault.REPLAYED: -_SKEW,
     Fault.NOT_YET_VALID: _SKEW,
 }
-BREAKS_VALIDATION: Final = frozenset({*_BAD_SIGNATURE, *_SKEWED, Fault.STRIPPED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ import dns.rdatatype
 from dns.dnssectypes import Algorithm
 
 from dnsbound.dns.anchors import TrustAnchors
+from dnsbound.dns.authority import Transport
 from dnsbound.dns.authority_zone import MemoryDirectory, RRsets, enclosing_zone
 from dnsbound.edge.dns_server import DnsServer, Endpoint
 from dnsbound.errors import Misuse
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from dnsbound.credential.credential import Credential
     from dnsbound.edge.resolver import Resolver
+    from dnsbound.edge.upstream import Upstream
     from dnsbound.times import Moment
 
 RESOLVER_NAME: Final = "resolver.world.test"
@@ -214,13 +216,27 @@ class World:
 
     # The network
 
-    def resolver(self, **options: Any) -> Resolver:  # noqa: ANN401 (the options are the Resolver's own)
-        """A Resolver that asks World's resolver over UDP and validates from World's root."""
+    def resolver(self, *, transport: Transport = Transport.UDP, **options: Any) -> Resolver:  # noqa: ANN401 (the options are the Resolver's own)
+        """A Resolver that asks World's resolver and validates from World's root; closed when World is left.
+
+        transport: UDP (with TCP where answers are truncated), or TLS under World's web authority.
+        """
         from dnsbound.edge.resolver import Resolver
-        from dnsbound.edge.upstream import Upstream
 
         options.setdefault("anchors", self.anchors)
-        return Resolver([Upstream.parse(str(self.resolver_address))], **options)
+        options.setdefault("clock", self.now)
+        resolver = Resolver([self.upstream(transport)], **options)
+        self._cleanup.callback(resolver.close)
+        return resolver
+
+    def upstream(self, transport: Transport = Transport.UDP) -> Upstream:
+        """World's resolver as a Resolver is told of it."""
+        from dnsbound.edge.upstream import Upstream
+
+        if transport is Transport.TLS:
+            text = f"tls://{self.resolver_tls_address}#{RESOLVER_NAME}"
+            return Upstream.parse(text, ca_file=self.directory / "web-root.pem")
+        return Upstream.parse(str(self.resolver_address))
 
     @property
     def resolver_address(self) -> Endpoint:
@@ -253,7 +269,11 @@ class World:
         shared = (self.zones, self._signer, self._table, self.queries)
         self._authority_server = DnsServer(AuthorityFace(*shared), port=0, clock=self.now)
         self._resolver_server = DnsServer(
-            ResolverFace(*shared), port=0, tls=self._tls_context(), tls_port=0, clock=self.now
+            ResolverFace(*shared, anchors=lambda: self.anchors),
+            port=0,
+            tls=self._tls_context(),
+            tls_port=0,
+            clock=self.now,
         )
         await self._authority_server.start()
         await self._resolver_server.start()
