@@ -42,6 +42,10 @@ _P = ParamSpec("_P")
 _log: Final = logging.getLogger("dnsbound.listen")
 
 
+CLOSE_NOTIFY_OCTETS: Final = 24
+"""A TLS 1.3 record with an alert: header, alert, content type, tag (RFC 9846 section 5.2)."""
+
+
 class Phase(Enum):
     """Where a connection stands."""
 
@@ -142,7 +146,10 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self._plain_ended = True
-        if self._phase is not Phase.OPEN:
+        # A client may send what it has and leave: that is delivered if it is admitted. One that leaves with no more
+        # than its close_notify has given up, and so has one in the middle of the handshake.
+        waits = self._phase is Phase.VERDICT and self.shim.pending() > CLOSE_NOTIFY_OCTETS
+        if self._phase is not Phase.OPEN and not waits:
             return False
         # Kept open: what was received before may still have to be delivered, and the application may be pausing.
         self._octets.feed_end()
@@ -237,7 +244,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._stop_timer()
         self._count(HandshakeOutcome.ADMITTED)
         self._free_slot()
-        self.plain.resume_reading()
+        self.resume_plain()
         self.transport = ServerTransport(self, ConnectionPeer(peer))
         if claim is not None and peer is not None and isinstance(self._authenticator, Authenticator):
             self.transport.keep_account(sweep_for(self.loop, self._authenticator), claim, peer)
@@ -274,6 +281,11 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     # --- ending
 
+    def resume_plain(self) -> None:
+        """Receive again, unless there is nothing more to come."""
+        if not self._plain_ended:
+            self.plain.resume_reading()
+
     def flush(self) -> None:
         """Hand what TLS produced to the plain transport."""
         octets = self._octets.take()
@@ -289,7 +301,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
             self.plain.close()
         else:
             self.plain.write_eof()
-            self.plain.resume_reading()
+            self.resume_plain()
         self._wait_to_linger(self.plain.get_write_buffer_size())
 
     def _wait_to_linger(self, unsent: int) -> None:

@@ -193,7 +193,7 @@ class ServerTransport(asyncio.Transport):
             return
         self._reading_paused = False
         if self._protocol.is_open:
-            self._plain.resume_reading()
+            self._protocol.resume_plain()
             # Later, not now: the application may be in the middle of taking what was delivered before.
             self._protocol.loop.call_soon(self._protocol.guarded, self.octets_arrived)
 
