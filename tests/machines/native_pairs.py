@@ -8,7 +8,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -20,7 +20,7 @@ CODE_POINT = 65300
 SERVER = "server.example"
 CLIENT_NAME = b"car54._device.cars.example"
 
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | mldsa.MLDSA65PrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Identity:
 def make_key(kind: str) -> PrivateKey:
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
+    if kind == "mldsa65":
+        return mldsa.MLDSA65PrivateKey.generate()
     if kind.startswith("rsa"):
         return rsa.generate_private_key(65537, int(kind[3:] or 2048))
     return ec.generate_private_key(ec.SECP384R1() if kind == "p384" else ec.SECP256R1())
@@ -78,7 +80,7 @@ def make_identity(
     names = [_general_name(text) for text in ([name] if san is None else san)]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey) else hashes.SHA256()
     leaf = builder.sign(signer, digest).public_bytes(Encoding.DER)
     return Identity(key=key, chain=(leaf, *(() if issuer is None else issuer.chain)))
 

@@ -125,7 +125,7 @@ def test_a_client_takes_only_the_types_it_asked_for() -> None:
     assert not near.handshake_complete
 
 
-@pytest.mark.parametrize("kind", ["p256", "p384", "ed25519", "rsa"])
+@pytest.mark.parametrize("kind", ["p256", "p384", "ed25519", "rsa", "mldsa65"])
 @pytest.mark.parametrize("own", [X509, RAW])
 def test_every_kind_of_key(kind: str, own: int) -> None:
     identity = make_identity("car54.cars.example", kind=kind)
@@ -336,3 +336,38 @@ def test_a_server_that_asks_for_nothing() -> None:
     assert not near.certificate_requested()
     assert not far.clientid_requested()
     assert far.peer_chain() == far.client_names() == []
+
+
+def test_a_hello_retry_request() -> None:
+    far_config, near_config = server_config(), client_config()
+    far_config.set_groups("X25519")
+    near_config.set_groups("P-256:X25519")  # the share is P-256's
+    near, far = connect(far_config, near_config)
+    assert near.group() == far.group() == "x25519"
+    assert far.client_names() == [(0, CLIENT_NAME)]
+    talk(near, far)
+
+
+def test_a_chain_of_many_records() -> None:
+    identity = client_identity()
+    long = make_identity("long.example", san=[f"name-{number}.long.example" for number in range(1000)])
+    chain = (identity.chain[0], *long.chain * 3)
+    assert sum(map(len, chain)) > 3 * 16384
+    config = client_config(anonymous=True)
+    config.set_credential(chain, identity.private_key)
+    near, far = connect(server_config(), config)
+    assert far.peer_chain() == list(chain)
+    talk(near, far)
+
+
+def test_a_chain_beyond_the_limit_is_refused() -> None:
+    """OpenSSL takes 100 KiB of certificates."""
+    identity = client_identity()
+    long = make_identity("long.example", san=[f"name-{number}.long.example" for number in range(1000)])
+    config = client_config(anonymous=True)
+    config.set_credential((identity.chain[0], *long.chain * 5), identity.private_key)
+    near, far = _native.Connection(config), _native.Connection(server_config())
+    with pytest.raises(_native.TlsError) as refused:
+        shake(near, far)
+    assert refused.value.alert_sent == 47
+    assert far.peer_chain() == []
