@@ -78,6 +78,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Nothing but the end of the process escapes."""
     command = typer.main.get_command(app)
     if _COMPLETE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined] # re-exported without saying so
+
+        completion_init()
         return _exit_code(command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False))
     try:
         # Not Command.main: it has exit codes of its own, 1 for a reader that went away among them.

@@ -1,7 +1,6 @@
 """`dnsbound doctor`: is everything there that logging in by DNS name needs, and what to do where it is not."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,8 +10,7 @@ from dnsbound.cli import checks
 from dnsbound.cli.checks import Finding, Level
 from dnsbound.cli.configuration import inventory_path
 from dnsbound.cli.exit_codes import printable
-from dnsbound.cli.opened import opened_inventory
-from dnsbound.cli.opened import resolver as opened_resolver
+from dnsbound.cli.opened import opened_inventory, opened_resolver
 from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TimeoutOption
 from dnsbound.cli.output import console, emit
 from dnsbound.errors import DnsboundError
@@ -61,7 +59,7 @@ def _findings(
     inventory: Path | None,
     timeout: float,
 ) -> Iterator[Finding]:
-    with closing(opened_resolver(resolver, anchors)) as asked:
+    with opened_resolver(resolver, anchors) as asked:
         yield from checks.openssl()
         for server in asked.upstreams:
             yield from checks.upstream(server, asked.anchors, timeout=timeout)

@@ -9,7 +9,7 @@ from dnsbound.cli.exit_codes import printable
 from dnsbound.cli.judging import Judgement, facts, judge
 from dnsbound.cli.key_material import read_key_material
 from dnsbound.cli.match import POSSESSION, CertOption, RootsOption, presented_by, root_certificates
-from dnsbound.cli.opened import resolver as opened_resolver
+from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
 from dnsbound.cli.output import console, emit
 from dnsbound.cli.remedies import REMEDY
@@ -45,9 +45,9 @@ def explain(
     """Show the DNSSEC chain of a name and what each of its records is good for."""
     client = ClientName.parse(name.removesuffix("."))
     presented = None if cert is None else presented_by(read_key_material(cert))
-    found = judge(
-        client, presented, opened_resolver(resolver, anchors), deadline=timeout, roots=root_certificates(roots)
-    )
+    authorities = root_certificates(roots)
+    with opened_resolver(resolver, anchors) as asked:
+        found = judge(client, presented, asked, deadline=timeout, roots=authorities)
     if as_json:
         emit(facts(found, client) | ({} if presented is None else {"possession": POSSESSION}))
     else:

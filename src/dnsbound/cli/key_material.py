@@ -113,9 +113,10 @@ def _der_csr(octets: bytes) -> KeyMaterial:
 
 
 def _of_csr(load: Callable[[], object]) -> KeyMaterial:
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from cryptography.x509 import CertificateSigningRequest, DNSName, ExtensionNotFound, SubjectAlternativeName
+
+    from dnsbound.credential.certificate_parsing import UNPARSABLE
 
     try:
         request = load()
@@ -123,7 +124,7 @@ def _of_csr(load: Callable[[], object]) -> KeyMaterial:
         if not request.is_signature_valid:
             raise Malformed("the CSR is not signed by its own key")
         spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNPARSABLE:
         raise Malformed("the CSR does not parse") from None
     try:
         shown = request.extensions.get_extension_for_class(SubjectAlternativeName).value.get_values_for_type(DNSName)

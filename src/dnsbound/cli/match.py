@@ -7,7 +7,7 @@ import typer
 from dnsbound.cli.exit_codes import printable
 from dnsbound.cli.judging import Judgement, facts, judge
 from dnsbound.cli.key_material import KeyMaterial, read_key_material
-from dnsbound.cli.opened import resolver as opened_resolver
+from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
 from dnsbound.cli.output import emit, say
 from dnsbound.errors import Misuse
@@ -39,9 +39,9 @@ def match(
     """Say whether a name's records match a certificate or key. It cannot say who holds the private key."""
     client = ClientName.parse(name.removesuffix("."))
     presented = presented_by(read_key_material(cert))
-    found = judge(
-        client, presented, opened_resolver(resolver, anchors), deadline=timeout, roots=root_certificates(roots)
-    )
+    authorities = root_certificates(roots)
+    with opened_resolver(resolver, anchors) as asked:
+        found = judge(client, presented, asked, deadline=timeout, roots=authorities)
     if as_json:
         emit(facts(found, client) | {"possession": POSSESSION})
     else:

@@ -1,7 +1,7 @@
 """Opening what commands work on: the inventory and the resolver, from options and configuration."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,13 +49,17 @@ def upstream_texts(option: list[str] | None) -> list[str]:
     return [text for entry in option or Configuration.load().resolver for text in entry.replace(",", " ").split()]
 
 
-def resolver(option: list[str] | None, anchors: Path | None) -> "Resolver":
-    """A resolver that validates here."""
+@contextmanager
+def opened_resolver(option: list[str] | None, anchors: Path | None) -> Iterator["Resolver"]:
+    """A resolver that validates here, closed afterwards."""
     from dnsbound.edge.resolver import Resolver
     from dnsbound.edge.upstream import Upstream
 
     trusted = trust_anchors(anchors)
     texts = upstream_texts(option)
-    if not texts:
-        return Resolver.from_system(anchors=trusted)
-    return Resolver([Upstream.parse(text) for text in texts], anchors=trusted)
+    if texts:
+        made = Resolver([Upstream.parse(text) for text in texts], anchors=trusted)
+    else:
+        made = Resolver.from_system(anchors=trusted)
+    with closing(made):
+        yield made

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dnsbound.cli.opened import resolver as opened_resolver
+from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.errors import Misuse
@@ -64,20 +64,18 @@ def demo_api(
 
     _log_decisions()
     own = _credential(credential, host, ca_out)
-    asked = opened_resolver(resolver, anchors)
-    authenticator = Authenticator(_access_list(access, allow, door), asked, door=door)
-    context = Context.server(own, authenticator=authenticator, policy="optional" if optional else "required")
-    config = uvicorn.Config(
-        application(),
-        host=host,
-        port=port,
-        # uvicorn's own words for "take this loop" and "take this ssl context".
-        loop="dnsbound:loop_factory",
-        ssl_context_factory=_always(context),
-        log_level="warning",
-        access_log=False,
-    )
-    with contextlib.closing(_listening(host, port)) as listener:
+    admitted = _access_list(access, allow, door)
+    with opened_resolver(resolver, anchors) as asked, contextlib.closing(_listening(host, port)) as listener:
+        authenticator = Authenticator(admitted, asked, door=door)
+        context = Context.server(own, authenticator=authenticator, policy="optional" if optional else "required")
+        config = uvicorn.Config(
+            application(),
+            # uvicorn's own words for "take this loop" and "take this ssl context".
+            loop="dnsbound:loop_factory",
+            ssl_context_factory=_always(context),
+            log_level="warning",
+            access_log=False,
+        )
         url = f"https://{'localhost' if credential is None else host}:{listener.getsockname()[1]}/"
         if as_json:
             emit({"url": url, "door": door, "ca": None if ca_out is None else str(ca_out)})

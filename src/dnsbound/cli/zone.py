@@ -57,6 +57,7 @@ def create(
     from dnsbound.dns.signer import ZoneKeys
     from dnsbound.edge.zone_key_files import save_zone_keys
     from dnsbound.provision.entries import ZoneSettings
+    from dnsbound.provision.errors import AlreadyInInventory
     from dnsbound.provision.owner import OwnerName
 
     zone = OwnerName.parse(name)
@@ -70,6 +71,8 @@ def create(
     keys = ZoneKeys.generate(dns.name.from_text(zone.absolute), _algorithm(algorithm))
     path = (zone_keys_directory(zone_keys, inventory_path(inventory)) / f"{zone}.pem").absolute()
     with opened_inventory(inventory, create=True) as store:
+        if any(known.name == zone for known in store.zones.all()):
+            raise AlreadyInInventory(f"the zone {zone} is in the inventory already")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         save_zone_keys(path, keys)
         try:
