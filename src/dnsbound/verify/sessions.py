@@ -23,7 +23,7 @@ from dnsbound.verify.peer import VerifiedPeer
 LONGEST_LEAD: Final[Seconds] = 10.0
 """A session is asked about this long before its evidence ends, or at half of the time that is left."""
 SHORTEST_INTERVAL: Final[Seconds] = 1.0
-"""No session is asked about more often than this, whatever the TTL."""
+"""Between two questions about one session, whatever the TTL; only the end of its evidence may come sooner."""
 
 
 class Action(StrEnum):
@@ -143,7 +143,10 @@ class Sessions:
 
     def _plan(self, session: Session, now: Moment) -> None:
         end = self.ends_at(session)
-        planned = now + max(SHORTEST_INTERVAL, end - now - min(LONGEST_LEAD, (end - now) / 2))
+        left = end - now
+        planned = now + max(SHORTEST_INTERVAL, left - min(LONGEST_LEAD, left / 2))
+        if left > 0:
+            planned = min(planned, end)
         session.entry = next(self._entries)
         heapq.heappush(self._queue, (planned, session.entry, session))
 
