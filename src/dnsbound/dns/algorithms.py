@@ -101,6 +101,8 @@ def verifier(algorithm: int, key: bytes) -> Verify | None:
 
 def _rsa(hash_algorithm: hashes.HashAlgorithm) -> Callable[[bytes], Verify]:
     def make(key: bytes) -> Verify:
+        if len(key) < 4:
+            raise ValueError("RSA key cut short")
         # RFC 3110 section 2: exponent length in one octet, or a zero octet and two more.
         start, length = (1, key[0]) if key[:1] != b"\x00" else (3, int.from_bytes(key[1:3], "big"))
         exponent = int.from_bytes(key[start : start + length], "big")

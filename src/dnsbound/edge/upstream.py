@@ -138,7 +138,7 @@ def _checked_address(text: str) -> None:
 def _address_and_port(text: str, usual: int) -> tuple[str, int]:
     if text.startswith("["):
         address, bracket, after = text[1:].partition("]")
-        if not bracket or (after and not after.startswith(":")):
+        if not bracket or after == ":" or (after and not after.startswith(":")):
             raise Malformed(f"resolver address {text!r}: brackets do not match")
         port = after[1:] if after else ""
     elif text.count(":") == 1:
