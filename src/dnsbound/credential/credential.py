@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from dnsbound.credential.association import tlsa_for_presented
 from dnsbound.credential.certificate import CLIENT_LIFETIME, self_signed
 from dnsbound.credential.certificate_facts import CLIENT_AUTH, san_dns_names, spki_of
+from dnsbound.credential.certificate_parsing import certificate_from_der, der_from_pem
 from dnsbound.credential.keys import (
     KeyAlgorithm,
     PrivateKey,
@@ -126,10 +126,7 @@ def certificates_from_pem(pem: bytes) -> tuple[bytes, ...]:
     """DER of every certificate block, in order; empty when there is none, Malformed when one does not parse."""
     if pem.count(b"-----BEGIN CERTIFICATE-----") != len(blocks := _CERTIFICATE.findall(pem)):
         raise Malformed("a certificate's PEM block has no end")
-    try:
-        return tuple(x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER) for block in blocks)
-    except ValueError as error:
-        raise Malformed("certificate does not parse as PEM") from error
+    return tuple(der_from_pem(block) for block in blocks)
 
 
 def certificates_to_pem(chain: Sequence[bytes]) -> bytes:
@@ -137,7 +134,7 @@ def certificates_to_pem(chain: Sequence[bytes]) -> bytes:
 
 
 def _pem_block(certificate: bytes) -> bytes:
-    return x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
+    return certificate_from_der(certificate).public_bytes(Encoding.PEM)
 
 
 def _stated_name(pem: bytes) -> ClientName | None:

@@ -20,6 +20,7 @@ from dnsbound.credential.certificate import (
     client_certificate,
 )
 from dnsbound.credential.certificate_facts import CLIENT_AUTH, spki_of
+from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
 from dnsbound.credential.credential import Credential, certificates_from_pem, certificates_to_pem
 from dnsbound.credential.keys import (
     KeyAlgorithm,
@@ -147,11 +148,11 @@ class CertificateAuthority:
 
     @property
     def _issuer(self) -> Issuer:
+        own = certificate_from_der(self.chain[0])
         try:
-            own = x509.load_der_x509_certificate(self.chain[0])
             key_identifier = own.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         except x509.ExtensionNotFound:
             key_identifier = x509.SubjectKeyIdentifier.from_public_key(self.private_key.public_key())
-        except ValueError as error:
+        except UNPARSABLE as error:
             raise Malformed("the authority's certificate does not parse") from error
         return Issuer(key=self.private_key, subject=own.subject, key_identifier=key_identifier)

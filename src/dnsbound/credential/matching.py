@@ -105,9 +105,15 @@ class MatchReport:
         """Why none of the records let the client in."""
         if not self.results:
             return Refused(Reason.TLSA_UNUSABLE, "there is no TLSA record")
-        worst = min(self.results, key=lambda result: _TELLING.index(result.reason or Reason.TLSA_MISMATCH))
-        return Refused(worst.reason or Reason.TLSA_MISMATCH, f"{worst.record.parameters}: {worst.why}")
+        results = sorted(self.results, key=lambda result: _TELLING.index(result.reason or Reason.TLSA_MISMATCH))
+        told = [f"{result.record.parameters}: {result.why}" for result in results[:_RECORDS_TOLD]]
+        if len(results) > _RECORDS_TOLD:
+            told.append(f"and {len(results) - _RECORDS_TOLD} more records")
+        return Refused(results[0].reason or Reason.TLSA_MISMATCH, "; ".join(told))
 
+
+_RECORDS_TOLD: Final = 4
+"""A refusal's detail is one line; `MatchReport.results` has them all."""
 
 _TELLING: Final = (
     Reason.NAME_NOT_IN_CERTIFICATE,

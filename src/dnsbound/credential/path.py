@@ -21,6 +21,7 @@ from cryptography.x509.extensions import Extensions
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from dnsbound.credential.certificate_facts import spki_of
+from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
 from dnsbound.credential.keys import KeyFacts, PublicKey
 from dnsbound.credential.name_constraints import check_names
 from dnsbound.errors import DnsboundError, Malformed, Reason, Refused
@@ -57,10 +58,10 @@ class PathCertificate:
     @classmethod
     def from_der(cls, der: bytes) -> Self:
         try:
-            certificate = x509.load_der_x509_certificate(der)
+            certificate = certificate_from_der(der)
             extensions = certificate.extensions
             subject, issuer = certificate.subject.public_bytes(), certificate.issuer.public_bytes()
-        except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, Warning) as error:
+        except UNPARSABLE as error:
             raise Malformed(f"certificate does not parse: {error}") from error
         return cls(der, certificate, extensions, subject, issuer, spki_of(der))
 
@@ -161,7 +162,7 @@ def check_path(path: Path, rules: PathRules) -> None:
             _check_authority(path, depth)
     except DnsboundError:
         raise
-    except (ValueError, TypeError) as error:
+    except UNPARSABLE as error:
         raise Refused(Reason.CHAIN_INVALID, f"a certificate has an unreadable field: {error}") from error
 
 
