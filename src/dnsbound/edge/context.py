@@ -264,12 +264,14 @@ class Context(EngineContext):
     def _fresh_evidence(self, server_hostname: str | None) -> ServerTLSA | None:
         if self._server_tlsa != "require":
             return None
-        evidence = self._evidence.fresh(server_hostname or "", self._clock())
-        if evidence is None:
-            raise TLSUndecided(
-                Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
-            )
-        return evidence
+        return self._evidence.fresh(server_hostname or "", self._clock())
+
+    def _blocked(self, evidence: ServerTLSA | None, server_hostname: str | None) -> TLSUndecided | None:
+        if self._server_tlsa != "require" or evidence is not None:
+            return None
+        return TLSUndecided(
+            Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
+        )
 
     # --- connections
 
@@ -374,6 +376,7 @@ class Context(EngineContext):
             base_domain=None if evidence is None else evidence.base_domain,
             records=() if evidence is None else evidence.records,
             server_verified=self._verify_mode != ssl.CERT_NONE,
+            blocked=self._blocked(evidence, server_hostname),
             context=self,
             owner=owner,
             server_hostname=server_hostname,

@@ -12,6 +12,9 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
+from dnsbound.credential.certificate_parsing import certificate_from_der
+from dnsbound.errors import Malformed
+
 _LONG_NAMES: Final = {
     "2.5.4.3": "commonName",
     "2.5.4.4": "surname",
@@ -35,8 +38,8 @@ _LONG_NAMES: Final = {
 def certificate_dict(certificate: bytes) -> dict[str, Any]:
     """The dictionary for DER octets; {} when they do not parse as a certificate at all."""
     try:
-        parsed = x509.load_der_x509_certificate(certificate)
-    except ValueError:
+        parsed = certificate_from_der(certificate)
+    except Malformed:
         return {}
     fields: dict[str, Callable[[x509.Certificate], Any]] = {
         "subject": lambda c: _name(c.subject),

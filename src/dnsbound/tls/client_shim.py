@@ -11,14 +11,15 @@ from dnsbound._native import Connection
 from dnsbound.errors import Reason
 from dnsbound.iana import Usage
 from dnsbound.records.tlsa import TLSA
-from dnsbound.tls.errors import TLSRefused
+from dnsbound.tls.errors import TLSRefused, TLSUndecided, verdict_error
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.transport import Transport
 
 
 class ClientShim(Shim):
     """One connection in the role of a client. base_domain, records: secure TLSA records that authenticate the server,
-    in place of trust anchors alone; TLSRefused with TLSA_UNUSABLE when none can be used."""
+    in place of trust anchors alone. blocked: why no handshake may begin; `do_handshake` raises it, since programs leak
+    their socket when the wrapping itself raises."""
 
     def __init__(
         self,
@@ -28,14 +29,22 @@ class ClientShim(Shim):
         base_domain: str | None = None,
         records: tuple[TLSA, ...] = (),
         server_verified: bool = True,
+        blocked: TLSRefused | TLSUndecided | None = None,
         **shared: Any,  # noqa: ANN401 (Shim's own)
     ) -> None:
         super().__init__(connection, transport, **shared)
         self._server_verified = server_verified
+        self._blocked: TLSRefused | TLSUndecided | None = blocked
         if base_domain is not None:
             fields = [(record.usage, record.selector, record.matching_type, record.data) for record in records]
             if not connection.set_server_tlsa(base_domain, fields):
-                raise TLSRefused(Reason.TLSA_UNUSABLE, f"no TLSA record of {base_domain} can be used")
+                self._blocked = TLSRefused(Reason.TLSA_UNUSABLE, f"no TLSA record of {base_domain} can be used")
+
+    def do_handshake(self) -> None:
+        """As `Shim.do_handshake`; raises why none may begin."""
+        if self._blocked is not None:
+            raise verdict_error(self._blocked)
+        super().do_handshake()
 
     def server_tlsa(self) -> TLSA | None:
         """The record that authenticated the server."""
