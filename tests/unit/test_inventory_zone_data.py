@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dnsbound.dns.authority import Arrival, Authority, Transport
 from dnsbound.dns.signer import ZoneKey, ZoneKeys
-from dnsbound.errors import Malformed
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision.entries import Record, ZoneSettings
 from dnsbound.provision.errors import InventoryFailed
@@ -108,7 +108,7 @@ def test_publishing_and_revoking_count_at_the_next_query(inventory, ask):
 REVOKE = """
 import sys
 from pathlib import Path
-from dnsbound.errors import Malformed
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision.inventory import Inventory
 with Inventory.open(Path(sys.argv[1])) as inventory:
@@ -211,10 +211,10 @@ def test_nothing_is_read_again_while_nothing_changes(inventory, zones, monkeypat
     origin, name = dns.name.from_text("cars.example"), dns.name.from_text(CAR.text)
     first = zones.find(origin).data.lookup(name)
 
-    def reading():
+    def read(**_values):
         raise AssertionError("the database was read")
 
-    monkeypatch.setattr(inventory, "reading", reading)
+    monkeypatch.setattr(zones, "_records_at", read)
     assert zones.find(origin).data.lookup(name) is first
 
 
@@ -228,6 +228,7 @@ def test_the_memory_of_names_is_bounded(inventory):
         assert len(zones._nodes) <= 16
     for number in range(100):
         assert data.lookup(dns.name.from_text(f"random{number}.cars.example")) is None
+        assert len(zones._absent) <= 16
     assert len(zones._nodes) <= 16
     zones.close()
 
@@ -241,3 +242,25 @@ def test_damage_while_serving_is_an_error_not_an_answer(inventory, zones):
     direct.close()
     with pytest.raises(InventoryFailed):
         zones.find(dns.name.from_text("cars.example")).data.lookup(dns.name.from_text(CAR.text))
+
+
+def test_absence_is_not_remembered_over_a_change(inventory, zones):
+    data = zones.find(dns.name.from_text("cars.example")).data
+    for _ in range(2):
+        assert data.lookup(dns.name.from_text(CAR.text)) is None
+    register(inventory)
+    assert dns.rdatatype.TLSA in data.lookup(dns.name.from_text(CAR.text))
+
+
+def test_a_watch_does_not_cross_a_fork(inventory, zones):
+    import multiprocessing
+
+    child = multiprocessing.get_context("fork").Process(target=expect_misuse, args=(zones,))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+
+
+def expect_misuse(zones):
+    with pytest.raises(Misuse):
+        zones.find(dns.name.from_text("cars.example"))

@@ -5,14 +5,11 @@ arguments of every change. A change is complete when the call returns, and an au
 its next query (`dnsbound.provision.zone_data`).
 """
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection
-
-from dnsbound.provision.database import ChangeCounter, Database
+from dnsbound.provision.database import Database, Watch
 from dnsbound.provision.event_log import EventLog
 from dnsbound.provision.identities import Identities
 from dnsbound.provision.zones import Zones
@@ -40,13 +37,9 @@ class Inventory:
     def path(self) -> Path:
         return self._database.path
 
-    def changes(self) -> ChangeCounter:
-        """Tells cheaply whether anybody changed the inventory since it was last asked."""
-        return self._database.changes()
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """A consistent view for other modules of this package."""
-        return self._database.reading()
+    def watch(self) -> Watch:
+        """For an authority: tells cheaply whether anybody changed the inventory, and reads it."""
+        return self._database.watch()
 
     def close(self) -> None:
         self._database.close()

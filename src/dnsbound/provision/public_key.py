@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
+from dnsbound.credential.certificate_parsing import certificate_from_der
 from dnsbound.errors import Malformed
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.provision.errors import PrivateKeyRefused
@@ -50,8 +50,8 @@ def admit_tlsa(record: TLSA) -> TLSA:
         else:
             _refuse_private_key(record.data)
             try:
-                x509.load_der_x509_certificate(record.data)
-            except _UNREADABLE:
+                certificate_from_der(record.data)
+            except Malformed:
                 raise Malformed("the TLSA record's association data is not a DER certificate") from None
     return record
 

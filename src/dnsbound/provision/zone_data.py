@@ -1,7 +1,8 @@
 """What an authority answers from, read out of the inventory: every change of any process counts at the next query.
 
 The check for changes is one `PRAGMA data_version` on a connection kept for it: no table is read, no lock is taken. What
-was read is remembered until that number moves. Zones that both live here are delegated by themselves: the parent shows
+was read is remembered until that number moves; what is absent has a memory of its own, so that a flood of random names
+cannot push out what exists. Zones that both live here are delegated by themselves: the parent shows
 the child's NS and DS without a record of its own, so that the two cannot drift apart.
 
 Not here: opening key files (a function for it is an argument), signing, answering (`dnsbound.dns.authority`). A zone
@@ -20,7 +21,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdataset
 import dns.rdatatype
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from dnsbound.dns.authority_zone import EMPTY_NON_TERMINAL, RRsets
 from dnsbound.dns.authority_zone import Zone as ServedZone
@@ -47,15 +48,24 @@ class InventoryZones:
         self._inventory = inventory
         self._load_keys = load_keys
         self._cache_size = ZONE_CACHE.checked(cache)
-        self._changes = inventory.changes()
+        self._watch = inventory.watch()
+        rows = schema.records.c
+        self._records_at = self._watch.prepared(
+            select(rows.rdtype, rows.rdata, rows.ttl).where(rows.owner == bindparam("owner")).order_by(rows.id)
+        )
+        self._one_between = self._watch.prepared(
+            select(rows.id).where(rows.sort_key >= bindparam("start"), rows.sort_key < bindparam("end")).limit(1)
+        )
         self._seen: int | None = None
         self._zones: Mapping[dns.name.Name, Zone] = {}
+        self._above_zones: frozenset[str] = frozenset()
         self._served: dict[dns.name.Name, ServedZone] = {}
         self._nodes: dict[tuple[str, dns.name.Name], RRsets] = {}
+        self._absent: set[tuple[str, dns.name.Name]] = set()
         self._keys: dict[_KeyFileState, ZoneKeys] = {}
 
     def close(self) -> None:
-        self._changes.close()
+        self._watch.close()
 
     def find(self, origin: dns.name.Name) -> ServedZone | None:
         """The zone of exactly this origin, newest content and keys. InventoryFailed when they cannot be had."""
@@ -74,24 +84,32 @@ class InventoryZones:
     def node(self, zone: OwnerName, name: dns.name.Name) -> RRsets | None:
         """What `ZoneData.lookup` answers for one of the zones."""
         self._refresh()
-        known = self._nodes.get((zone.text, name))
-        if known is None:
-            known = self._read(zone, name)
-            if known is not None:
-                if len(self._nodes) >= self._cache_size:
-                    self._nodes.clear()
-                self._nodes[zone.text, name] = known
-        return known
+        place = (zone.text, name)
+        known = self._nodes.get(place)
+        if known is not None or place in self._absent:
+            return known
+        found = self._read(zone, name)
+        if found is not None:
+            if len(self._nodes) >= self._cache_size:
+                self._nodes.clear()
+            self._nodes[place] = found
+        else:
+            if len(self._absent) >= self._cache_size:
+                self._absent.clear()
+            self._absent.add(place)
+        return found
 
     def _refresh(self) -> None:
-        version = self._changes.version()
+        version = self._watch.version()
         if version == self._seen:
             return
         # Read after the number: what is read may be newer than it says, and is then read once more, but never older.
         zones = {dns.name.from_text(zone.name.absolute): zone for zone in self._inventory.zones.all()}
         self._zones = MappingProxyType(zones)
+        self._above_zones = frozenset(above for zone in zones.values() for above in zone.name.ancestors[1:])
         self._served.clear()
         self._nodes.clear()
+        self._absent.clear()
         self._seen = version
 
     def _keys_of(self, zone: Zone) -> ZoneKeys | None:
@@ -143,24 +161,18 @@ class InventoryZones:
         return MappingProxyType(node)
 
     def _records(self, owner: OwnerName) -> RRsets:
-        rows = schema.records.c
-        with self._inventory.reading() as connection:
-            found = connection.execute(
-                select(rows.rdtype, rows.rdata, rows.ttl).where(rows.owner == owner.text).order_by(rows.id)
-            ).all()
         texts: dict[str, list[str]] = {}
-        for row in found:
-            texts.setdefault(row.rdtype, []).append(row.rdata)
-        ttls = {row.rdtype: row.ttl for row in found}
+        ttls: dict[str, int] = {}
+        for rdtype, rdata, ttl in self._records_at(owner=owner.text):
+            texts.setdefault(rdtype, []).append(rdata)
+            ttls[rdtype] = ttl
         return {dns.rdatatype.from_text(kind): _rdataset(kind, ttls[kind], data) for kind, data in texts.items()}
 
     def _has_names_below(self, owner: OwnerName) -> bool:
-        if any(zone.name != owner and zone.name.is_at_or_below(owner) for zone in self._zones.values()):
+        if owner.text in self._above_zones:
             return True
         start, end = owner.below
-        key = schema.records.c.sort_key
-        with self._inventory.reading() as connection:
-            return connection.execute(select(key).where(key >= start, key < end).limit(1)).first() is not None
+        return bool(self._one_between(start=start, end=end))
 
 
 class _ZoneContent:

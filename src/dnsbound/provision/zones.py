@@ -73,7 +73,7 @@ class Zones:
         """Every zone, parents before children."""
         with self._database.reading() as connection:
             rows = connection.execute(select(schema.zones).order_by(schema.zones.c.sort_key)).all()
-            return [_read(connection, row) for row in rows]
+            return _read(connection, rows)
 
     def delegated_from(self, name: OwnerName) -> list[Zone]:
         """The zones here that hang directly below this one; its delegations to them need no records of its own."""
@@ -201,14 +201,23 @@ def _zone_row(connection: Connection, name: OwnerName) -> Row[Any]:
 
 
 def _read_one(connection: Connection, name: OwnerName) -> Zone:
-    return _read(connection, _zone_row(connection, name))
+    return _read(connection, [_zone_row(connection, name)])[0]
 
 
-def _read(connection: Connection, row: Row[Any]) -> Zone:
-    hosts = select(schema.nameservers.c.host).where(schema.nameservers.c.zone_id == row.id)
+def _read(connection: Connection, rows: Sequence[Row[Any]]) -> list[Zone]:
+    hosts: dict[int, list[OwnerName]] = {row.id: [] for row in rows}
+    query = select(schema.nameservers).order_by(schema.nameservers.c.zone_id, schema.nameservers.c.position)
+    if len(rows) == 1:
+        query = query.where(schema.nameservers.c.zone_id == rows[0].id)
+    for found in connection.execute(query):
+        hosts[found.zone_id].append(OwnerName.parse(found.host))
+    return [_zone(row, hosts[row.id]) for row in rows]
+
+
+def _zone(row: Row[Any], hosts: Sequence[OwnerName]) -> Zone:
     settings = ZoneSettings(
         name=OwnerName.parse(row.name),
-        nameservers=tuple(map(OwnerName.parse, connection.scalars(hosts.order_by(schema.nameservers.c.position)))),
+        nameservers=tuple(hosts),
         rname=OwnerName.parse(row.rname),
         ttl=row.ttl,
         refresh=row.refresh,
