@@ -22,9 +22,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from dnsbound._native import Config
+from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
 from dnsbound.edge.context_credential import Password, read_cert_chain
 from dnsbound.edge.context_keylog import KeylogFile
 from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings, TrustFile
+from dnsbound.errors import Malformed
 from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.errors import TLSMisuse
@@ -405,7 +407,7 @@ def _certificates(cadata: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (PEM text o
             certificates = x509.load_pem_x509_certificates(cadata.encode("ascii"))
             return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
         return tuple(_split_der(bytes(cadata)))
-    except ValueError as error:
+    except (Malformed, *UNPARSABLE) as error:
         raise TLSMisuse(f"cadata holds no certificates: {error}") from None
 
 
@@ -417,7 +419,7 @@ def _split_der(octets: bytes) -> Iterable[bytes]:
         length, head = _der_length(octets)
         if octets[0] != 0x30 or len(octets) < head + length:
             raise ValueError("not enough data: a certificate is cut short")
-        x509.load_der_x509_certificate(octets[: head + length])
+        certificate_from_der(octets[: head + length])
         yield octets[: head + length]
         octets = octets[head + length :]
 

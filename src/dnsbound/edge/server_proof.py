@@ -12,9 +12,9 @@ from functools import partial
 
 import dns.name
 import dns.rdatatype
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dnsbound.credential.certificate_parsing import certificate_from_der
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.canonical import name_of
 from dnsbound.dns.messages import Failure, Query, Question, Response
@@ -122,5 +122,5 @@ def _matches(record: TLSA, certificate: bytes, public: bytes) -> bool:
 
 
 def _public_key(certificate: bytes) -> bytes:
-    public = x509.load_der_x509_certificate(certificate).public_key()
+    public = certificate_from_der(certificate).public_key()
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

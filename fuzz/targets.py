@@ -1,0 +1,163 @@
+"""Every place where octets of strangers are read, with seeds that parse.
+
+The invariant, for all of them: any octets give a value or a `DnsboundError`, within the Budget.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import dns.message
+import dns.name
+import dns.rdatatype
+
+from dnsbound.credential.certificate_facts import CertificateFacts, san_dns_names, spki_of
+from dnsbound.credential.credential import Credential
+from dnsbound.credential.issuer import CertificateAuthority
+from dnsbound.credential.matching import MatchPolicy, match
+from dnsbound.credential.presented import Presented
+from dnsbound.dns.anchors import TrustAnchors
+from dnsbound.dns.authority import Arrival, Authority, Transport
+from dnsbound.dns.chain import AuthenticationChain, ChainExtension
+from dnsbound.dns.messages import Question, Response
+from dnsbound.dns.validator import Validation, validate
+from dnsbound.edge.upstream import Upstream
+from dnsbound.iana import Selector, Usage
+from dnsbound.names import ClientName
+from dnsbound.records.tlsa import TLSA
+from dnsbound.testing import World
+from dnsbound.tls import clientid, ticket
+from dnsbound.verify.access import AccessList
+from dnsbound.verify.claim import NameSource
+
+NOW = 1_790_000_000.0
+NAME = ClientName.parse("car54._device.cars.example")
+VECTORS = Path(__file__).parent.parent / "tests/vectors/rfc9102-vectors.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """run: reads the octets. seeds: made when first needed, so that listing targets costs nothing."""
+
+    run: Callable[[bytes], object]
+    seeds: Callable[[], list[bytes]]
+
+
+def text(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
+@cache
+def estate() -> tuple[Credential, Credential]:
+    """A self-signed client, and one under a two-level authority."""
+    authority = CertificateAuthority.create("fuzz", now=NOW).intermediate("fuzz below", now=NOW)
+    return Credential.generate(NAME, now=NOW), authority.issue(NAME, now=NOW)
+
+
+@cache
+def world() -> World:
+    made = World(clock=lambda: NOW)
+    made.organisation("cars.example").device("car54")
+    return made
+
+
+@cache
+def authority() -> Authority:
+    return Authority(world().zones)
+
+
+def arrival() -> Arrival:
+    return Arrival(source="192.0.2.1", transport=Transport.TCP, now=NOW)
+
+
+def query(name: str, rdtype: str) -> bytes:
+    return dns.message.make_query(name, rdtype, want_dnssec=True, id=1).to_wire()
+
+
+@cache
+def responses() -> dict[str, bytes]:
+    """What World's zones answer to the questions a validation of car54 asks."""
+    asked = [
+        ("car54._device.cars.example", "TLSA"),
+        ("nobody._device.cars.example", "TLSA"),
+        ("cars.example", "DNSKEY"),
+    ]
+    asked += [("cars.example", "DS"), ("example", "DNSKEY"), ("example", "DS"), (".", "DNSKEY")]
+    made = {f"{name} {kind}": authority().respond(query(name, kind), arrival()) for name, kind in asked}
+    return {question: wire for question, wire in made.items() if wire is not None}
+
+
+def validate_with(octets: bytes) -> object:
+    """A validation whose TLSA reply is hostile and whose other replies are honest."""
+    hostile = Response.from_wire(octets, source="the fuzzer")
+
+    def look_up(question: Question) -> Response:
+        asked = f"{dns.name.Name((*question.key, b'')).to_text(omit_final_dot=True) or '.'} {question.rdtype.name}"
+        known = responses().get(asked)
+        return hostile if known is None or "TLSA" in asked else Response.from_wire(known, source="World")
+
+    validation = Validation(dns.name.from_text(NAME.text), dns.rdatatype.TLSA, anchors=world().anchors, now=NOW)
+    return validate(validation, look_up)
+
+
+def validate_chain(octets: bytes) -> object:
+    document = json.loads(VECTORS.read_text())
+    chain = AuthenticationChain.from_wire(octets)
+    owner = dns.name.from_text("_443._tcp.www.example.com.")
+    anchors = TrustAnchors.from_text(document["trust_anchor_ds"])
+    return chain.validate(owner, dns.rdatatype.TLSA, anchors=anchors, now=1_560_000_000.0)
+
+
+@cache
+def chain_seeds() -> list[bytes]:
+    return [bytes.fromhex(vector["chain_wire_hex"]) for vector in json.loads(VECTORS.read_text())["vectors"]]
+
+
+def match_certificate(octets: bytes) -> object:
+    _, issued = estate()
+    records = [issued.tlsa(usage, selector) for usage in (Usage.DANE_TA, Usage.DANE_EE) for selector in Selector]
+    presented = Presented((octets, *issued.chain[1:]))
+    return match(records, presented, name=NAME, now=NOW, policy=MatchPolicy(), exhaustive=True)
+
+
+TARGETS: dict[str, Target] = {
+    "clientid-answer": Target(clientid.parse_answer, lambda: [clientid.build_answer(NAME)]),
+    "clientid-request": Target(clientid.parse_request, lambda: [b"\x00"]),
+    "client-name": Target(ClientName.from_wire, lambda: [NAME.to_wire(), b"a.b"]),
+    "ticket": Target(
+        ticket.take_out, lambda: [ticket.seal_in(NAME, NameSource.EXTENSION, each.presented) for each in estate()]
+    ),
+    "tlsa-wire": Target(TLSA.from_wire, lambda: [estate()[0].tlsa().to_wire()]),
+    "tlsa-text": Target(lambda octets: TLSA.from_text(text(octets)), lambda: [estate()[0].tlsa().to_text().encode()]),
+    "certificate-facts": Target(CertificateFacts.from_der, lambda: [*estate()[0].chain, *estate()[1].chain]),
+    "certificate-names": Target(san_dns_names, lambda: [*estate()[0].chain]),
+    "certificate-key": Target(spki_of, lambda: [*estate()[0].chain]),
+    "credential-pem": Target(Credential.from_pem, lambda: [each.to_pem() for each in estate()]),
+    "match": Target(match_certificate, lambda: [each.chain[0] for each in estate()]),
+    "access-list": Target(
+        lambda octets: AccessList.from_toml(text(octets)),
+        lambda: [
+            (
+                b'[door.api]\nallow = ["*._device.cars.example", { names = ["a.b"], grants = { vlan = 3 } }]\n'
+                b'deny = ["x.y"]\n'
+            )
+        ],
+    ),
+    "dns-response": Target(
+        lambda octets: Response.from_wire(octets, source="the fuzzer"), lambda: list(responses().values())
+    ),
+    "dns-query": Target(
+        lambda octets: authority().respond(octets, arrival()), lambda: [query("car54._device.cars.example", "TLSA")]
+    ),
+    "validation": Target(validate_with, lambda: list(responses().values())),
+    "chain": Target(validate_chain, chain_seeds),
+    "chain-extension": Target(ChainExtension.from_wire, lambda: [b"\x00\x00" + chain for chain in chain_seeds()]),
+    "trust-anchors": Target(
+        lambda octets: TrustAnchors.from_text(text(octets)), lambda: [world().anchors_text.encode()]
+    ),
+    "upstream": Target(
+        lambda octets: Upstream.parse(text(octets)), lambda: [b"tls://192.0.2.1:853#dns.example", b"[2001:db8::1]:53"]
+    ),
+}
