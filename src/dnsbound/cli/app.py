@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dnsbound.cli import demo, doctor, explain, identity, match, record, serve, zone
+from dnsbound.cli import demo, doctor, explain, identity, lab, match, record, serve, zone
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
 
@@ -60,6 +60,7 @@ app.command("match", epilog=example("dnsbound match car54._device.cars.example -
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
+app.command("lab", epilog=example("dnsbound lab", "dnsbound lab --directory lab --port 5300"))(lab.lab)
 
 
 @app.command("completion", epilog=example("dnsbound completion bash >> ~/.bashrc"))

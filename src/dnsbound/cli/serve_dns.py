@@ -5,10 +5,10 @@ the defaults; a public server is asked for by `--host` and `--port 53`.
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import ssl
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dnsbound.edge.dns_server import DnsServer
 
 
-def dns(
+def serve_dns(
     *,
     host: Annotated[
         list[str] | None,
@@ -43,6 +43,8 @@ def dns(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the inventory's zones authoritatively, signed online, over UDP and TCP."""
+    import dns.name
+
     from dnsbound.dns.authority import Authority
     from dnsbound.dns.signer import Signer
     from dnsbound.edge.dns_server import DnsServer
@@ -52,24 +54,18 @@ def dns(
     _log_to_stderr()
     signer = Signer(validity=validity)
     tls = None if tls_credential is None else _tls_context(tls_credential)
-    with opened_inventory(inventory) as store:
-        zones = InventoryZones(store, load_zone_keys)
-        try:
-            served = [zone.name for zone in store.zones.all()]
-            for name in served:
-                import dns.name
-
-                zones.find(dns.name.from_text(name.absolute))  # a zone that cannot be signed is told now, in one line
-            if not served:
-                advise("There is no zone yet: `dnsbound zone create` makes one, and it is served at once.")
-            authority = Authority(zones, signer=signer)
-            servers = [
-                DnsServer(authority.respond, host=address, port=port, tls=tls, tls_port=tls_port)
-                for address in host or ["127.0.0.1"]
-            ]
-            asyncio.run(_serve(servers, [str(name) for name in served], as_json=as_json))
-        finally:
-            zones.close()
+    with opened_inventory(inventory) as store, contextlib.closing(InventoryZones(store, load_zone_keys)) as zones:
+        names = [zone.name for zone in store.zones.all()]
+        for name in names:
+            zones.find(dns.name.from_text(name.absolute))  # a zone whose keys cannot be had is told now, in one line
+        if not names:
+            advise("There is no zone yet: `dnsbound zone create` makes one, and it is served at once.")
+        answerer = Authority(zones, signer=signer).respond
+        servers = [
+            DnsServer(answerer, host=address, port=port, tls=tls, tls_port=tls_port)
+            for address in host or ["127.0.0.1"]
+        ]
+        asyncio.run(_serve(servers, [str(name) for name in names], as_json=as_json))
 
 
 async def _serve(servers: "list[DnsServer]", zones: list[str], *, as_json: bool) -> None:
@@ -77,7 +73,7 @@ async def _serve(servers: "list[DnsServer]", zones: list[str], *, as_json: bool)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    async with AsyncExitStack() as running:
+    async with contextlib.AsyncExitStack() as running:
         for server in servers:
             await running.enter_async_context(server)
         addresses = [str(server.endpoint) for server in servers]

@@ -57,10 +57,20 @@ class World:
     """See the module. Enter it to open its network faces; everything else works before as well.
 
     clock: what dates signatures and certificates; seconds since 1970. validity: seconds an online signature lives.
+    resolver_port, resolver_tls_port, authority_port: where to listen on 127.0.0.1; 0 takes free ones.
     """
 
-    def __init__(self, *, clock: Callable[[], Moment] = time.time, validity: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], Moment] = time.time,
+        validity: int | None = None,
+        resolver_port: int = 0,
+        resolver_tls_port: int = 0,
+        authority_port: int = 0,
+    ) -> None:
         self.now: Final = clock
+        self._ports = (resolver_port, resolver_tls_port, authority_port)
         self.zones: Final = MemoryDirectory()
         self.queries: Final = QueryLog()
         self._table = FaultTable()
@@ -267,12 +277,13 @@ class World:
 
     async def _open(self) -> None:
         shared = (self.zones, self._signer, self._table, self.queries)
-        self._authority_server = DnsServer(AuthorityFace(*shared), port=0, clock=self.now)
+        resolver_port, tls_port, authority_port = self._ports
+        self._authority_server = DnsServer(AuthorityFace(*shared), port=authority_port, clock=self.now)
         self._resolver_server = DnsServer(
             ResolverFace(*shared, anchors=lambda: self.anchors),
-            port=0,
+            port=resolver_port,
             tls=self._tls_context(),
-            tls_port=0,
+            tls_port=tls_port,
             clock=self.now,
         )
         await self._authority_server.start()
