@@ -29,6 +29,7 @@ from dnsbound.testing.zone_situations import Situation
 Seen = tuple[Security | None, Outcome | None]
 
 START_SECONDS = 20.0
+STARTS = 3
 REPLY_SECONDS = 10.0
 
 CONFIGURATION = """
@@ -60,6 +61,8 @@ server:
     rrset-roundrobin: no
     module-config: "validator iterator"
 {anchors}
+remote-control:
+    control-enable: no
 {stubs}
 """
 
@@ -116,16 +119,28 @@ def corpus() -> Corpus:
 def unbound(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
     directory = tmp_path_factory.mktemp("unbound")
     answers = ZoneAnswers(corpus.tree.zones)
-    with serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)) as server:
-        port = _free_port()
-        configuration = directory / "unbound.conf"
-        configuration.write_text(
-            CONFIGURATION.format(directory=directory, port=port, anchors=_anchors(corpus), stubs=_stubs(corpus, server))
+    with (
+        serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)) as server,
+        contextlib.ExitStack() as end,
+    ):
+        yield _started(corpus, directory, server, end)
+
+
+def _started(corpus: Corpus, directory: Path, server: int, end: contextlib.ExitStack) -> Unbound:
+    """A running Unbound. It is told its port, which another process may take first: then with another one."""
+    configuration = directory / "unbound.conf"
+    complaints = []
+    for _ in range(STARTS):
+        running = Unbound(port=_free_port(), log=directory / "unbound.log")
+        text = CONFIGURATION.format(
+            directory=directory, port=running.port, anchors=_anchors(corpus), stubs=_stubs(corpus, server)
         )
-        with _running(configuration):
-            running = Unbound(port=port, log=directory / "unbound.log")
-            _wait_until_it_answers(running)
-            yield running
+        configuration.write_text(text)
+        process = end.enter_context(_running(configuration))
+        if _answers(running, process):
+            return running
+        complaints.append((directory / "unbound.err").read_text())
+    raise AssertionError(f"Unbound does not start: {complaints}")
 
 
 def _anchors(corpus: Corpus) -> str:
@@ -141,19 +156,28 @@ def _stubs(corpus: Corpus, port: int) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody has, over TCP or over UDP, at this moment."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        ):
+            stream.bind(("127.0.0.1", 0))
+            with contextlib.suppress(OSError):
+                datagrams.bind(stream.getsockname())
+                return int(stream.getsockname()[1])
 
 
 @contextlib.contextmanager
-def _running(configuration: Path) -> Iterator[None]:
+def _running(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
     program = shutil.which("unbound")
     assert program is not None
-    with subprocess.Popen([program, "-d", "-c", str(configuration)], stderr=subprocess.PIPE) as process:
+    with (
+        configuration.with_suffix(".err").open("wb") as complaints,
+        subprocess.Popen([program, "-d", "-c", str(configuration)], stderr=complaints) as process,
+    ):
         try:
-            yield
-            assert process.poll() is None, process.stderr.read() if process.stderr else b""
+            yield process
         finally:
             process.terminate()
             try:
@@ -162,13 +186,14 @@ def _running(configuration: Path) -> Iterator[None]:
                 process.kill()
 
 
-def _wait_until_it_answers(unbound: Unbound) -> None:
+def _answers(unbound: Unbound, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it answers; False when it ends or says nothing for too long."""
     end = time.monotonic() + START_SECONDS
-    while True:
+    query = dns.message.make_query(".", dns.rdatatype.SOA)
+    while process.poll() is None and time.monotonic() < end:
         try:
-            query = dns.message.make_query(".", dns.rdatatype.SOA)
             dns.query.udp(query, "127.0.0.1", port=unbound.port, timeout=0.25)
-            return
+            return True
         except (dns.exception.DNSException, OSError):
-            assert time.monotonic() < end, unbound.log.read_text() if unbound.log.exists() else "no log"
             time.sleep(0.05)
+    return False
