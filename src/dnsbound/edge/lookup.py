@@ -58,7 +58,6 @@ class Lookup:
         self._network = network
         self._begin = begin
         self._done: Callable[[Answer], None] | None = done
-        self._order = network.in_order()
         self._asking: set[Asking] = set()
         self._attempts = 1
         self._validation = begin()
@@ -94,7 +93,7 @@ class Lookup:
     def _ask(self, question: Question) -> None:
         validation = self._validation
         own = question.key == self._key
-        asking = Asking(self._network, self._order, question, validation.name if own else name_of(question.key))
+        asking = Asking(self._network, self._order(), question, validation.name if own else name_of(question.key))
         self._asking.add(asking)
         asking.start(partial(self._replied, validation, asking))
 
@@ -105,14 +104,19 @@ class Lookup:
             self._proceed()
 
     def _judged(self, answer: Answer) -> None:
-        retry = answer.security is Security.BOGUS and self._attempts < len(self._order)
+        retry = answer.security is Security.BOGUS and self._attempts < len(self._network.in_order())
         if not retry:
             self._finish(answer)
             return
         self._attempts += 1
         self._stop_asking()
-        self._order = self._order[1:] + self._order[:1]
         self._validation = self._begin()
+
+    def _order(self) -> list[Upstream]:
+        """Who is asked first now: the best, and after each bogus answer the next of them."""
+        upstreams = self._network.in_order()
+        first = self._attempts - 1
+        return upstreams[first:] + upstreams[:first]
 
     def _finish(self, answer: Answer) -> None:
         done, self._done = self._done, None

@@ -143,8 +143,15 @@ class Resolver:
             face.close()
 
     def close(self) -> None:
-        """Close every connection of every loop and thread. No lookup may be running elsewhere."""
-        for face in [*self._faces.values(), *self._threads]:
+        """Close every connection of every loop and thread. A lookup in flight ends without an answer."""
+        for loop, face in list(self._faces.items()):
+            if loop.is_closed():
+                face.abandon()
+            elif loop.is_running():
+                loop.call_soon_threadsafe(face.close)
+            else:
+                face.close()
+        for face in list(self._threads):
             face.close()
         self._reset()
 
@@ -191,6 +198,8 @@ class Resolver:
     def _face_of(self, loop: asyncio.AbstractEventLoop) -> Face:
         face = self._faces.get(loop)
         if face is None:
+            for gone in [other for other in self._faces if other.is_closed()]:
+                self._faces.pop(gone).abandon()
             face = self._faces[loop] = self._new_face(loop)
         return face
 
@@ -208,7 +217,7 @@ class Resolver:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._threads: weakref.WeakSet[Face] = weakref.WeakSet()
-        self._faces: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Face] = weakref.WeakKeyDictionary()
+        self._faces: dict[asyncio.AbstractEventLoop, Face] = {}
         self._blocking: dict[CacheKey, _Shared] = {}
 
     def forked(self) -> None:

@@ -7,6 +7,7 @@ the queries of `prove`, which ask for the server's own TLSA records and are vali
 
 import socket
 import ssl
+import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -64,6 +65,8 @@ class StreamConnection:
             self._tls = tls[0].wrap_bio(self._incoming, self._outgoing, server_hostname=tls[1])
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._socket: socket.socket | None = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        # Whoever drops a thread or a loop with its connections leaves no descriptor behind.
+        weakref.finalize(self, self._socket.close)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.connect(address)
