@@ -36,6 +36,8 @@ _DOT_PORT: Final = 853
 
 
 class Level(StrEnum):
+    """How a check went."""
+
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"

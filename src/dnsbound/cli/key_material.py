@@ -21,6 +21,8 @@ _LABEL: Final = re.compile(rb"^-----BEGIN ([A-Z0-9 ]{1,64})-----", re.MULTILINE)
 
 
 class MaterialKind(StrEnum):
+    """What a file held, in the words shown to people."""
+
     CERTIFICATE = "certificate"
     CSR = "CSR"
     PUBLIC_KEY = "public key"
@@ -88,15 +90,22 @@ def _pem_certificates(octets: bytes) -> KeyMaterial:
 
 
 def _der_certificate(octets: bytes) -> KeyMaterial:
+    from dnsbound.credential.certificate_parsing import certificate_from_der
+
+    certificate_from_der(octets)
     return _of_chain((octets,))
 
 
 def _of_chain(chain: tuple[bytes, ...]) -> KeyMaterial:
     from dnsbound.credential.certificate_facts import san_dns_names, spki_of
 
-    spki = spki_of(chain[0])
+    for certificate in chain:
+        _load_public_key(spki_of(certificate))
     return KeyMaterial(
-        kind=MaterialKind.CERTIFICATE, spki=spki, chain=chain, name=_single_name(list(san_dns_names(chain[0])))
+        kind=MaterialKind.CERTIFICATE,
+        spki=spki_of(chain[0]),
+        chain=chain,
+        name=_single_name(list(san_dns_names(chain[0]))),
     )
 
 
@@ -121,14 +130,15 @@ def _of_csr(load: Callable[[], object]) -> KeyMaterial:
     try:
         request = load()
         assert isinstance(request, CertificateSigningRequest)
-        if not request.is_signature_valid:
-            raise Malformed("the CSR is not signed by its own key")
+        signed = request.is_signature_valid
         spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except UNPARSABLE:
         raise Malformed("the CSR does not parse") from None
+    if not signed:
+        raise Malformed("the CSR is not signed by its own key")
     try:
         shown = request.extensions.get_extension_for_class(SubjectAlternativeName).value.get_values_for_type(DNSName)
-    except (ValueError, ExtensionNotFound):
+    except (*UNPARSABLE, ExtensionNotFound):
         shown = []
     return KeyMaterial(kind=MaterialKind.CSR, spki=spki, name=_single_name(shown))
 
@@ -146,18 +156,23 @@ def _der_public_key(octets: bytes) -> KeyMaterial:
 
 
 def _of_public_key(load: Callable[[], object]) -> KeyMaterial:
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    from dnsbound.credential.keys import public_key_from_spki
+    from dnsbound.credential.certificate_parsing import UNPARSABLE
 
     try:
         key = load()
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNPARSABLE:
         raise Malformed("the public key does not parse") from None
-    public_key_from_spki(spki)
     return KeyMaterial(kind=MaterialKind.PUBLIC_KEY, spki=spki)
+
+
+def _load_public_key(spki: bytes) -> None:
+    """Malformed unless these octets are a key: a certificate's are taken by their place in it."""
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    _of_public_key(lambda: load_der_public_key(spki))
 
 
 def _pem_private_key(octets: bytes) -> KeyMaterial:

@@ -15,6 +15,8 @@ from dnsbound.times import Seconds
 
 
 class Timer(Protocol):
+    """A planned call that can still be called off."""
+
     def cancel(self) -> None: ...
 
 

@@ -53,6 +53,8 @@ class Zone:
 
 
 class IdentityState(StrEnum):
+    """Whether an identity is in use."""
+
     ACTIVE = "active"
     """Registered; its records are published wherever the zone is served from this inventory."""
     REVOKED = "revoked"
