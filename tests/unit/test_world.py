@@ -22,7 +22,7 @@ from dns.dnssectypes import Algorithm
 from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.signer import ZoneKeys
-from dnsbound.errors import Misuse
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import RESOLVER_NAME, Face, Fault, Organisation, Transport, World
@@ -267,6 +267,25 @@ def test_a_replay_outlives_the_removal_only_while_its_signature_lives(world: Wor
     world.heal()
     with pytest.raises(Misuse):
         world.fault(CAR, Fault.REPLAYED)
+
+
+def test_wrong_use_is_told(world: World, cars: Organisation) -> None:
+    with pytest.raises(Malformed):
+        world.organisation("cars..example")
+    with pytest.raises(Malformed):
+        cars.publish("a..b", "TXT x")
+    with pytest.raises(Malformed):
+        cars.publish("host", "TLSA three one one")
+    with pytest.raises(Malformed):
+        cars.publish("host", "NOTYPE x")
+    with pytest.raises(Malformed):
+        cars.address("host", "not an address")
+    with pytest.raises(Malformed):
+        cars.remove("host", "NOTYPE")
+    with pytest.raises(Malformed):
+        cars.device("a b")
+    with pytest.raises(Misuse):
+        world.organisation("plain.example", signed=False).roll_key()
 
 
 # The network face

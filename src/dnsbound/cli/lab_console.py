@@ -63,15 +63,14 @@ class LabConsole:
 
     def fault(self, words: list[str]) -> list[str]:
         """Break what is said of a name, or of a zone if the name is one."""
-        import dns.name
-
         from dnsbound.testing import Fault
+        from dnsbound.testing.organisation import name_of
 
         kinds = ", ".join(fault.value for fault in Fault)
         if words[1] not in list(Fault):
             raise Misuse(f"{words[1]!r} is none of {kinds}")
         name = self._whole(words[0])
-        is_zone = self._world.zones.find(dns.name.from_text(name)) is not None
+        is_zone = self._world.zones.find(name_of(name)) is not None
         self._world.fault(name, Fault(words[1]), seconds=2.0, whole_zone=is_zone)
         return [f"{name} is {words[1]} until `heal`"]
 

@@ -78,7 +78,8 @@ class DnsServer:
         self._udp: asyncio.DatagramTransport | None = None
         self._listeners: list[asyncio.Server] = []
         self._open: set[asyncio.StreamWriter] = set()
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -97,6 +98,7 @@ class DnsServer:
 
     async def start(self) -> None:
         """Listen. OSError when an address cannot be had; nothing stays open then."""
+        self._stopping = False
         try:
             await self._listen()
         except BaseException:
@@ -105,6 +107,7 @@ class DnsServer:
 
     async def stop(self) -> None:
         """Close listeners and connections and wait for answers in the making to be dropped."""
+        self._stopping = True
         if self._udp is not None:
             self._udp.close()
         for listener in self._listeners:
@@ -181,28 +184,33 @@ class DnsServer:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("answering a query failed", exc_info=error)
 
-    def _accept(self, transport: Transport) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if len(self._open) >= self._connections:
+    def _accept(self, transport: Transport) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        # A plain function: asyncio complains aloud when it has to cancel a connection's task of its own making.
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._stopping or len(self._open) >= self._connections:
                 writer.transport.abort()
                 return
-            task = asyncio.current_task()
             self._open.add(writer)
-            self._streams.update({task} if task else ())
-            try:
-                await self._serve_stream(reader, writer, transport)
-                writer.close()
-                async with asyncio.timeout(self._idle_seconds):
-                    await writer.wait_closed()
-            except (OSError, TimeoutError):
-                pass  # The peer went away, or does nothing: either ends the connection.
-            finally:
-                # What a peer does not take is not kept for it.
-                writer.transport.abort()
-                self._open.discard(writer)
-                self._streams.difference_update({task})
+            task = asyncio.get_running_loop().create_task(self._serve_connection(reader, writer, transport))
+            self._streams.add(task)
+            task.add_done_callback(self._streams.discard)
 
-        return serve
+        return accepted
+
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, transport: Transport
+    ) -> None:
+        try:
+            await self._serve_stream(reader, writer, transport)
+            writer.close()
+            async with asyncio.timeout(self._idle_seconds):
+                await writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass  # The peer went away, or does nothing: either ends the connection.
+        finally:
+            # What a peer does not take is not kept for it.
+            writer.transport.abort()
+            self._open.discard(writer)
 
     async def _serve_stream(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, transport: Transport

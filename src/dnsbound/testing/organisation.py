@@ -6,6 +6,7 @@ import ipaddress
 import threading
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import dns.exception
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -16,7 +17,7 @@ from dnsbound.credential.credential import Credential, CredentialKind
 from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.dns.authority_zone import MemoryZone, Zone
 from dnsbound.dns.signer import ZoneKey, ZoneKeys
-from dnsbound.errors import Misuse
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.names import ClientName
 from dnsbound.records.tlsa import TLSA
@@ -104,17 +105,23 @@ class Organisation:
 
     def remove(self, name: str, rdtype: str | None = None) -> bool:
         """Remove all records of a name, or those of one type; whether there were any."""
-        wanted = None if rdtype is None else dns.rdatatype.from_text(rdtype)
+        try:
+            wanted = None if rdtype is None else dns.rdatatype.from_text(rdtype)
+        except dns.exception.DNSException as error:
+            raise Malformed(f"{rdtype!r} is no record type") from error
         return self.data.remove(self._absolute(name), wanted)
 
     def address(self, host: str, ip: str, *, ttl: int = SHORT_TTL) -> None:
         """An A or AAAA record."""
-        rdtype = "A" if ipaddress.ip_address(ip).version == 4 else "AAAA"
+        try:
+            rdtype = "A" if ipaddress.ip_address(ip).version == 4 else "AAAA"
+        except ValueError:
+            raise Malformed(f"{ip!r} is no IP address") from None
         self.publish(host, f"{rdtype} {ip}", ttl=ttl)
 
     def cname(self, name: str, target: str, *, ttl: int = SHORT_TTL) -> None:
         """An alias; the target is a whole name, of any zone."""
-        self.publish(name, f"CNAME {dns.name.from_text(target)}", ttl=ttl)
+        self.publish(name, f"CNAME {name_of(target)}", ttl=ttl)
 
     def delegate(
         self, child: str, *, signed: bool = True, algorithm: Algorithm = Algorithm.ECDSAP256SHA256
@@ -150,10 +157,10 @@ class Organisation:
         self._world.heal(self.name)
 
     def _absolute(self, name: str) -> dns.name.Name:
-        absolute = dns.name.from_text(name)
+        absolute = name_of(name)
         if absolute.is_subdomain(self.origin):
             return absolute
-        return dns.name.from_text(name.rstrip("."), self.origin)
+        return name_of(name.rstrip("."), self.origin)
 
     def __repr__(self) -> str:
         return f"<Organisation {self.name}>"
@@ -211,10 +218,21 @@ def _soa(origin: dns.name.Name) -> SOA:
     return rdata_of(text)  # type: ignore[return-value] # the text says SOA
 
 
+def name_of(text: str, origin: dns.name.Name = dns.name.root) -> dns.name.Name:
+    """The name as dnspython has it; Malformed when it is none."""
+    try:
+        return dns.name.from_text(text, origin)
+    except dns.exception.DNSException as error:
+        raise Malformed(f"{text!r} is no domain name: {error}") from None
+
+
 def rdata_of(record: Record) -> dns.rdata.Rdata:
-    """The record as dnspython has it."""
+    """The record as dnspython has it; Malformed when its text is none."""
     if isinstance(record, dns.rdata.Rdata):
         return record
     text = f"TLSA {record.to_text()}" if isinstance(record, TLSA) else record
     rdtype, _, rest = text.partition(" ")
-    return dns.rdata.from_text(dns.rdataclass.IN, rdtype, rest)
+    try:
+        return dns.rdata.from_text(dns.rdataclass.IN, rdtype, rest)
+    except dns.exception.DNSException as error:
+        raise Malformed(f"{text!r} is no record: {error}") from None

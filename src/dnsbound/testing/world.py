@@ -35,7 +35,7 @@ from dnsbound.errors import Misuse
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.testing.faces import AuthorityFace, ResolverFace
 from dnsbound.testing.faults import Fault, FaultSet, FaultTable, FaultySigner
-from dnsbound.testing.organisation import Organisation, Record, rdata_of
+from dnsbound.testing.organisation import Organisation, Record, name_of, rdata_of
 from dnsbound.testing.query_log import Query, QueryLog
 from dnsbound.testing.web_authority import WebAuthority
 
@@ -93,7 +93,7 @@ class World:
 
         signed: False makes an insecure delegation. algorithm: 13 or 15.
         """
-        origin = dns.name.from_text(name)
+        origin = name_of(name)
         with self._lock:
             known = self._organisations.get(origin)
             if known is not None:
@@ -152,7 +152,7 @@ class World:
 
         seconds: how late, for Fault.SLOW. records: what Fault.LYING tells in place of the truth.
         """
-        owner = dns.name.from_text(name)
+        owner = name_of(name)
         instead: RRsets | None = None
         if fault in (Fault.REPLAYED, Fault.REPLAYED_IN_TIME):
             zone = enclosing_zone(self.zones, owner)
@@ -172,13 +172,13 @@ class World:
                 self._table.names.clear()
                 self._table.zones.clear()
             else:
-                self._table.clear(dns.name.from_text(name))
+                self._table.clear(name_of(name))
 
     # What arrived
 
     def queries_for(self, name: str) -> tuple[Query, ...]:
         """The queries for exactly this name."""
-        wanted = dns.name.from_text(name).to_text(omit_final_dot=True).lower()
+        wanted = name_of(name).to_text(omit_final_dot=True).lower()
         return tuple(query for query in self.queries if query.name == wanted)
 
     # Trust
