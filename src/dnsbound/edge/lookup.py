@@ -162,6 +162,7 @@ class Asking:
         self._tried = 0
         self._open: list[_Attempt] = []
         self._failed: set[Upstream] = set()
+        self._renewed: set[Upstream] = set()
         self._complaints: list[str] = []
         self._timer: Timer | None = None
         self._done: Callable[[Reply], None] | None = None
@@ -246,9 +247,7 @@ class Asking:
             return
         label = attempt.upstream.label
         if isinstance(result, OSError):
-            self._network.noted(attempt.upstream, answered=False)
-            self._fail(attempt, _system_text(result))
-            self._next()
+            self._broken(attempt, result)
             return
         self._network.noted(attempt.upstream, answered=True)
         try:
@@ -273,6 +272,18 @@ class Asking:
             self._next()
         else:
             self._reply(response)
+
+    def _broken(self, attempt: _Attempt, error: OSError) -> None:
+        """An exchange ended without an answer. A connection kept from earlier may just have grown old (RFC 7766)."""
+        kept = attempt.stream is not None and attempt.stream.has_answered
+        if kept and attempt.upstream not in self._renewed:
+            self._renewed.add(attempt.upstream)
+            self._open.remove(attempt)
+            self._plan.insert(0, attempt.upstream)
+        else:
+            self._network.noted(attempt.upstream, answered=False)
+            self._fail(attempt, _system_text(error))
+        self._next()
 
     def _fail(self, attempt: _Attempt, complaint: str) -> None:
         """This upstream is not asked this question again."""

@@ -54,6 +54,7 @@ class StreamConnection:
         self._waiting: list[Query] = []
         self._received = bytearray()
         self._to_send = bytearray()
+        self.has_answered = False
         self._connected = False
         self._ready = False
         self._writing = False
@@ -222,6 +223,7 @@ class StreamConnection:
             query, done = self._pending.get(ident, (None, None))
             if query is not None and done is not None and query.answered_by(message):
                 del self._pending[ident]
+                self.has_answered = True
                 done(message)
         self._idle_if_unused()
 
