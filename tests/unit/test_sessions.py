@@ -105,6 +105,19 @@ def test_a_changed_access_list_makes_every_session_due() -> None:
     assert sessions.due(now=NOW, generation=newer.generation) == []
 
 
+def test_sessions_of_several_lists_are_told_apart() -> None:
+    sessions = Sessions()
+    newer = AccessList.allowing(DOOR, [NAME])
+    old, new, gone = enter(sessions), enter(sessions, peer(access=newer)), enter(sessions)
+    sessions.remove(gone)
+    assert sessions.due(now=NOW, generation=newer.generation) == [old]
+    assert sessions.settle(old, DNS_DOWN, now=NOW) is Action.KEEP
+    assert sessions.due(now=NOW, generation=newer.generation) == [old]
+    assert sessions.settle(old, Refused(Reason.NO_TLSA), now=NOW) is Action.CUT
+    assert sessions.due(now=NOW, generation=newer.generation) == []
+    assert list(sessions) == [new]
+
+
 def test_a_session_due_by_time_and_by_list_is_given_out_once() -> None:
     sessions = Sessions()
     session = enter(sessions)

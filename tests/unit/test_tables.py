@@ -1,6 +1,8 @@
 """Tables are total: every member of an enumeration has its row, and no row belongs to nobody."""
 
+import re
 from itertools import product
+from pathlib import Path
 
 from dnsbound import iana
 from dnsbound.credential.association import DIGESTS
@@ -63,3 +65,10 @@ def test_every_key_algorithm_is_made() -> None:
 def test_the_code_point_of_the_extension_is_of_the_private_range() -> None:
     assert iana.DANE_CLIENTID >> 8 == 0xFF
     assert iana.DANE_CLIENTID != 0xFF01  # renegotiation_info
+
+
+def test_every_reason_is_asserted_by_some_test() -> None:
+    tests = Path(__file__).parent.parent
+    others = [path for path in tests.rglob("*.py") if path != Path(__file__)]
+    named = {name for path in others for name in re.findall(r"\bReason\.([A-Z_]+)\b", path.read_text("utf-8"))}
+    assert {reason.name for reason in Reason} - named == set()

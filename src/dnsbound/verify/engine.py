@@ -221,7 +221,7 @@ def _budget_zone(permit: Permit) -> str:
     return ".".join(permit.pattern.suffix) if permit.pattern is not None else ""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _dns_name(text: str) -> dns.name.Name:
     """The absolute name. A client name is no escape and no IDN, so the labels are its octets."""
     return dns.name.Name((*text.encode("ascii").split(b"."), b""))

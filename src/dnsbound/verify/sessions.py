@@ -8,6 +8,7 @@ ends, so that the answer is there in time; one that is on its way at the end may
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import count
@@ -64,6 +65,8 @@ class Sessions:
         self._sessions: set[Session] = set()
         self._queue: list[tuple[Moment, int, Session]] = []
         self._entries = count(1)
+        self._generations: Counter[int] = Counter()
+        """How many sessions each access list let in, so that an unchanged list costs no look at them all."""
 
     def register(self, peer: VerifiedPeer, claim: Claim, handle: object, *, now: Moment) -> Session:
         """Keep account of an admitted connection; LimitExceeded when there are too many."""
@@ -72,6 +75,7 @@ class Sessions:
             if len(self._sessions) >= self._limit:
                 raise LimitExceeded(LIVE_SESSIONS.name, f"{self._limit} sessions are registered")
             self._sessions.add(session)
+            self._generations[peer.access_generation] += 1
             self._plan(session, now)
         return session
 
@@ -112,6 +116,8 @@ class Sessions:
             if not session.is_open:
                 return Action.CUT
             if isinstance(outcome, VerifiedPeer) and outcome.name == session.peer.name:
+                self._generations[session.peer.access_generation] -= 1
+                self._generations[outcome.access_generation] += 1
                 session.peer = outcome
             elif not isinstance(outcome, Undecided) or now >= self.ends_at(session):
                 self._close(session)
@@ -134,6 +140,9 @@ class Sessions:
         return len(self._sessions)
 
     def _outdated(self, generation: int) -> list[Session]:
+        self._generations = +self._generations
+        if self._generations.keys() <= {generation}:
+            return []
         outdated = [
             session for session in self._sessions if session.peer.access_generation != generation and not session.asking
         ]
@@ -151,5 +160,7 @@ class Sessions:
         heapq.heappush(self._queue, (planned, session.entry, session))
 
     def _close(self, session: Session) -> None:
-        session.is_open = False
-        self._sessions.discard(session)
+        if session.is_open:
+            session.is_open = False
+            self._sessions.discard(session)
+            self._generations[session.peer.access_generation] -= 1
