@@ -59,5 +59,5 @@ $(VENV)/.deps: requirements.lock pyproject.toml tools/check-prerequisites
 
 $(VENV)/.native: $(VENV)/.deps $(NATIVE)
 	@echo "building dnsbound (the first time, OpenSSL is compiled: some minutes)"
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
+	VIRTUAL_ENV=$(abspath $(VENV)) PIP_QUIET=1 $(BIN)/maturin develop --release --locked
 	@touch $@
