@@ -414,7 +414,7 @@ def test_host_name_alone_can_be_left_unchecked_under_danger(tmp_path: Path) -> N
 
 def test_host_name_is_needed() -> None:
     for host in (None, "", ".example"):
-        with pytest.raises(ValueError, match="hostname|label"):
+        with pytest.raises(ValueError, match=r"hostname|label"):
             fresh().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
 
 

@@ -156,9 +156,9 @@ def test_broker_that_is_not_authentic(context: Context, broker: Callable[..., Br
     with pytest.raises(TLSCertificateRefused) as caught:
         new_client(context).connect(HOST, server.port)
     assert caught.value.verify_code == code
-    del caught
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # paho leaves its socket to the collector
+        del caught
         gc.collect()
 
 
