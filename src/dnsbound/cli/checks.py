@@ -109,30 +109,23 @@ def _validation(check: str, apex: "dns.name.Name", answer: "Answer") -> Finding:
 
 
 def _clock(server: "Upstream", apex: "dns.name.Name", timeout: Seconds) -> Iterator[Finding]:
-    """Whether now lies within the signatures of the anchored zone. Asked directly, so that it also speaks when nothing
-    validates; over TLS it is not asked again, since a secure answer says the same."""
-    import dns.exception
-    import dns.flags
-    import dns.message
-    import dns.query  # noqa: TID251 (a diagnosis looks at the raw answer, validated or not)
+    """Whether now lies within the signatures of the anchored zone. Probed, so that it also speaks when nothing
+    validates; a resolver over TLS is not probed, since a secure answer says the same."""
     import dns.rdatatype
+
+    from dnsbound.edge.probe import probe
 
     if server.tls:
         return
-    query = dns.message.make_query(apex, dns.rdatatype.SOA, want_dnssec=True)
-    query.flags |= dns.flags.CD
     try:
-        response, _ = dns.query.udp_with_fallback(  # noqa: TID251
-            query, server.address, port=server.port, timeout=timeout
-        )
-    except (OSError, dns.exception.DNSException) as error:
+        response = probe(server, apex, dns.rdatatype.SOA, timeout=timeout)
+    except (OSError, DnsboundError) as error:
         yield Finding(check="clock", level=Level.UNKNOWN, found=f"no signature to compare with: {error}")
         return
     windows = [
         (signature.inception, signature.expiration)
-        for rrset in response.answer
-        if rrset.rdtype == dns.rdatatype.RRSIG
-        for signature in rrset
+        for rrset in response.answer.values()
+        for signature in rrset.signatures
     ]
     now = time.time()
     if not windows:
