@@ -1,0 +1,167 @@
+"""Codecs of the TLS carrier: any octets give a value or an error of ours, and what was written reads back the same."""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsbound.errors import DnsboundError, Malformed, Misuse, Reason, Refused
+from dnsbound.names import ClientName
+from dnsbound.tls import ticket
+from dnsbound.tls.certificate_dict import certificate_dict
+from dnsbound.tls.channel_binding import server_end_point
+from dnsbound.tls.clientid import (
+    PROFILES,
+    Profile,
+    build_answer,
+    claimed_name,
+    parse_answer,
+    parse_request,
+    profile_rules,
+)
+from dnsbound.tls.handshake_claim import single_san
+from dnsbound.verify.claim import NameSource, Presented
+from machines.native_pairs import authority, make_identity
+
+LABEL = st.from_regex(r"[A-Za-z0-9_-]{1,63}", fullmatch=True)
+NAME = st.lists(LABEL, min_size=2, max_size=8).map(".".join).filter(lambda text: len(text) <= 253).map(ClientName.parse)
+PRESENTED = st.one_of(
+    st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=4).map(lambda chain: Presented(tuple(chain))),
+    st.binary(min_size=1, max_size=300).map(lambda key: Presented(raw_public_key=key)),
+)
+SOURCE = st.sampled_from([NameSource.EXTENSION, NameSource.SAN])
+RICH = make_identity("a.example", issuer=authority(), san=("a.example", "192.0.2.1", "2001:db8::1")).chain[0]
+
+
+FIELDS = set(certificate_dict(RICH)) | {"OCSP", "caIssuers", "crlDistributionPoints"}
+
+
+def outcome(read: Callable[[bytes], Any], octets: bytes) -> Any:
+    """The value, or the error of ours; anything else is a failure of the test."""
+    try:
+        return read(octets)
+    except DnsboundError as error:
+        return error
+
+
+# --- dane_clientid
+
+
+def test_running_example_is_the_digests() -> None:
+    """The octets of the client's form, with their code point and extension length left out."""
+    name = ClientName.parse("car54._device.cars.example")
+    assert build_answer(name).hex() == "1a63617235342e5f6465766963652e636172732e6578616d706c65"
+    assert PROFILES[Profile.CA13].request == b"\x00"
+
+
+@given(NAME)
+def test_answer_reads_back(name: ClientName) -> None:
+    read = parse_answer(build_answer(name))
+    assert read.text == name.text
+
+
+@given(st.binary(max_size=300))
+def test_any_answer_is_a_name_or_an_error(octets: bytes) -> None:
+    result = outcome(parse_answer, octets)
+    if not octets or octets[0] != len(octets) - 1:
+        assert isinstance(result, Malformed), "shape alone is malformed"
+    elif isinstance(result, Refused):
+        assert result.reason is (Reason.EMPTY_NAME if octets == b"\x00" else Reason.BAD_NAME)
+    else:
+        assert build_answer(result) == octets
+
+
+@given(st.binary(max_size=300))
+def test_request_is_one_octet(octets: bytes) -> None:
+    if octets == b"\x00":
+        parse_request(octets)
+    else:
+        with pytest.raises(Malformed):
+            parse_request(octets)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*.cars.example",
+        "cars",
+        "a..b",
+        "a.b.",
+        ".a.b",
+        "a b.c",
+        "bücher.example",
+        "a\\046b.c",
+        "x" * 64 + ".y",
+        "a.b\n",
+    ],
+)
+def test_names_that_name_no_client(text: str) -> None:
+    with pytest.raises(Refused) as caught:
+        claimed_name(text.encode())
+    assert caught.value.reason is Reason.BAD_NAME
+
+
+def test_longest_names() -> None:
+    longest = ".".join(["x" * 63] * 3 + ["y" * 61])
+    assert len(longest) == 253
+    assert parse_answer(build_answer(ClientName.parse(longest))).text == longest
+    with pytest.raises(Refused):
+        claimed_name(longest.encode() + b"z")
+
+
+def test_profiles_that_are_not_built_are_a_misuse() -> None:
+    assert isinstance(PROFILES, MappingProxyType)
+    assert profile_rules(Profile.CA13).minimum_version == 0x0304
+    for profile in set(Profile) - PROFILES.keys():
+        with pytest.raises(Misuse):
+            profile_rules(profile)
+
+
+# --- tickets
+
+
+@given(NAME, SOURCE, PRESENTED)
+def test_ticket_reads_back(name: ClientName, source: NameSource, presented: Presented) -> None:
+    read_name, read_source, read_presented = ticket.take_out(ticket.seal_in(name, source, presented))
+    assert (read_name.text, read_source, read_presented) == (name.text, source, presented)
+
+
+@given(st.binary(max_size=400))
+def test_any_ticket_is_a_claim_or_an_error(octets: bytes) -> None:
+    result = outcome(ticket.take_out, octets)
+    assert isinstance(result, Malformed) or ticket.seal_in(*result) == octets
+
+
+@given(NAME, SOURCE, PRESENTED, st.data())
+def test_changed_ticket_is_a_claim_or_an_error(
+    name: ClientName, source: NameSource, presented: Presented, data: st.DataObject
+) -> None:
+    sealed = bytearray(ticket.seal_in(name, source, presented))
+    sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
+    result = outcome(ticket.take_out, bytes(sealed))
+    assert isinstance(result, Malformed) or ticket.seal_in(*result) == sealed
+
+
+# --- certificates
+
+
+@given(st.one_of(st.binary(max_size=200), st.integers(0, len(RICH) - 1).map(lambda cut: RICH[:cut])))
+def test_octets_that_are_no_certificate(octets: bytes) -> None:
+    assert certificate_dict(octets) == {}
+    assert server_end_point(octets) is None
+    with pytest.raises(Refused) as caught:
+        single_san(octets)
+    assert caught.value.reason is Reason.NO_NAME
+
+
+@given(st.integers(0, len(RICH) - 1), st.integers(1, 255))
+def test_damaged_certificate_is_shown_or_not(position: int, bits: int) -> None:
+    damaged = bytearray(RICH)
+    damaged[position] ^= bits
+    assert set(certificate_dict(bytes(damaged))) <= FIELDS
+    assert len(server_end_point(bytes(damaged)) or b"none") in {4, 20, 28, 32, 48, 64}
+    result = outcome(single_san, bytes(damaged))
+    assert isinstance(result, ClientName) or result.reason in {Reason.NO_NAME, Reason.AMBIGUOUS_NAME}
