@@ -101,7 +101,7 @@ EARLY_OCTETS: Final = Limit(
 LINGER_SECONDS: Final = Limit(
     "linger-seconds", 5, 1, 60, "how long a closed connection waits for its peer to go, so that no reset loses our end"
 )
-LINGER_OCTETS: Final = Limit("linger-octets", 262_144, 0, 16_777_216, "octets thrown away while lingering")
+LINGER_OCTETS: Final = Limit("linger-octets", 16_777_216, 0, 1_073_741_824, "octets thrown away while lingering")
 SWEEP_SECONDS: Final = Limit("sweep-seconds", 5, 1, 3600, "longest time between two looks at the live sessions")
 RECHECKS_AT_ONCE: Final = Limit("rechecks-at-once", 64, 1, 10_000, "live sessions asked about at the same time")
 PATH_STEPS: Final = Limit(

@@ -264,7 +264,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
             self._authenticator.turned_away(error, source=self.shim.source)
         _log.debug("the handshake of %s ended: %s", self.plain.get_extra_info("peername"), error)
         self._error = error
-        self.linger()
+        self.linger(half_close=True)
 
     def _too_late(self) -> None:
         self._timer = None
@@ -292,15 +292,20 @@ class ServerProtocol(asyncio.BufferedProtocol):
         if octets:
             self.plain.write(octets)
 
-    def linger(self, *, peer_is_done: bool = False) -> None:
-        """Send what is left and no more, then wait, within limits, for the peer to go, unless it sent its own end."""
+    def linger(self, *, half_close: bool = False, peer_is_done: bool = False) -> None:
+        """Send what is left and no more, then wait, within limits, for the peer to go, unless it sent its own end.
+
+        half_close: end the plain connection's sending side as well, after a fatal alert. Not after close_notify: some
+        clients (uvloop's) throw away what they have not yet read when it is followed by the end of the connection.
+        """
         self._become(Phase.LINGER)
         self._stop_timer()
         self.flush()
-        if peer_is_done or self._plain_ended or not self.plain.can_write_eof():
+        if peer_is_done or self._plain_ended:
             self.plain.close()
         else:
-            self.plain.write_eof()
+            if half_close and self.plain.can_write_eof():
+                self.plain.write_eof()
             self.resume_plain()
         self._wait_to_linger(self.plain.get_write_buffer_size())
 
@@ -312,9 +317,10 @@ class ServerProtocol(asyncio.BufferedProtocol):
         unsent = self.plain.get_write_buffer_size()
         if 0 < unsent < unsent_before:
             self._wait_to_linger(unsent)
-        else:
-            self._timer = None
+        elif unsent:
             self.plain.abort()
+        else:
+            self.plain.close()
 
     def _discard(self, count: int) -> None:
         self._discarded += count

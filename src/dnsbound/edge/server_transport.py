@@ -170,7 +170,7 @@ class ServerTransport(asyncio.Transport):
     def _break(self, error: OSError) -> None:
         """The connection cannot go on: TLS failed, or it ended without close_notify."""
         self._error = error
-        self._protocol.linger()
+        self._protocol.linger(half_close=True)
         self._protocol.loop.call_soon(self.lost, error)
 
     def _call(self, callback: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
