@@ -1,12 +1,13 @@
 """Certification paths for usages 0 to 2: from a client's certificate to a published or configured authority.
 
 Signatures are checked by `cryptography`, one certificate by the next. The rules around them stand here and not in
-`cryptography.x509.verification`, because that verifier follows the web's profile: it knows neither Ed25519 nor a trust
-anchor that is a bare key (RFC 7671 section 5.2.3), stops at the first trusted certificate (section 5.4 goes on), and
-wants key identifiers that small authorities leave out. Rules applied: validity, basicConstraints and path length,
-keyUsage, extKeyUsage, name constraints, no unknown critical extension (RFC 5280 section 6.1), key and digest strength.
-Policies are not processed: a certificate that makes them critical beyond `certificatePolicies` is refused. Revocation
-lists are not read: the record in the DNS is what ends an identity.
+`cryptography.x509.verification`, because that verifier follows the web's profile: it finds an underscore in a dNSName
+malformed as soon as a name constraint is to be applied, forbids authorities with Ed25519 keys, knows no trust anchor
+that is a bare key (RFC 7671 section 5.2.3), and stops at the first trusted certificate (section 5.4 goes on). Rules
+applied: validity, basicConstraints and path length, keyUsage, extKeyUsage, name constraints, no unknown critical
+extension (RFC 5280 section 6.1), key and digest strength. Policies are not processed: a certificate that makes them
+critical beyond `certificatePolicies` is refused. Revocation lists are not read: the record in the DNS is what ends an
+identity.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
