@@ -4,11 +4,8 @@ What any process publishes or revokes in the inventory counts at the next query.
 the defaults; a public server is asked for by `--host` and `--port 53`.
 """
 
-import asyncio
 import contextlib
-import logging
 import signal
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +17,8 @@ from dnsbound.cli.output import advise, emit, say
 from dnsbound.errors import Misuse
 
 if TYPE_CHECKING:
+    import ssl
+
     from dnsbound.edge.dns_server import DnsServer
 
 
@@ -43,6 +42,8 @@ def serve_dns(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the inventory's zones authoritatively, signed online, over UDP and TCP."""
+    import asyncio
+
     import dns.name
 
     from dnsbound.dns.authority import Authority
@@ -69,6 +70,8 @@ def serve_dns(
 
 
 async def _serve(servers: "list[DnsServer]", zones: list[str], *, as_json: bool) -> None:
+    import asyncio
+
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -84,7 +87,9 @@ async def _serve(servers: "list[DnsServer]", zones: list[str], *, as_json: bool)
         await ended.wait()
 
 
-def _tls_context(path: Path) -> ssl.SSLContext:
+def _tls_context(path: Path) -> "ssl.SSLContext":
+    import ssl
+
     from dnsbound.edge.secret_files import read_secret_file
 
     read_secret_file(path)  # refuses a key that others may read, and says so in one line
@@ -98,4 +103,6 @@ def _tls_context(path: Path) -> ssl.SSLContext:
 
 
 def _log_to_stderr() -> None:
+    import logging
+
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
