@@ -114,6 +114,21 @@ def test_ad_bit_leaves_no_trace() -> None:
     assert Response.from_wire(plain.to_wire(), source="x") == Response.from_wire(forged.to_wire(), source="x")
 
 
+def test_referral_is_told_from_a_denial() -> None:
+    servers = dns.rrset.from_text("cars.example.", 5, "IN", "NS", "ns.cars.example.")
+    soa = dns.rrset.from_text("cars.example.", 5, "IN", "SOA", "ns.cars.example. x.cars.example. 1 2 3 4 5")
+    address = dns.rrset.from_text(NAME, 5, "IN", "A", "192.0.2.1")
+    for answer, authority, is_referral in (
+        ([], [servers], True),
+        ([], [servers, soa], False),
+        ([], [soa], False),
+        ([], [], False),
+        ([address], [servers], False),
+    ):
+        message = response(answer=answer, authority=authority)
+        assert Response.from_wire(message.to_wire(), source="x").is_referral is is_referral
+
+
 def test_truncated_message_is_read_no_further() -> None:
     message = response()
     message.flags |= dns.flags.TC

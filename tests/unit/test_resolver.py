@@ -15,7 +15,9 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
 import dns.rdatatype
+import dns.rrset
 import pytest
 
 from dnsbound.dns.anchors import TrustAnchors
@@ -213,6 +215,21 @@ def test_next_resolver_is_asked_when_one_fails(rcode: dns.rcode.Rcode, server: S
     assert answer.security is Security.SECURE
     assert broken.asked
     assert server.asked
+
+
+def test_server_that_is_no_resolver_is_passed_over(server: Server) -> None:
+    def refer(message: dns.message.Message) -> dns.message.Message:
+        message.answer = []
+        message.authority = [dns.rrset.from_text("cars.example.", 5, "IN", "NS", "ns.cars.example.")]
+        return message
+
+    authority = Server(refer)
+    with serving(authority), resolving(authority, server) as resolver:
+        assert resolver.lookup_blocking(CAR, "TLSA").security is Security.SECURE
+    with serving(authority), resolving(authority) as resolver:
+        answer = resolver.lookup_blocking(CAR, "TLSA")
+    assert (answer.security, answer.outcome) == (Security.INDETERMINATE, Outcome.FAILED)
+    assert "refers to other servers" in answer.detail
 
 
 def test_failing_resolver_is_named_with_its_reason() -> None:

@@ -72,6 +72,9 @@ class Judgement:
         if reply.rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             self.tally.worsen(Security.INDETERMINATE, f"{reply.source} says {reply.rcode_text}")
             return None
+        if reply.is_referral:
+            self.tally.worsen(Security.INDETERMINATE, f"{reply.source} refers to other servers instead of answering")
+            return None
         return reply
 
     def _speaks_of(self, response: Response, name: Key) -> bool:

@@ -39,6 +39,7 @@ _OPCODE: Final = 0x7800
 _DO: Final = 0x8000
 _EXTENDED_ERROR: Final = 15
 
+_NS: Final = int(dns.rdatatype.NS)
 _SOA: Final = int(dns.rdatatype.SOA)
 _OPT: Final = int(dns.rdatatype.OPT)
 _RRSIG: Final = int(dns.rdatatype.RRSIG)
@@ -116,7 +117,8 @@ class Response:
 
     source: such as `the resolver at 192.0.2.1`, for people. authority: NSEC and NSEC3 records alone. negative_ttl: what
     the SOA record says of how long a denial may be kept (RFC 2308 section 5), None without one. has_signatures: some
-    RRSIG came along. extended_error: RFC 8914, code and text, made printable; empty without.
+    RRSIG came along. is_referral: it only names other servers to ask, so it is of no resolver. extended_error: RFC
+    8914, code and text, made printable; empty without.
     """
 
     source: str
@@ -126,6 +128,7 @@ class Response:
     authority: Section = field(default_factory=dict)
     negative_ttl: int | None = None
     has_signatures: bool = False
+    is_referral: bool = False
     extended_error: str = ""
 
     @classmethod
@@ -203,6 +206,7 @@ class _Reader:
         self._parser = dns.wire.Parser(wire)
         self._signed = False
         self._negative_ttl: int | None = None
+        self._names_servers = False
         self._opt: tuple[int, bytes] | None = None
 
     def read(self) -> dict[str, Any]:
@@ -227,6 +231,7 @@ class _Reader:
             "authority": authority,
             "negative_ttl": self._negative_ttl,
             "has_signatures": self._signed,
+            "is_referral": not rcode and not answer and self._names_servers and self._negative_ttl is None,
             "extended_error": _extended_error(options),
         }
 
@@ -262,6 +267,8 @@ class _Reader:
             rrset = _rrset(section, key_of_labels(labels), labels, rdtype, ttl)
             rrset.ttl = min(rrset.ttl, ttl)
             rrset.rdatas.append(read_rdata(self._parser, rrset.rdtype, start, length))
+        elif rdtype == _NS and only is _PROOFS:
+            self._names_servers = True
         elif rdtype == _SOA and length >= 4 and only is _PROOFS:
             # The minimum is the last field; names before it may be compressed and do not matter.
             minimum = int.from_bytes(self._wire[self.at - 4 : self.at], "big")

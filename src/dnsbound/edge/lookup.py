@@ -267,6 +267,9 @@ class Asking:
             why = f" ({response.extended_error})" if response.extended_error else ""
             self._fail(attempt, f"says {response.rcode_text}{why}")
             self._next()
+        elif response.is_referral:
+            self._fail(attempt, "refers to other servers instead of answering")
+            self._next()
         elif response.truncated:
             self._fail(attempt, "sent a truncated answer over a stream")
             self._next()
