@@ -132,7 +132,7 @@ def parse_query(octets: bytes) -> dns.message.QueryMessage | bytes | None:
         return bare_response(octets, dns.rcode.FORMERR)
     if query.opcode() != dns.opcode.QUERY:
         return bare_response(octets, dns.rcode.NOTIMP)
-    if not isinstance(query, dns.message.QueryMessage) or len(query.question) != 1 or query.answer or query.authority:
+    if not isinstance(query, dns.message.QueryMessage) or len(query.question) != 1:
         return bare_response(octets, dns.rcode.FORMERR)
     return query
 
