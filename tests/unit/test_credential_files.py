@@ -73,6 +73,22 @@ def test_a_failed_write_changes_nothing(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_file_system_without_links_is_written_to_and_nothing_is_replaced(
+    credential: Credential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(source: object, target: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(secret_files.os, "link", no_links)
+    path = tmp_path / "car54.pem"
+    save_credential(credential, path)
+    assert load_credential(path) == credential
+    with pytest.raises(Misuse, match="exists already"):
+        save_credential(Credential.generate(NAME, now=NOW), path)
+    assert load_credential(path) == credential
+    assert [entry.name for entry in tmp_path.iterdir()] == ["car54.pem"]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o700 | 0o001])
 def test_a_key_that_others_may_read_is_refused(credential: Credential, tmp_path: Path, mode: int) -> None:
     path = tmp_path / "car54.pem"

@@ -3,15 +3,19 @@
 Reading refuses a file that others may read, as programs with keys do, unless the caller says otherwise.
 """
 
+import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from dnsbound.errors import Misuse
 
 OWNER_ONLY: Final = 0o600
+_WITHOUT_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems answer that have no hard links."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 MAX_OCTETS: Final = 1_048_576
 """No key file is larger; a device or a log given by mistake is not read to its end."""
@@ -58,17 +62,24 @@ def write_secret_file(path: str | os.PathLike[str], octets: bytes, *, replace: b
             if replace:
                 temporary.replace(target)
             else:
-                # A link fails where a rename would silently replace what came to be there meanwhile.
-                os.link(temporary, target)
-                temporary.unlink()
-        except BaseException:
+                _put_in_place(temporary, target, octets)
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
         _sync_directory(target.parent)
     except FileExistsError as error:
         raise Misuse(f"{path}: exists already") from error
     except (OSError, ValueError) as error:
         raise Misuse(f"{path}: {_words(error)}") from error
+
+
+def _put_in_place(temporary: Path, target: Path, octets: bytes) -> None:
+    """A link fails where a rename would silently replace what came to be there meanwhile."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        _write_new(target, octets)
 
 
 def _write_new(path: Path, octets: bytes) -> None:
@@ -84,11 +95,13 @@ def _write_new(path: Path, octets: bytes) -> None:
 
 
 def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """So that the name survives a power cut too; not every file system can, and the file itself is safe already."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _read(octets: bytes, path: str | os.PathLike[str]) -> bytes:
