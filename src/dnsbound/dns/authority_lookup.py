@@ -111,7 +111,7 @@ class _Cut:
 
 
 def _closest(zone: Zone, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> _Closest | _Cut:
-    encloser, node = zone.origin, apex(zone)
+    encloser, node = zone.origin, apex(zone) if name == zone.origin else EMPTY_NON_TERMINAL
     for depth in range(len(zone.origin) + 1, len(name) + 1):
         deeper = name.split(depth)[1]
         below = zone.data.lookup(deeper)
@@ -198,11 +198,11 @@ def _add_addresses(found: Found, rdataset: dns.rdataset.Rdataset, *, dnssec: boo
 
 
 def apex(zone: Zone) -> RRsets:
-    """The records at the origin, DNSKEY included."""
+    """The records at the origin, DNSKEY included. Misuse when the content has no SOA or no NS there."""
     node = zone.data.lookup(zone.origin) or EMPTY_NON_TERMINAL
-    soa = node.get(_TYPES.SOA)
-    if soa is None or _TYPES.NS not in node:
-        raise Misuse(f"zone {zone.origin} has no SOA or no NS")
+    soa = _soa(zone)
+    if _TYPES.NS not in node:
+        raise Misuse(f"zone {zone.origin} has no NS")
     if zone.keys is None:
         return node
     return {**node, _TYPES.DNSKEY: zone.keys.dnskey_rdataset(soa.ttl)}
@@ -210,8 +210,17 @@ def apex(zone: Zone) -> RRsets:
 
 def negative_soa(zone: Zone) -> dns.rdataset.Rdataset:
     """The SOA as denials carry it: its TTL is how long the denial may be kept (RFC 2308 section 3, RFC 9077)."""
-    soa = apex(zone)[_TYPES.SOA]
-    return dns.rdataset.ImmutableRdataset(dns.rdataset.from_rdata_list(min(soa.ttl, soa[0].minimum), [soa[0]]))
+    soa = _soa(zone)
+    if soa.ttl <= soa[0].minimum:
+        return soa
+    return dns.rdataset.ImmutableRdataset(dns.rdataset.from_rdata_list(soa[0].minimum, [soa[0]]))
+
+
+def _soa(zone: Zone) -> dns.rdataset.Rdataset:
+    soa = (zone.data.lookup(zone.origin) or EMPTY_NON_TERMINAL).get(_TYPES.SOA)
+    if soa is None:
+        raise Misuse(f"zone {zone.origin} has no SOA")
+    return soa
 
 
 def _existing(zone: Zone, name: dns.name.Name, node: RRsets | None) -> Item:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dnsbound.dns.authority import Transport
     from dnsbound.times import Moment
+
+KEPT_QUERIES: Final = 100_000
+"""So that a World that runs for days does not grow for days."""
 
 
 class Face(StrEnum):
@@ -34,13 +38,13 @@ class Query:
 
 
 class QueryLog:
-    """Grows with every query; iterate, measure and clear it from any thread."""
+    """The last KEPT_QUERIES queries; iterate, measure and clear it from any thread."""
 
     __slots__ = ("_lock", "_queries")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queries: list[Query] = []
+        self._queries: deque[Query] = deque(maxlen=KEPT_QUERIES)
 
     def add(self, query: Query) -> None:
         with self._lock:
