@@ -175,6 +175,9 @@ class ServerProtocol(asyncio.BufferedProtocol):
         if self.transport is not None:
             transport, self.transport = self.transport, None
             transport.lost(exc)
+        elif not self._announce:
+            # The application knew this connection before TLS, and must learn that it is gone.
+            self.loop.call_soon(self._factory().connection_lost, self._error or exc)
         self._fail_waiter(exc)
 
     async def admitted(self, waiter: asyncio.Future[ServerTransport]) -> ServerTransport:
