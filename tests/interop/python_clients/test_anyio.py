@@ -2,6 +2,7 @@
 in `strerror`."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 
@@ -64,6 +65,8 @@ def test_end_without_close_notify(files: Callable[[str], Files], standard: bool)
             transport = writer.transport
             lower = transport._ssl_protocol._transport  # type: ignore[attr-defined]
             lower.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
         async with await asyncio.start_server(cut, sock=listening.dup(), ssl=context):  # type: ignore[attr-defined]
             await stop.wait()
