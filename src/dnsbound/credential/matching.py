@@ -20,6 +20,7 @@ from dnsbound.credential.path import (
     Path,
     PathCertificate,
     PathRules,
+    authority_from_der,
     check_path,
     is_signed_by_key,
     pool_of,
@@ -308,8 +309,7 @@ class _Matcher:
             raise Malformed("the peer presented nothing")
         if len(chain) > PEER_CERTIFICATES.default:
             raise Refused(Reason.CHAIN_INVALID, f"more than {PEER_CERTIFICATES.default} certificates were presented")
-        leaf, *others = [PathCertificate.from_der(certificate) for certificate in chain]
-        return leaf, others
+        return PathCertificate.from_der(chain[0]), [authority_from_der(certificate) for certificate in chain[1:]]
 
 
 _SUBJECT: Final[dict[int, str]] = {Selector.CERT: "certificate", Selector.SPKI: "key"}

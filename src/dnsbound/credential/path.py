@@ -13,6 +13,7 @@ identity.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Self, TypeVar
 
 from cryptography import x509
@@ -41,6 +42,8 @@ _UNDERSTOOD: Final = frozenset(
     }
 )
 _CLIENT_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_REMEMBERED_OCTETS: Final = 4096
+"""Larger authorities' certificates are parsed each time, so that no peer can make the memory large."""
 _BROKEN_DIGESTS: Final = frozenset({"md5", "sha1"})
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
@@ -115,7 +118,8 @@ def _extended(
         budget.spend()
         step = (top.der, issuer.der)
         if step not in known:
-            known[step] = _is_signed_by(top, issuer)
+            remembered = len(path) > 1 and max(map(len, step)) <= _REMEMBERED_OCTETS
+            known[step] = _authority_is_signed_by(*step) if remembered else _is_signed_by(top, issuer)
         if known[step]:
             yield from _extended((*path, issuer), pool, budget, known)
 
@@ -126,6 +130,23 @@ def _is_signed_by(certificate: PathCertificate, issuer: PathCertificate) -> bool
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+@lru_cache(maxsize=512)
+def _authority_is_signed_by(authority: bytes, issuer: bytes) -> bool:
+    """The same for two authorities, which a whole estate of clients presents again and again. A signature over octets
+    holds or not whenever it is asked about; dates and constraints are checked every time."""
+    return _is_signed_by(authority_from_der(authority), authority_from_der(issuer))
+
+
+def authority_from_der(der: bytes) -> PathCertificate:
+    """As `PathCertificate.from_der`, for certificates that come again."""
+    return _remembered(der) if len(der) <= _REMEMBERED_OCTETS else PathCertificate.from_der(der)
+
+
+@lru_cache(maxsize=512)
+def _remembered(der: bytes) -> PathCertificate:
+    return PathCertificate.from_der(der)
 
 
 def is_signed_by_key(certificate: PathCertificate, key: PublicKey) -> bool:
