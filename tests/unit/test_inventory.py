@@ -303,7 +303,6 @@ def test_serial_wraps(inventory):
         ("CNAME", "Other.Example", "other.example."),
         ("NS", "ns.other.example.", "ns.other.example."),
         ("TLSA", f"DANE-EE SPKI SHA2-256 {'AB' * 32}", f"3 1 1 {'ab' * 32}"),
-        ("DS", f"1 13 2 {'ab' * 32}", f"1 13 2 {'ab' * 32}"),
     ],
 )
 def test_records_have_one_form(inventory, rdtype, rdata, kept):
@@ -372,6 +371,40 @@ def test_delegation_hides_nothing_and_lets_only_glue_below(inventory):
     register(inventory)
     with pytest.raises(Misuse):
         publish(inventory, "_device.cars.example", "NS", "ns.other.example.")
+
+
+def test_ds_stands_beside_ns_alone(inventory):
+    create_zone(inventory)
+    ds = f"1 13 2 {'ab' * 32}"
+    with pytest.raises(Misuse):
+        publish(inventory, "sub.cars.example", "DS", ds)
+    for host in ("ns1.other.example.", "ns2.other.example."):
+        publish(inventory, "sub.cars.example", "NS", host)
+    publish(inventory, "sub.cars.example", "DS", ds)
+    owner = OwnerName.parse("sub.cars.example")
+    inventory.zones.withdraw(owner, "NS", "ns1.other.example.", now=NOW, actor="alice")
+    for rdata in ("ns2.other.example.", None):
+        with pytest.raises(Misuse):
+            inventory.zones.withdraw(owner, "NS", rdata, now=NOW, actor="alice")
+    inventory.zones.withdraw(owner, "DS", now=NOW, actor="alice")
+    inventory.zones.withdraw(owner, "NS", now=NOW, actor="alice")
+    assert list(inventory.zones.records(ZONE)) == []
+
+
+def test_a_delegation_may_hide_what_another_zone_here_serves(inventory):
+    create_zone(inventory)
+    create_zone(inventory, "deep.sub.cars.example")
+    register(inventory, ClientName.parse("car1.deep.sub.cars.example"))
+    publish(inventory, "sub.cars.example", "NS", "ns.other.example.")
+
+
+@pytest.mark.parametrize("rdtype", ["NS", "CNAME"])
+def test_a_name_with_such_records_does_not_become_a_zone(inventory, rdtype):
+    create_zone(inventory)
+    publish(inventory, "sub.cars.example", rdtype, "x.other.example.")
+    with pytest.raises(Misuse):
+        create_zone(inventory, "sub.cars.example")
+    assert len(inventory.zones.all()) == 1
 
 
 def test_parent_and_child_in_one_inventory(inventory):

@@ -106,39 +106,44 @@ def add(connection: Connection, record: Record, *, identity_id: int | None = Non
 
 
 def _check_place(connection: Connection, record: Record, apex: OwnerName) -> None:
+    """Misuse when the record may not stand at its owner name in the zone `apex`."""
     owner = record.owner
     if record.rdtype in _OF_THE_PARENT and _is_zone(connection, owner):
         raise Misuse(f"{owner} is a zone of this inventory: its delegation is published by itself")
     if record.rdtype == "CNAME" and owner == apex:
         raise Misuse(f"{owner} is the top of a zone: no CNAME may stand there")
-    between = [
-        name
-        for name in owner.ancestors
-        if OwnerName.parse(name, wildcard=True).is_at_or_below(apex) and name != apex.text
-    ]
-    if record.rdtype in _OF_THE_PARENT | _GLUE:
-        between = [name for name in between if name != owner.text]
-    cut = connection.execute(
-        select(schema.records.c.owner)
-        .where(schema.records.c.owner.in_(between), schema.records.c.rdtype == "NS")
-        .limit(1)
-    ).scalar_one_or_none()
-    if cut is not None and record.rdtype not in _GLUE:
+    if record.rdtype == "DS" and not records_at(connection, owner, frozenset({"NS"})):
+        raise Misuse(f"{owner} is not delegated: publish its NS records before its DS")
+    cut = None if record.rdtype in _GLUE else _cut_above(connection, record, apex)
+    if cut is not None:
         raise Misuse(f"{owner} lies in {cut}, which this zone delegates to other servers")
     if record.rdtype == "NS":
-        start, end = owner.below
-        hidden = connection.execute(
-            select(schema.records.c.owner)
-            .where(
-                (schema.records.c.sort_key == owner.sort_key) | schema.records.c.sort_key.between(start, end),
-                schema.records.c.rdtype.not_in(_OF_THE_PARENT | _GLUE),
-            )
-            .limit(1)
-        ).scalar_one_or_none()
-        if hidden is not None and zone_of(connection, OwnerName.parse(hidden, wildcard=True)) == zone_of(
-            connection, owner, "NS"
-        ):
+        hidden = _hidden_by(connection, owner)
+        if hidden is not None:
             raise Misuse(f"delegating {owner} would hide the records at {hidden}")
+
+
+def _cut_above(connection: Connection, record: Record, apex: OwnerName) -> str | None:
+    """The delegation that the owner lies in; at one itself only NS and DS are the zone's."""
+    names = [name for name in record.owner.ancestors if len(name) > len(apex.text)]
+    if record.rdtype in _OF_THE_PARENT:
+        names = names[1:]
+    query = select(schema.records.c.owner).where(schema.records.c.owner.in_(names), schema.records.c.rdtype == "NS")
+    return connection.execute(query.limit(1)).scalar_one_or_none()
+
+
+def _hidden_by(connection: Connection, cut: OwnerName) -> str | None:
+    """A name whose records would no longer be served if `cut` were delegated."""
+    start, end = cut.below
+    key = schema.records.c.sort_key
+    query = select(schema.records.c.owner).where(
+        (key == cut.sort_key) | ((key >= start) & (key < end)), schema.records.c.rdtype.not_in(_OF_THE_PARENT | _GLUE)
+    )
+    zone = zone_of(connection, cut, "NS")
+    for name in connection.scalars(query):
+        if zone_of(connection, OwnerName.parse(name, wildcard=True)) == zone:
+            return str(name)
+    return None
 
 
 def _check_neighbours(record: Record, present: list[tuple[str, str]]) -> None:
@@ -153,11 +158,14 @@ def _check_neighbours(record: Record, present: list[tuple[str, str]]) -> None:
 
 
 def remove(connection: Connection, owner: OwnerName, rdtypes: frozenset[str], rdata: str | None = None) -> list[Record]:
-    """Withdraw records of a name and count the change; what was removed."""
+    """Withdraw records of a name and count the change; what was removed. Misuse for an NS that a DS depends on."""
     chosen = [schema.records.c.owner == owner.text, schema.records.c.rdtype.in_(rdtypes)]
     if rdata is not None:
         chosen.append(schema.records.c.rdata == rdata)
     removed = records_at(connection, owner, rdtypes, rdata)
+    last_ns = "NS" in rdtypes and len(removed) == len(records_at(connection, owner, frozenset({"NS"})))
+    if last_ns and records_at(connection, owner, frozenset({"DS"})):
+        raise Misuse(f"{owner} has DS records: withdraw them before its NS")
     zones = {zone_of(connection, owner, record.rdtype) for record in removed}
     connection.execute(delete(schema.records).where(*chosen))
     for zone in zones:

@@ -38,6 +38,8 @@ class Zones:
         with self._database.writing() as connection:
             if _zone_id(connection, name) is not None:
                 raise AlreadyInInventory(f"the zone {name} is in the inventory already")
+            for record in publication.records_at(connection, name, frozenset({"CNAME", "DS", "NS"})):
+                raise Misuse(f"{name} has {record.rdtype} records: withdraw them before it becomes a zone here")
             row = {
                 "name": name.text,
                 "sort_key": name.sort_key,
