@@ -1,6 +1,7 @@
 """The shim over memory BIOs against the standard library's TLS: what Python's users expect of an SSLObject."""
 
 import ssl
+import sys
 import weakref
 from pathlib import Path
 
@@ -191,6 +192,15 @@ def test_verified_and_unverified_chains(pair: Pair) -> None:
     leaf = pair.near.getpeercert(binary_form=True)
     assert pair.near.shim.get_unverified_chain()[0] == leaf
     assert pair.near.shim.get_verified_chain() == [leaf, authority().chain[0]]
+    [shown, _root] = pair.near.shim.get_verified_chain()
+    assert shown.public_bytes(2) == leaf
+    assert ssl.PEM_cert_to_DER_cert(shown.public_bytes()) == leaf
+    assert shown.get_info() == pair.near.getpeercert()
+    with pytest.raises(ValueError, match="format"):
+        shown.public_bytes(3)
+    if sys.version_info >= (3, 13):
+        assert pair.near.get_verified_chain() == [leaf, authority().chain[0]]
+        assert pair.near.get_unverified_chain()[0] == leaf
 
 
 def refused_by_client(near: ssl.SSLContext, far: ssl.SSLContext, host: str = SERVER) -> TLSCertificateRefused:

@@ -1,4 +1,4 @@
-"""A certificate as the dictionary that `ssl.SSLSocket.getpeercert()` returns.
+"""A certificate as Python's `ssl` shows it: the dictionary of `getpeercert()`, and the entries of its chains.
 
 Programs written for Python's `ssl` read host names and dates out of it. It is a way of showing, not of checking. Fields
 that do not parse are left out: the certificate was accepted by its key or its chain, not by this dictionary.
@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from dnsbound.credential.certificate_parsing import certificate_from_der
@@ -33,6 +34,27 @@ _LONG_NAMES: Final = {
     "0.9.2342.19200300.100.1.1": "userId",
     "0.9.2342.19200300.100.1.25": "domainComponent",
 }
+
+_ENCODING_PEM: Final = 1
+_ENCODING_DER: Final = 2
+
+
+class ChainCertificate(bytes):
+    """DER of one certificate of a chain; from 3.13 on `ssl` asks such entries for `public_bytes`."""
+
+    __slots__ = ()
+
+    def public_bytes(self, format: int = _ENCODING_PEM) -> str | bytes:  # noqa: A002 (the standard library's name)
+        """PEM text, or DER for `_ssl.ENCODING_DER`."""
+        if format == _ENCODING_DER:
+            return bytes(self)
+        if format == _ENCODING_PEM:
+            return x509.load_der_x509_certificate(self).public_bytes(Encoding.PEM).decode("ascii")
+        raise ValueError("Unsupported format")
+
+    def get_info(self) -> dict[str, Any]:
+        """As `certificate_dict`."""
+        return certificate_dict(self)
 
 
 def certificate_dict(certificate: bytes) -> dict[str, Any]:

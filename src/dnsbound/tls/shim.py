@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from dnsbound._native import Config, Connection, TlsError
 from dnsbound.iana import TLS_1_2, TLS_1_3
-from dnsbound.tls.certificate_dict import certificate_dict
+from dnsbound.tls.certificate_dict import ChainCertificate, certificate_dict
 from dnsbound.tls.channel_binding import BINDINGS, EXPORTER_LABEL, EXPORTER_OCTETS, server_end_point
 from dnsbound.tls.errors import TLSMisuse, TLSPeerError, TLSUnexpectedEOF, handshake_error, want_read
 from dnsbound.tls.session import Session
@@ -298,13 +298,13 @@ class Shim:
         """Whether somebody this end trusts vouches for what the peer's certificate says."""
         return False
 
-    def get_unverified_chain(self) -> list[bytes]:
-        """DER certificates as the peer sent them."""
-        return self._connection.peer_chain()
+    def get_unverified_chain(self) -> list[ChainCertificate]:
+        """Certificates as the peer sent them."""
+        return [ChainCertificate(der) for der in self._connection.peer_chain()]
 
-    def get_verified_chain(self) -> list[bytes]:
-        """DER certificates of the path to the trust anchor that was found."""
-        return self._connection.verified_chain()
+    def get_verified_chain(self) -> list[ChainCertificate]:
+        """Certificates of the path to the trust anchor that was found; empty where nothing was verified."""
+        return [ChainCertificate(der) for der in self._connection.verified_chain()]
 
     def peer_raw_public_key(self) -> bytes | None:
         """DER SubjectPublicKeyInfo, when the peer presented a raw public key (RFC 7250)."""
