@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import dns.flags
@@ -444,3 +445,23 @@ def test_child_processes_are_told_whom_to_trust(world: World, cars: Organisation
 
 def test_the_resolvers_key_file_is_private(world: World) -> None:
     assert stat.S_IMODE((world.directory / "resolver.pem").stat().st_mode) == 0o600
+
+
+def test_the_pytest_plugin_serves_other_peoples_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(
+        "def test_a_car_is_published(world):\n"
+        "    car = world.organisation('cars.example').device('car54')\n"
+        "    assert world.resolver().lookup_blocking(car.name.text, 'TLSA').security == 'secure'\n"
+    )
+    installed = any(point.name == "dnsbound" for point in entry_points(group="pytest11"))
+    plugin = () if installed else ("-p", "dnsbound.testing.pytest_plugin")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugin, str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
