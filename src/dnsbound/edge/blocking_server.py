@@ -45,6 +45,9 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
 
     context: Context
     daemon_threads = True
+    suppress_ragged_eofs = True
+    """As in `ssl`, whose default this is: a handler reads a connection that ended without close_notify as one that
+    ended. False makes it an error; set it where the end of a message is the end of the connection."""
     _sweeping: threading.Thread | None = None
     _next_look: Moment = 0.0
 
@@ -87,7 +90,12 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         request.settimeout(slots.seconds)
         connection = None
         try:
-            connection = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            connection = self.context.wrap_socket(
+                request,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=self.suppress_ragged_eofs,
+            )
             connection.do_handshake()
         except (OSError, DnsboundError) as error:
             slots.count(HandshakeOutcome.TIMED_OUT if isinstance(error, TimeoutError) else HandshakeOutcome.REFUSED)
@@ -181,7 +189,8 @@ def blocking_server(
 ) -> socketserver.TCPServer:
     """A TCP server, bound and listening, that runs `handle(tls_socket)` in a thread for each admitted client.
 
-    Call its `serve_forever()`, and `shutdown()` from another thread. Misuse when context is not a
+    Call its `serve_forever()`, and `shutdown()` from another thread. In `handle`, a connection that ends without
+    close_notify is an error (`suppress_ragged_eofs` is False). Misuse when context is not a
     server Context.
     """
     if not context.is_door:
@@ -193,6 +202,7 @@ def blocking_server(
 
     class Server(VerifiedPeerMixIn, socketserver.TCPServer):
         allow_reuse_address = True
+        suppress_ragged_eofs = False
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     Server.context = context
