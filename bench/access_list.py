@@ -1,6 +1,5 @@
 """An access list of a million names: memory that stays, time to load, time to look a name up."""
 
-import argparse
 import gc
 import random
 import time
@@ -17,7 +16,7 @@ PAGE = 4096
 
 
 def measure(names: int, rounds: int) -> Table:
-    """Each in a process of its own if the memory is to be right: the allocator keeps what was used before."""
+    """Memory is right in a fresh process only, as `python -m bench` makes: the allocator keeps what was used before."""
     text = _toml(names)
     before = _resident()
     start = time.perf_counter()
@@ -67,11 +66,3 @@ def _seconds(access: AccessList, names: list[ClientName]) -> float:
 
 def _resident() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * PAGE
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--names", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    print(measure(arguments.names, arguments.rounds))

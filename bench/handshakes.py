@@ -2,15 +2,18 @@
 and Python's own ssl, both with a CA. The same client, certificate type and key exchange for all; one process each.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import peers
 from bench.measured_process import MeasuredProcess, free_port
+from bench.rounds import least
 from bench.table import Table
 from dnsbound.credential.credential import Credential, certificates_to_pem
 from dnsbound.credential.issuer import CertificateAuthority
@@ -20,6 +23,8 @@ WARM_UP = 100
 CONCURRENCY = 4
 NAME = "car54._device.cars.example"
 LONG_TTL = 3600
+NGINX = "nginx, mutual TLS with a CA"
+PYTHON = "Python ssl on asyncio, mutual TLS with a CA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +39,20 @@ def measure(connections: int, rounds: int) -> Table:
     """Microseconds of server CPU per connection: the least of several rounds, taken in turn."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, World() as world:
         contenders = _contenders(Path(directory), world)
-        best = dict.fromkeys((contender.label for contender in contenders), float("inf"))
-        for _ in range(rounds):
-            for contender in contenders:
-                spent = _one_round(contender, Path(directory), connections)
-                best[contender.label] = min(best[contender.label], spent)
-    nginx, python = best["nginx, mutual TLS with a CA"], best["Python ssl on asyncio, mutual TLS with a CA"]
+        work = {
+            contender.label: partial(_one_round, contender, Path(directory), connections) for contender in contenders
+        }
+        best = least(work, rounds)
     table = Table("Server CPU per mutual TLS 1.3 connection", ["server", "us", "of nginx", "of Python ssl"])
     for label, spent in best.items():
-        table.row(label, f"{spent:.0f}", f"{spent / nginx:.2f}", f"{spent / python:.2f}")
+        table.row(label, f"{spent:.0f}", _ratio(spent, best.get(NGINX)), _ratio(spent, best.get(PYTHON)))
+    if NGINX not in best:
+        table.note("nginx is not installed (Debian package nginx): not compared with.")
     return table
+
+
+def _ratio(spent: float, reference: float | None) -> str:
+    return "-" if reference is None else f"{spent / reference:.2f}"
 
 
 def _contenders(place: Path, world: World) -> list[Contender]:
@@ -70,19 +79,10 @@ def _contenders(place: Path, world: World) -> list[Contender]:
 
     ports = [free_port() for _ in range(5)]
     client, raw = place / "client.pem", place / "raw.pem"
+    nginx = ["nginx", "-c", str(peers.nginx_configuration(place, ports[0]))]
     return [
-        Contender(
-            "nginx, mutual TLS with a CA",
-            ["nginx", "-c", str(peers.nginx_configuration(place, ports[0]))],
-            client,
-            ports[0],
-        ),
-        Contender(
-            "Python ssl on asyncio, mutual TLS with a CA",
-            [sys.executable, "-m", "bench.peers", str(place), str(ports[1])],
-            client,
-            ports[1],
-        ),
+        *([Contender(NGINX, nginx, client, ports[0])] if shutil.which("nginx") else []),
+        Contender(PYTHON, [sys.executable, "-m", "bench.peers", str(place), str(ports[1])], client, ports[1]),
         Contender("dnsbound on asyncio, X.509", ours("asyncio", ports[2]), client, ports[2]),
         Contender("dnsbound on uvloop, X.509", ours("uvloop", ports[3]), client, ports[3]),
         Contender("dnsbound on uvloop, raw public key", ours("uvloop", ports[4]), raw, ports[4]),

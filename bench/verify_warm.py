@@ -2,14 +2,15 @@
 signature verification and parsing the certificate. Both in the same run, the least of several rounds, taken in turn.
 """
 
-import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.rounds import least, seconds_each
 from bench.table import Table
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.credential.presented import Presented
@@ -40,10 +41,7 @@ def measure(repeats: int, rounds: int) -> Table:
             "3 1 1, raw key": _verification(door, car, raw),
             "2 0 1, leaf, intermediate and root": _verification(door, issued, Presented(chain)),
         }
-        best = {label: float("inf") for label in work}
-        for _ in range(rounds):
-            for label, once in work.items():
-                best[label] = min(best[label], _seconds(once, repeats))
+        best = least({label: partial(seconds_each, once, repeats) for label, once in work.items()}, rounds)
     least = next(iter(best.values()))
     table = Table("Verify, records at hand, in process", ["what", "us", "of the first row"])
     for label, seconds in best.items():
@@ -75,19 +73,3 @@ def _verification(door: Authenticator, device: Device, presented: Presented) -> 
         source="192.0.2.1",
     )
     return lambda: door.authenticate_blocking(claim)
-
-
-def _seconds(once: Callable[[], object], repeats: int) -> float:
-    once()
-    start = time.process_time()
-    for _ in range(repeats):
-        once()
-    return (time.process_time() - start) / repeats
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    print(measure(arguments.repeats, arguments.rounds))

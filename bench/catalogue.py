@@ -1,0 +1,31 @@
+"""The benchmarks by name, and how many repetitions each has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A module with a function `measure` that returns a Table, and its arguments."""
+
+    module: str
+    full: Mapping[str, int] = field(default_factory=dict)
+    quick: Mapping[str, int] = field(default_factory=dict)
+
+    def measure(self, *, quick: bool) -> str:
+        """The table as text. quick: few repetitions."""
+        return str(import_module(self.module).measure(**(self.quick if quick else self.full)))
+
+
+BENCHMARKS: Final[Mapping[str, Benchmark]] = {
+    "handshakes": Benchmark("bench.handshakes", {"connections": 2000, "rounds": 5}, {"connections": 200, "rounds": 2}),
+    "verify-warm": Benchmark("bench.verify_warm", {"repeats": 2000, "rounds": 7}, {"repeats": 200, "rounds": 3}),
+    "verify-cold": Benchmark("bench.verify_cold", {"names": 1000, "rounds": 5}, {"names": 200, "rounds": 2}),
+    "validator": Benchmark("bench.validator", {"repeats": 1000, "rounds": 7}, {"repeats": 100, "rounds": 3}),
+    "startup": Benchmark("bench.startup", {"rounds": 15}, {"rounds": 3}),
+    "access-list": Benchmark("bench.access_list", {"names": 1_000_000, "rounds": 5}, {"names": 50_000, "rounds": 2}),
+    "wire-bytes": Benchmark("bench.wire_bytes"),
+    "authority": Benchmark("bench.authority", {"names": 1000, "rounds": 3}, {"names": 100, "rounds": 2}),
+}
