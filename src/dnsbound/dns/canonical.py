@@ -7,7 +7,7 @@ and nest as DNSSEC needs: `a < b` is the canonical order of section 6.1, `b[:len
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import dns.exception
 import dns.name
@@ -18,6 +18,8 @@ import dns.rdatatype
 from dnsbound.errors import Malformed
 
 Key: TypeAlias = tuple[bytes, ...]
+
+_RR_FIXED: Final = struct.Struct("!HHI")
 
 ROOT: Key = ()
 WILDCARD = b"*"
@@ -73,8 +75,13 @@ def wire_of(key: Key) -> bytes:
     return bytes(out)
 
 
-def rrset_octets(owner: Key, rdtype: int, original_ttl: int, rdatas: Iterable[dns.rdata.Rdata]) -> bytes:
-    """The RR(1) | RR(2) | ... of RFC 4034 section 3.1.8.1: canonical RRs in canonical order, duplicates once."""
-    fixed = wire_of(owner) + struct.pack("!HHI", rdtype, dns.rdataclass.IN, original_ttl)
+def canonical_forms(rdatas: Iterable[dns.rdata.Rdata]) -> tuple[bytes, ...]:
+    """Record data in canonical form and order, duplicates once, each behind its length (RFC 4034 section 6.3)."""
     forms = sorted({rdata.to_digestable() for rdata in rdatas})
-    return b"".join(fixed + struct.pack("!H", len(form)) + form for form in forms)
+    return tuple([len(form).to_bytes(2, "big") + form for form in forms])
+
+
+def rrset_octets(owner: Key, rdtype: int, original_ttl: int, forms: Iterable[bytes]) -> bytes:
+    """The RR(1) | RR(2) | ... of RFC 4034 section 3.1.8.1, from `canonical_forms`."""
+    fixed = wire_of(owner) + _RR_FIXED.pack(rdtype, dns.rdataclass.IN, original_ttl)
+    return b"".join([fixed + form for form in forms])

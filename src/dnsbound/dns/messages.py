@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.wire
 from dns.rdtypes.ANY.RRSIG import RRSIG
 
-from dnsbound.dns.canonical import Key
+from dnsbound.dns.canonical import Key, canonical_forms
 from dnsbound.dns.rrsig import Signature
 from dnsbound.dns.wire_names import Labels, key_of_labels, read_name
 from dnsbound.errors import Malformed
@@ -102,6 +102,13 @@ class RRset:
     ttl: int
     rdatas: list[dns.rdata.Rdata] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
+    _forms: tuple[bytes, ...] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def forms(self) -> tuple[bytes, ...]:
+        """`canonical_forms` of the records, made once however many signatures are tried; the set is complete then."""
+        if self._forms is None:
+            self._forms = canonical_forms(self.rdatas)
+        return self._forms
 
     @property
     def name(self) -> dns.name.Name:

@@ -61,6 +61,9 @@ def verify_rrset(
     rrset: RRset, zone: Key, keys: Iterable[ZoneKey], *, now: Moment, policy: Policy, work: Work
 ) -> Verified | Unverified:
     """Try the RRSIGs made by `zone` with its keys; the first good one decides. LimitExceeded when the work runs out."""
+    by_tag: dict[tuple[int, int], list[ZoneKey]] = {}
+    for key in keys:
+        by_tag.setdefault((key.tag, key.algorithm), []).append(key)
     complaint = ""
     tried = 0
     for signature in rrset.signatures:
@@ -68,7 +71,7 @@ def verify_rrset(
             continue
         wrong = _unusable_because(rrset, signature, now, policy)
         if wrong is None:
-            candidates = [key for key in keys if key.tag == signature.key_tag and key.algorithm == signature.algorithm]
+            candidates = by_tag.get((signature.key_tag, signature.algorithm))
             if not candidates:
                 wrong = f"is by no key of {text_of(zone)}"
             elif tried == work.signatures_per_rrset:
@@ -91,7 +94,7 @@ def signed_octets(rrset: RRset, signature: Signature) -> bytes:
     owner = rrset.key
     if signature.labels < _label_count(owner):
         owner = (*owner[: signature.labels], WILDCARD)
-    return signature.signed_prefix() + rrset_octets(owner, rrset.rdtype, signature.original_ttl, rrset.rdatas)
+    return signature.signed_prefix() + rrset_octets(owner, rrset.rdtype, signature.original_ttl, rrset.forms())
 
 
 def _verifies(rrset: RRset, signature: Signature, candidates: list[ZoneKey], work: Work) -> bool:
