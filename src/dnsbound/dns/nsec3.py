@@ -98,7 +98,8 @@ class Nsec3Denials:
             return Denial(Proof.OPT_OUT, prefer, subject)
         if self._covering(wildcard) is not None:
             return Denial(proof, Outcome.NXDOMAIN, subject)
-        if encloser.covering.opt_out:
+        if encloser.covering.opt_out and prefer is Outcome.NODATA:
+            # An empty non-terminal above unsigned delegations alone is not in the chain (RFC 5155 erratum 3441).
             return Denial(Proof.OPT_OUT, prefer, subject)
         return NoProof(f"no NSEC3 record denies the wildcard {text_of(wildcard)}")
 

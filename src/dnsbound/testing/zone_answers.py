@@ -266,7 +266,7 @@ class _ZoneReply:
             yield name.split(depth)[1]
 
     def _closest_encloser(self, name: dns.name.Name) -> dns.name.Name:
-        return next(above for above in self._ancestors(name) if above in self.zone.names)
+        return next((above for above in self._ancestors(name) if above in self.zone.names), self.zone.origin)
 
     def _dname_above(self, name: dns.name.Name) -> dns.name.Name | None:
         found = [above for above in self._ancestors(name) if (above, dns.rdatatype.DNAME) in self.zone.rrsets]
