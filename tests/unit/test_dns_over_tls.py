@@ -202,8 +202,8 @@ def test_key_published_as_tlsa(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("records", "word"),
     [
-        (("3 1 1 " + "00" * 32,), "matches none"),
-        (("2 1 1 " + "00" * 32,), "matches none"),
+        (("3 1 1 " + "00" * 32,), "tlsa-mismatch"),
+        (("2 1 1 " + "00" * 32,), "tlsa-unusable"),
         ((), "no TLSA records"),
     ],
 )

@@ -9,21 +9,26 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import dns.name
 import dns.rdatatype
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dnsbound.credential.certificate_parsing import certificate_from_der
+from dnsbound.credential.certificate_facts import spki_of
+from dnsbound.credential.matching import MatchPolicy, match
+from dnsbound.credential.presented import Presented
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.canonical import name_of
 from dnsbound.dns.messages import Failure, Query, Question, Response
 from dnsbound.dns.validator import Validation
 from dnsbound.edge.stream_connection import Prove, StreamConnection
 from dnsbound.edge.upstream import Upstream
-from dnsbound.errors import Malformed
-from dnsbound.iana import MatchingType, Selector, Usage
+from dnsbound.errors import DnsboundError, Malformed
+from dnsbound.iana import Usage
+from dnsbound.names import ClientName
 from dnsbound.records.tlsa import TLSA
+
+_BY_KEY: Final = MatchPolicy(usages=frozenset({Usage.DANE_EE}))
 
 Begin = Callable[[dns.name.Name, dns.rdatatype.RdataType], Validation]
 Decided = Callable[[str | None], None]
@@ -43,9 +48,9 @@ class Prover:
 
     def __call__(self, connection: StreamConnection, certificate: bytes, decided: Decided) -> None:
         try:
-            public = _public_key(certificate)
-        except ValueError:
-            decided("the server's certificate does not parse")
+            public = spki_of(certificate)
+        except Malformed as malformed:
+            decided(f"the server's certificate does not parse: {malformed}")
             return
         if self._upstream.pins:
             pinned = hashlib.sha256(public).digest() in self._upstream.pins
@@ -54,7 +59,7 @@ class Prover:
                 return
         assert self._upstream.name is not None
         owner = dns.name.from_text(f"_{self._upstream.port}._tcp.{self._upstream.name}")
-        finished = partial(_judge, certificate, public, decided)
+        finished = partial(_judge, certificate, self._upstream.name, decided)
         _Errand(connection, self._begin(owner, dns.rdatatype.TLSA), self._upstream.label, finished).proceed()
 
 
@@ -96,7 +101,7 @@ class _Errand:
         self.proceed()
 
 
-def _judge(certificate: bytes, public: bytes, decided: Decided, answer: Answer) -> None:
+def _judge(certificate: bytes, name: str, decided: Decided, answer: Answer) -> None:
     owner = answer.name.to_text()
     if answer.security is not Security.SECURE:
         decided(f"the TLSA records of {owner} are {answer.security}: {answer.detail}")
@@ -104,23 +109,16 @@ def _judge(certificate: bytes, public: bytes, decided: Decided, answer: Answer) 
     if answer.outcome is not Outcome.RECORDS:
         decided(f"{owner} has no TLSA records")
         return
-    records = [TLSA.from_wire(rdata.to_digestable()) for rdata in answer.records]
-    usable = [record for record in records if record.usage == Usage.DANE_EE and record.unusable_because is None]
-    if any(_matches(record, certificate, public) for record in usable):
-        decided(None)
-    else:
-        decided(f"the server's certificate matches none of the TLSA records of {owner}")
-
-
-def _matches(record: TLSA, certificate: bytes, public: bytes) -> bool:
-    octets = public if record.selector == Selector.SPKI else certificate
-    if record.matching_type == MatchingType.SHA2_256:
-        octets = hashlib.sha256(octets).digest()
-    elif record.matching_type == MatchingType.SHA2_512:
-        octets = hashlib.sha512(octets).digest()
-    return octets == record.data
-
-
-def _public_key(certificate: bytes) -> bytes:
-    public = certificate_from_der(certificate).public_key()
-    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    try:
+        _ = match(
+            [TLSA.from_wire(rdata.to_wire() or b"") for rdata in answer.records],
+            Presented(chain=(certificate,)),
+            name=ClientName.parse(name),
+            now=answer.validated_at,
+            policy=_BY_KEY,
+            from_wildcard=answer.wildcard,
+        ).matched
+    except DnsboundError as refused:
+        decided(f"the server's certificate is not the one of {owner} TLSA: {refused}")
+        return
+    decided(None)
