@@ -53,6 +53,7 @@ def authority(**options: object) -> Authority:
             "car54._device": ("TLSA 3 1 1 " + "ab" * 32,),
             "alias": (f"CNAME {CAR}",),
             "dangling": ("CNAME nowhere.cars.example.",),
+            "below": ("CNAME robot.plant.cars.example.",),
             "away": ("CNAME host.plain.example.",),
             "loop1": ("CNAME loop2.cars.example.",),
             "loop2": ("CNAME loop1.cars.example.",),
@@ -263,6 +264,14 @@ def test_an_alias_out_of_the_zone_ends_the_answer() -> None:
 def test_a_loop_of_aliases_ends() -> None:
     response = ask("loop1.cars.example.")
     assert list(records(response)) == [("loop1.cars.example.", "CNAME"), ("loop2.cars.example.", "CNAME")]
+
+
+def test_an_alias_into_a_zone_below_ends_in_a_referral() -> None:
+    of = Authority(MemoryDirectory([AUTHORITY._zones.find(CARS)]))
+    response = ask("below.cars.example.", of=of)
+    assert list(records(response)) == [("below.cars.example.", "CNAME")]
+    assert set(records(response, "authority")) == {("plant.cars.example.", "NS"), ("plant.cars.example.", "DS")}
+    all_signed(response, but=("NS",))
 
 
 # Wildcards

@@ -94,6 +94,28 @@ def test_publishing_and_revoking_count_at_the_next_query(environment: dict[str, 
         assert ask(port).answer == []
 
 
+@pytest.mark.peer("delv")
+@pytest.mark.usefixtures("zone")
+def test_delv_validates_with_what_zone_ds_prints(environment: dict[str, str], tmp_path: Path) -> None:
+    run(environment, "id", "new", CAR, "--out", str(tmp_path / "out"))
+    *_, tag, algorithm, digest_type, digest = run(environment, "zone", "ds", "cars.example").split()
+    anchors = tmp_path / "delv.conf"
+    anchors.write_text(f'trust-anchors {{ "cars.example." static-ds {tag} {algorithm} {digest_type} "{digest}"; }};\n')
+    with serving(environment) as (_, _, port):
+
+        def delv(name: str) -> str:
+            options = ["-a", str(anchors), "+root=cars.example", "@127.0.0.1", "-p", str(port)]
+            done = subprocess.run(
+                ["delv", *options, name, "TLSA"], capture_output=True, text=True, timeout=30, check=False
+            )
+            return done.stdout + done.stderr
+
+        assert "; fully validated" in delv(CAR)
+        assert "; negative response, fully validated" in delv("nope.cars.example")
+        run(environment, "id", "revoke", CAR, "--yes")
+        assert "; negative response, fully validated" in delv(CAR)
+
+
 @pytest.mark.usefixtures("zone")
 def test_zones_and_keys_may_change_while_it_serves(environment: dict[str, str]) -> None:
     with serving(environment) as (_, _, port):

@@ -125,6 +125,17 @@ def test_aliases_lead_to_other_organisations(world: World, cars: Organisation) -
     assert look_up(world, "rented.plain.test").security is Security.INSECURE
 
 
+def test_aliases_lead_into_zones_below_their_own(world: World, cars: Organisation) -> None:
+    robot = cars.delegate("plant").device("robot")
+    cars.cname("alias", robot.name.text)
+    answer = look_up(world, "alias.cars.example")
+    assert (answer.security, tlsa(answer)) == (Security.SECURE, {robot.record})
+    cars.publish("gone", "NS ns.gone.cars.example.")
+    cars.cname("nowhere", "x.gone.cars.example")
+    assert look_up(world, "nowhere.cars.example").outcome is Outcome.FAILED
+    assert ask(world, "x.gone.cars.example").rcode() == dns.rcode.SERVFAIL
+
+
 def test_wildcards_are_visible(world: World, cars: Organisation) -> None:
     cars.publish("*._user", f"TLSA 2 0 1 {'ab' * 32}")
     answer = look_up(world, "ann._user.cars.example")

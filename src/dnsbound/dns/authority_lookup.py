@@ -53,6 +53,8 @@ class Found:
     """The authority section proves that the last name, or the type there, does not exist."""
     alias_out: dns.name.Name | None = None
     """An alias left the zone for this name; the question goes on there."""
+    referred: dns.name.Name | None = None
+    """The last name of the alias chain belongs to a zone below, which the authority section names."""
     answer: list[Item] = field(default_factory=list)
     authority: list[Item] = field(default_factory=list)
     additional: list[Item] = field(default_factory=list)
@@ -79,6 +81,7 @@ def _step(found: Found, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *,
     zone = found.zone
     closest = _closest(zone, name, rdtype)
     if isinstance(closest, _Cut):
+        found.referred = name
         _refer(found, closest, dnssec=dnssec)
         return None
     node, source = closest.node, name

@@ -75,6 +75,8 @@ class DnsServer:
         self._connections = DNS_CONNECTIONS.checked(connections)
         self._idle_seconds = DNS_IDLE_SECONDS.checked(idle_seconds)
         self._clock = clock
+        self.udp_is_full = False
+        """The system takes no more datagrams for now: answers are dropped, not gathered."""
         self._udp: asyncio.DatagramTransport | None = None
         self._listeners: list[asyncio.Server] = []
         self._open: set[asyncio.StreamWriter] = set()
@@ -168,7 +170,7 @@ class DnsServer:
         self._send_datagram(await reply, peer)
 
     def _send_datagram(self, response: bytes | None, peer: tuple[Any, ...]) -> None:
-        if response is not None and self._udp is not None and not self._udp.is_closing():
+        if response is not None and self._udp is not None and not (self.udp_is_full or self._udp.is_closing()):
             self._udp.sendto(response, peer)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -242,6 +244,12 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         self._server.datagram(data, addr)
+
+    def pause_writing(self) -> None:
+        self._server.udp_is_full = True
+
+    def resume_writing(self) -> None:
+        self._server.udp_is_full = False
 
     def error_received(self, exc: Exception) -> None:
         _LOG.debug("datagram socket: %s", exc)

@@ -156,12 +156,17 @@ class ResolverFace(WorldFace):
             if name is None:
                 return
             zone = responsible_zone(self._zones, name, question.rdtype)
-            found = None if zone is None else find(zone, name, question.rdtype, dnssec=dnssec)
-            if found is None or not (found.authoritative or found.answer):
+            if zone is None:
                 break
+            found = find(zone, name, question.rdtype, dnssec=dnssec)
+            if found.referred is not None:
+                if not found.answer:
+                    break
+                found.authority.clear()
+                found.additional.clear()
             add_sections(response, found, question.rdtype, self._signer, now=now)
             set_denial_rcode(query, response, found, dnssec=dnssec and found.zone.keys is not None)
-            name = found.alias_out
+            name = found.alias_out or found.referred
         _fail(response)
 
     def _judge(self, query: dns.message.QueryMessage, response: dns.message.Message, now: Moment) -> None:
