@@ -63,9 +63,15 @@ class Query:
     id: int
     name: dns.name.Name
     rdtype: dns.rdatatype.RdataType
+    _question: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        name = self.name.to_wire()
+        assert name is not None
+        object.__setattr__(self, "_question", name + _QUESTION.pack(self.rdtype, _IN))
 
     def to_wire(self) -> bytes:
-        return _HEADER.pack(self.id, _RD | _CD, 1, 0, 0, 1) + self._question() + _OPT_RECORD
+        return _HEADER.pack(self.id, _RD | _CD, 1, 0, 0, 1) + self._question + _OPT_RECORD
 
     def answered_by(self, wire: bytes, *, exact_case: bool = False) -> bool:
         """Whether octets from the network claim to be the response to this query: id, QR, opcode, question.
@@ -80,16 +86,11 @@ class Query:
             return False
         if questions == 0:
             return bool(flags & 0xF)
-        asked = self._question()
+        asked = self._question
         echoed = wire[_HEADER.size : _HEADER.size + len(asked)]
         if questions != 1 or echoed[-4:] != asked[-4:]:
             return False
         return echoed == asked if exact_case else echoed.lower() == asked.lower()
-
-    def _question(self) -> bytes:
-        name = self.name.to_wire()
-        assert name is not None
-        return name + _QUESTION.pack(self.rdtype, _IN)
 
 
 @dataclass(slots=True)

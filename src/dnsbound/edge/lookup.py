@@ -5,6 +5,7 @@ in turn until one gives a usable response; a truncated one is repeated over TCP.
 with another upstream first: somebody's damaged cache must not shut a client out.
 """
 
+import os
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -240,7 +241,7 @@ class Asking:
         name = self._name
         if self._network.mix_case:
             name = mixed_case(name, secrets.randbits(256))
-        return Query(secrets.randbelow(65536), name, self.question.rdtype)
+        return Query(int.from_bytes(os.urandom(2), "big"), name, self.question.rdtype)
 
     def _received(self, attempt: _Attempt, result: bytes | OSError) -> None:
         if self._done is None or attempt not in self._open:

@@ -36,6 +36,8 @@ from dnsbound.errors import Misuse
 from dnsbound.times import Moment, Seconds
 
 DEADLINE: Final[Seconds] = 5.0
+_SAME_DEADLINE: Final[Seconds] = 0.01
+"""A caller whose deadline is this close to that of the lookup it joined waits for the lookup's."""
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 Name = dns.name.Name | str
@@ -106,6 +108,8 @@ class Resolver:
         future: asyncio.Future[Answer] = loop.create_future()
         seconds = self._checked_deadline(deadline)
         flight = self._face_of(loop).join(key, owner, kind, partial(_resolve, future), seconds)
+        if loop.time() + seconds > flight.deadline_at - _SAME_DEADLINE:
+            return await future
         timer = loop.call_later(seconds, partial(flight.late, future.done, partial(_resolve, future), seconds))
         try:
             return await future
