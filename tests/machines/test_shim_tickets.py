@@ -87,7 +87,7 @@ def test_session_belongs_to_its_context_and_host() -> None:
         Pair.of(client(credential()), far, session=session)
     with pytest.raises(Misuse):
         Pair.of(near, far, session=session, host="a.wild.example")
-    with pytest.raises(TypeError):
+    with pytest.raises(Misuse):
         Pair.of(near, far, session=b"octets")
     assert Pair.of(near, far, session=session, host=SERVER).shake() == (True, False)
 

@@ -528,6 +528,8 @@ def test_own_members_are_checked() -> None:
 def test_stock_loop_is_refused_and_told_why_once(caplog: pytest.LogCaptureFixture) -> None:
     context = door()
     for _ in range(3):
-        with pytest.raises(TLSMisuse):
-            context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+        made = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+        for call in (made.do_handshake, made.read, lambda: made.write(b"x")):  # noqa: B023 (called at once)
+            with pytest.raises(TLSMisuse):
+                call()
     assert [record.levelname for record in caplog.records] == ["ERROR"]

@@ -266,13 +266,6 @@ class Context(EngineContext):
             return None
         return self._evidence.fresh(server_hostname or "", self._clock())
 
-    def _blocked(self, evidence: ServerTLSA | None, server_hostname: str | None) -> TLSUndecided | None:
-        if self._server_tlsa != "require" or evidence is not None:
-            return None
-        return TLSUndecided(
-            Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
-        )
-
     # --- connections
 
     @property
@@ -309,11 +302,10 @@ class Context(EngineContext):
         transport = BioTransport(incoming, outgoing)
         if not server_side:
             return self._client_shim(transport, server_hostname, owner=owner, session=session)
-        if self._door is not None:
-            self._refuse_without_verdicts()
-        return self._server_shim(transport, owner=owner)
+        blocked = None if self._door is None else self._cannot_wait
+        return self._server_shim(transport, owner=owner, blocked=blocked)
 
-    def _refuse_without_verdicts(self) -> None:
+    def _cannot_wait(self) -> TLSMisuse:
         """A stock event loop runs the handshake again only when the client sends: a late verdict would hang it."""
         why = (
             "this event loop cannot wait for a verdict, so every connection is refused: run the server on "
@@ -322,7 +314,7 @@ class Context(EngineContext):
         if not self._said_why.is_set():
             self._said_why.set()
             _log.error("door %s: %s", self._door and self._door.rules.door, why)
-        raise TLSMisuse(why)
+        return TLSMisuse(why)
 
     def _wrap_socket(
         self,
@@ -356,6 +348,7 @@ class Context(EngineContext):
     ) -> ClientShim:
         check_host(server_hostname, required=self._check_hostname)
         evidence = self._fresh_evidence(server_hostname)
+        tlsa_missing = evidence is None and self._server_tlsa == "require"
         sni = server_hostname if evidence is None else evidence.base_domain
         raw_servers = evidence is not None and evidence.vouches_for_raw_keys
         config = self._config(RAW_AND_X509 if raw_servers else None)
@@ -376,7 +369,7 @@ class Context(EngineContext):
             base_domain=None if evidence is None else evidence.base_domain,
             records=() if evidence is None else evidence.records,
             server_verified=self._verify_mode != ssl.CERT_NONE,
-            blocked=self._blocked(evidence, server_hostname),
+            blocked=partial(_needs_evidence, server_hostname) if tlsa_missing else None,
             context=self,
             owner=owner,
             server_hostname=server_hostname,
@@ -391,6 +384,7 @@ class Context(EngineContext):
         owner: object,
         judge: Judge | None = None,
         source: str = "",
+        blocked: Callable[[], ssl.SSLError] | None = None,
     ) -> ServerShim:
         own = self._settings.credential
         config = self._config()
@@ -403,12 +397,19 @@ class Context(EngineContext):
             door=self._door,
             judge=judge,
             source=source,
+            blocked=blocked,
             chain_verified=self._door is None and self._verify_mode != ssl.CERT_NONE,
             context=self,
             owner=owner,
             own_leaf=own.chain[0] if own is not None and own.chain else None,
             keylog=None if self._keylog_file is None else self._keylog_file.append,
         )
+
+
+def _needs_evidence(server_hostname: str | None) -> TLSUndecided:
+    return TLSUndecided(
+        Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
+    )
 
 
 def _judge_blocking(authenticator: AuthenticatorLike, transport: SocketTransport, claim: Claim) -> VerifiedPeer:

@@ -5,21 +5,21 @@ Under usage 3 the record vouches for the key alone (RFC 7671 section 5.1): the n
 so a program that reads them to trust the connection for another host must find none.
 """
 
+from functools import partial
 from typing import Any
 
 from dnsbound._native import Connection
 from dnsbound.errors import Reason
 from dnsbound.iana import Usage
 from dnsbound.records.tlsa import TLSA
-from dnsbound.tls.errors import TLSRefused, TLSUndecided, verdict_error
+from dnsbound.tls.errors import TLSRefused
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.transport import Transport
 
 
 class ClientShim(Shim):
     """One connection in the role of a client. base_domain, records: secure TLSA records that authenticate the server,
-    in place of trust anchors alone. blocked: why no handshake may begin; `do_handshake` raises it, since programs leak
-    their socket when the wrapping itself raises."""
+    in place of trust anchors alone. server_verified: False where verification was switched off."""
 
     def __init__(
         self,
@@ -29,22 +29,16 @@ class ClientShim(Shim):
         base_domain: str | None = None,
         records: tuple[TLSA, ...] = (),
         server_verified: bool = True,
-        blocked: TLSRefused | TLSUndecided | None = None,
         **shared: Any,  # noqa: ANN401 (Shim's own)
     ) -> None:
         super().__init__(connection, transport, **shared)
         self._server_verified = server_verified
-        self._blocked: TLSRefused | TLSUndecided | None = blocked
         if base_domain is not None:
             fields = [(record.usage, record.selector, record.matching_type, record.data) for record in records]
             if not connection.set_server_tlsa(base_domain, fields):
-                self._blocked = TLSRefused(Reason.TLSA_UNUSABLE, f"no TLSA record of {base_domain} can be used")
-
-    def do_handshake(self) -> None:
-        """As `Shim.do_handshake`; raises why none may begin."""
-        if self._blocked is not None:
-            raise verdict_error(self._blocked)
-        super().do_handshake()
+                self._blocked = partial(
+                    TLSRefused, Reason.TLSA_UNUSABLE, f"no TLSA record of {base_domain} can be used"
+                )
 
     def server_tlsa(self) -> TLSA | None:
         """The record that authenticated the server."""

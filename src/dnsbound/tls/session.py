@@ -37,9 +37,9 @@ class Session:
 
 
 def session_octets(session: object, *, context: object, config: Config, server_hostname: str | None) -> bytes | None:
-    """What a new connection is given of a caller's session; TypeError for what is none of ours."""
+    """What a new connection is given of a caller's session; TLSMisuse for what is none of ours."""
     if session is None:
         return None
     if not isinstance(session, Session):
-        raise TypeError("Value is not a session of a dnsbound Context.")
+        raise TLSMisuse("Value is not a session of a dnsbound Context.")
     return session.octets_for(context=context, config=config, server_hostname=server_hostname)

@@ -10,6 +10,7 @@ is an error; a peer without certificate yields None, never an exception.
 """
 
 import contextlib
+import ssl
 import threading
 import weakref
 from collections.abc import Callable
@@ -34,7 +35,8 @@ class Shim:
 
     context, owner: as the standard library's object has them. config: what the connection was made of. server_hostname:
     as the caller gave it. own_leaf: DER of the certificate this end shows, for channel binding. keylog: where secrets
-    go, for debugging.
+    go, for debugging. blocked: makes the error why no handshake may begin; `do_handshake` raises it, since programs
+    leak their socket when the wrapping itself raises.
     """
 
     server_side = False
@@ -51,6 +53,7 @@ class Shim:
         session: Session | None = None,
         own_leaf: bytes | None = None,
         keylog: Keylog | None = None,
+        blocked: Callable[[], ssl.SSLError] | None = None,
     ) -> None:
         self._connection = connection
         self._transport = transport
@@ -61,6 +64,7 @@ class Shim:
         self._session = session
         self._own_leaf = own_leaf
         self._keylog = keylog
+        self._blocked = blocked
         self._open = False
         self._shutdown_begun = False
         self._closed_by_peer = False
@@ -77,6 +81,8 @@ class Shim:
             self._open = True
 
     def _shake_hands(self) -> None:
+        if self._blocked is not None:
+            raise self._blocked()
         connection = self._connection
         until = self._transport.begin()
         while True:
