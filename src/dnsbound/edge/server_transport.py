@@ -5,8 +5,8 @@ its pause and resume go straight to the application. Every callback of the appli
 `contextvars.Context`, where `verified_peer()` finds the peer.
 
 Differences from asyncio's own TLS transports, all on purpose: a connection that ends without close_notify is reported
-to the application as an error, never as a clean end (RFC 9846 section 6.1); a protocol whose `eof_received()` returns
-true keeps its side open after the client's close_notify; the peer is told of a close before it has answered.
+to the application as a `ConnectionError`, never as a clean end (RFC 9846 section 6.1); and a protocol whose
+`eof_received()` returns true keeps its side open after the client's close_notify.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from dnsbound.edge.connection_errors import broken_connection, ended_session
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.errors import Refused, Undecided
-from dnsbound.tls.errors import verdict_error
 from dnsbound.verify.peer import VerifiedPeer
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class ServerTransport(asyncio.Transport):
         self.peer.ended = reason
         loop = self._protocol.loop
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self._cut, verdict_error(reason))
+            loop.call_soon_threadsafe(self._cut, ended_session(reason))
 
     def _cut(self, error: OSError) -> None:
         if self._protocol.is_open:
@@ -169,9 +169,9 @@ class ServerTransport(asyncio.Transport):
 
     def _break(self, error: OSError) -> None:
         """The connection cannot go on: TLS failed, or it ended without close_notify."""
-        self._error = error
+        self._error = broken_connection(error)
         self._protocol.linger(half_close=True)
-        self._protocol.loop.call_soon(self.lost, error)
+        self._protocol.loop.call_soon(self.lost, self._error)
 
     def _call(self, callback: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run a callback of the application in the connection's context, which cannot be entered twice."""
