@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from adversary.key_schedule import KeySchedule, Protection, finished
 
 HANDSHAKE, ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC = 22, 21, 23, 20
+CLOSE_NOTIFY = 0
 CLIENT_HELLO, SERVER_HELLO, NEW_SESSION_TICKET, ENCRYPTED_EXTENSIONS = 1, 2, 4, 8
 CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, FINISHED = 11, 13, 15, 20
 CLIENT_CERTIFICATE_TYPE = 19
@@ -151,6 +152,7 @@ class HostileClient:
             kind, body = self._receive.open(header, body)
         if kind == ALERT:
             self.alerts.append((body[0], body[1]))
+            self.closed = body[1] == CLOSE_NOTIFY
         elif kind == APPLICATION_DATA:
             self.application_data += body
         else:
@@ -231,7 +233,7 @@ class Session:
     def receive(self) -> None:
         data = self._recv()
         self.client.receive(data)
-        self.client.closed = not data
+        self.client.closed = self.client.closed or not data
 
     def _recv(self) -> bytes:
         try:
@@ -240,7 +242,7 @@ class Session:
             return b""
 
     def until_closed(self) -> list[tuple[int, int]]:
-        """Read to the end of the connection; the alerts that came."""
+        """Read to close_notify or the end of the connection; the alerts that came."""
         while not self.client.closed:
             self.receive()
         return self.client.alerts

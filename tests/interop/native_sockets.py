@@ -4,6 +4,7 @@ import contextlib
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -73,7 +74,16 @@ class Wire:
 
 
 def call(config: _native.Config, port: int, **wishes: object) -> Wire:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    """Connect, patiently: some peers say that they listen just before they do."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
     return Wire(_native.Connection(config, **wishes), sock)  # type: ignore[arg-type]
 
 
