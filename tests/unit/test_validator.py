@@ -213,6 +213,17 @@ def test_no_anchor_is_indeterminate() -> None:
         assert "no trust anchor" in answer.detail
 
 
+def test_zone_above_the_closest_anchor_cannot_sign_for_it() -> None:
+    """Anchors are bound to names: what a zone above signs counts for nothing where a longer anchor stands."""
+    stranger = TrustAnchors.from_text("car54._device.cars.example. DS 1 13 2 " + "00" * 32)
+    for name in (CAR, f"x.{CAR}"):
+        answer = judged(name, anchors=ANCHORS.with_(stranger))
+        assert answer.security is Security.BOGUS, answer.detail
+        assert judged(name, anchors=ANCHORS.without(CAR)).security is Security.INDETERMINATE
+    assert judged("_device.cars.example.", anchors=ANCHORS.with_(stranger)).security is Security.SECURE
+    assert judged(CAR, "DS", anchors=ANCHORS.with_(stranger)).security is Security.SECURE
+
+
 def test_anchor_below_needs_nothing_above() -> None:
     asked: list[str] = []
 
@@ -321,10 +332,27 @@ def test_failures_are_never_denials(failing: str) -> None:
     assert "no answer" in answer.detail
 
 
-def test_failing_rcode_is_no_denial() -> None:
-    answer = judged(ask=lambda question: replace(look_up(question), rcode=dns.rcode.SERVFAIL))
-    assert (answer.security, answer.outcome) == (Security.INDETERMINATE, Outcome.FAILED)
-    assert "SERVFAIL" in answer.detail
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"rcode": dns.rcode.SERVFAIL}, "SERVFAIL"),
+        ({"rcode": dns.rcode.REFUSED, "extended_error": "18 Prohibited"}, "REFUSED (18 Prohibited)"),
+        ({"truncated": True}, "truncated"),
+        ({"is_referral": True}, "refers to other servers"),
+    ],
+)
+@pytest.mark.parametrize("failing", ["TLSA", "DS", "DNSKEY"])
+def test_responses_that_answer_nothing_are_no_denials(change: dict[str, object], word: str, failing: str) -> None:
+    def fails(question: Question) -> Reply:
+        response = look_up(question)
+        if dns.rdatatype.to_text(question.rdtype) == failing:
+            return replace(response, answer={}, authority={}, **change)  # type: ignore[arg-type]
+        return response
+
+    answer = judged(ask=fails)
+    assert answer.security is Security.INDETERMINATE
+    assert answer.outcome is (Outcome.FAILED if failing == "TLSA" else Outcome.RECORDS)
+    assert word in answer.detail
 
 
 def test_giving_up_keeps_what_was_shown() -> None:

@@ -13,7 +13,7 @@ from dns.rdtypes.ANY.DNAME import DNAME
 
 from dnsbound import limits
 from dnsbound.dns.answer import Outcome, Security
-from dnsbound.dns.canonical import Key, is_at_or_below, is_below, key_of, name_of, text_of
+from dnsbound.dns.canonical import Key, is_at_or_below, key_of, name_of, text_of
 from dnsbound.dns.denial import Denial, NoProof, Proof
 from dnsbound.dns.messages import Failure, Question, Response, RRset, find
 from dnsbound.dns.signatures import Unverified, Verified, signers
@@ -69,12 +69,6 @@ class Judgement:
         if isinstance(reply, Failure):
             self.tally.worsen(Security.INDETERMINATE, reply.detail)
             return None
-        if reply.rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            self.tally.worsen(Security.INDETERMINATE, f"{reply.source} says {reply.rcode_text}")
-            return None
-        if reply.is_referral:
-            self.tally.worsen(Security.INDETERMINATE, f"{reply.source} refers to other servers instead of answering")
-            return None
         return reply
 
     def _speaks_of(self, response: Response, name: Key) -> bool:
@@ -95,7 +89,10 @@ class Judgement:
     def _judge(self, rrset: RRset, response: Response) -> Steps[None]:
         """The state of one RRset of the answer, added to the tally."""
         tally = self.tally
-        zones = [zone for zone in signers(rrset) if rrset.rdtype != _DS or is_below(rrset.key, zone)]
+        held_at = _held_at(rrset.key, rrset.rdtype)
+        zones = [
+            zone for zone in signers(rrset) if is_at_or_below(held_at, zone) and self._walk.may_sign(zone, held_at)
+        ]
         if not zones:
             yield from self._unsigned(rrset, response)
             return
@@ -247,8 +244,9 @@ class Judgement:
             if rdtype in (dns.rdatatype.NSEC, dns.rdatatype.NSEC3) and rrset.rdatas
             for zone in signers(rrset)
         }
-        above = is_below if self._rdtype == _DS and name else is_at_or_below
-        return sorted((zone for zone in zones if above(name, zone)), key=len, reverse=True)
+        held_at = _held_at(name, self._rdtype)
+        able = (zone for zone in zones if is_at_or_below(held_at, zone) and self._walk.may_sign(zone, held_at))
+        return sorted(able, key=len, reverse=True)
 
     def _denied(self, name: Key, denial: Denial, trust: ZoneTrust, checked: list[Verified], response: Response) -> None:
         tally = self.tally

@@ -45,6 +45,7 @@ _OPT: Final = int(dns.rdatatype.OPT)
 _RRSIG: Final = int(dns.rdatatype.RRSIG)
 _PROOFS: Final = frozenset({int(dns.rdatatype.NSEC), int(dns.rdatatype.NSEC3)})
 
+_ANSWERING: Final = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 _OPT_RECORD: Final = b"\x00" + _RR_FIXED.pack(_OPT, EDNS_PAYLOAD, _DO, 0)
 
 
@@ -151,8 +152,16 @@ class Response:
             raise Malformed(f"DNS message from {source}: {type(error).__name__}: {error}", reader.at) from None
 
     @property
-    def rcode_text(self) -> str:
-        return dns.rcode.to_text(dns.rcode.Rcode.make(self.rcode))
+    def unusable_because(self) -> str | None:
+        """Why it answers nothing, for people, or None. No such response is ever a denial."""
+        if self.rcode not in _ANSWERING:
+            why = f" ({self.extended_error})" if self.extended_error else ""
+            return f"says {dns.rcode.to_text(dns.rcode.Rcode.make(self.rcode))}{why}"
+        if self.truncated:
+            return "sent a truncated answer"
+        if self.is_referral:
+            return "refers to other servers instead of answering"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

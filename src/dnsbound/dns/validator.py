@@ -18,7 +18,7 @@ from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
 from dnsbound.dns.canonical import key_of
 from dnsbound.dns.judgement import Judgement
-from dnsbound.dns.messages import Question, Reply, Response
+from dnsbound.dns.messages import Failure, Question, Reply, Response
 from dnsbound.dns.policy import Policy, Work
 from dnsbound.dns.tally import Tally
 from dnsbound.dns.zone_trust import Judging
@@ -79,9 +79,12 @@ class Validation:
         """The reply to a question of `questions`. After the answer is there, further replies change nothing."""
         if self.answer is not None or question in self._replies:
             return
-        self._replies[question] = reply
         if isinstance(reply, Response):
             self._walk.saw(reply)
+            unusable = reply.unusable_because
+            if unusable is not None:
+                reply = Failure(f"{reply.source} {unusable}")
+        self._replies[question] = reply
         if question == self._waiting:
             self._advance(reply)
 

@@ -73,6 +73,11 @@ class ZoneWalk:
             return f"no RRSIG over {subject} from {response.source}, although {text_of(zone)} is signed"
         return f"{response.source} strips RRSIGs: none over {subject}"
 
+    def may_sign(self, zone: Key, held_at: Key) -> bool:
+        """Whether a zone may speak of what is held at a name: the anchor closest to the name lets none above it."""
+        anchor = self._anchors.closest_to(held_at)
+        return anchor is not None and is_at_or_below(zone, anchor.key)
+
     def anticipate(self, target: Key) -> None:
         """Before anything is asked: hint what a cold start needs."""
         anchor = self._anchors.closest_to(target)
@@ -160,8 +165,10 @@ class ZoneWalk:
         ds = find(reply.answer, name, _DS)
         if ds is not None:
             return (yield from self._signed_delegation(parent, ds, reply)), False
-        if self._is_alias(parent, name, reply):
-            return self._keep(name, parent), False
+        alias = self._alias(parent, name, reply)
+        if alias is not None:
+            self._keep(name, self._ends_with(parent, parent, [alias]))
+            return parent, False
         return self._no_ds(parent, name, reply)
 
     def _signed_delegation(  # noqa: PLR0911 (one return per way to fail)
@@ -192,7 +199,7 @@ class ZoneWalk:
             return bogus(ds.key, self.blame(reply, f"{owner} DNSKEY", ds.key), "DNSKEY", parent.steps)
         return self._keep(ds.key, trust_by_ds(dnskeys, digests, verified, parent, self._judging))
 
-    def _is_alias(self, parent: ZoneTrust, name: Key, response: Response) -> bool:
+    def _alias(self, parent: ZoneTrust, name: Key, response: Response) -> Verified | None:
         """A signed CNAME at the name, or a signed DNAME above it: then no zone begins there."""
         candidates = [find(response.answer, name, dns.rdatatype.CNAME)]
         candidates += [
@@ -203,8 +210,8 @@ class ZoneWalk:
                 continue
             verified = self._judging.verify(rrset, parent.zone, parent.keys)
             if isinstance(verified, Verified) and verified.wildcard is None:
-                return True
-        return False
+                return verified
+        return None
 
     def _no_ds(self, parent: ZoneTrust, name: Key, response: Response) -> tuple[ZoneTrust, bool]:
         owner = text_of(name)

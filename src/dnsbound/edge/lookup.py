@@ -13,7 +13,6 @@ from functools import partial
 from typing import Final, Protocol
 
 import dns.name
-import dns.rcode
 
 from dnsbound.dns.answer import Answer, Security
 from dnsbound.dns.canonical import key_of, name_of
@@ -30,7 +29,6 @@ FIRST_PATIENCE: Final[Seconds] = 1.0
 """How long one upstream is waited for before another is asked too; it doubles with each round."""
 _ROUNDS: Final = 3
 """Times each upstream is asked one question over UDP."""
-_USABLE: Final = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
 
 class Network(Protocol):
@@ -264,15 +262,8 @@ class Asking:
             except OSError as error:
                 self._fail(attempt, f"TCP after a truncated answer: {_system_text(error)}")
                 self._next()
-        elif response.rcode not in _USABLE:
-            why = f" ({response.extended_error})" if response.extended_error else ""
-            self._fail(attempt, f"says {response.rcode_text}{why}")
-            self._next()
-        elif response.is_referral:
-            self._fail(attempt, "refers to other servers instead of answering")
-            self._next()
-        elif response.truncated:
-            self._fail(attempt, "sent a truncated answer over a stream")
+        elif (unusable := response.unusable_because) is not None:
+            self._fail(attempt, unusable)
             self._next()
         else:
             self._reply(response)
