@@ -57,10 +57,14 @@ class Doorkeeper:
     judge: Callable[[Claim], VerifiedPeer] = evidence
     door: str = DOOR
     asked: list[Claim] = field(default_factory=list)
+    turned: list[tuple[Reason, str]] = field(default_factory=list)
 
     def authenticate_blocking(self, claim: Claim) -> VerifiedPeer:
         self.asked.append(claim)
         return self.judge(claim)
+
+    def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
+        self.turned.append((error.reason, source))
 
     async def authenticate(self, claim: Claim) -> VerifiedPeer:
         return self.authenticate_blocking(claim)

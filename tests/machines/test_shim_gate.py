@@ -13,6 +13,7 @@ from machines.native_pairs import SERVER, make_identity
 from machines.shim_pairs import (
     DOOR,
     NAME,
+    Doorkeeper,
     Pair,
     admitted,
     client,
@@ -120,6 +121,17 @@ def reason_of(pair: Pair) -> Reason:
 
 def test_without_credential() -> None:
     assert reason_of(Pair.of(client(), door())) is Reason.NO_CREDENTIAL
+
+
+def test_refusals_without_a_claim_are_told_once() -> None:
+    """No decision is missing from the record, though no judge heard of the client."""
+    keeper = Doorkeeper()
+    assert reason_of(Pair.of(client(), door(keeper))) is Reason.NO_CREDENTIAL
+    assert keeper.turned == [(Reason.NO_CREDENTIAL, "192.0.2.54")]
+    pair = Pair.of(client(credential()), door(keeper))
+    pair.shake()
+    pair.far.shim.refuse(Refused(Reason.NO_TLSA))
+    assert len(keeper.turned) == 1, "whoever judged the claim keeps the record of it"
 
 
 def test_without_a_name_this_door_takes() -> None:

@@ -320,6 +320,18 @@ def test_blocking_refusal_is_seen_at_both_ends(judge: Any, error: type[ssl.SSLEr
             near.recv(1)
 
 
+def test_client_without_a_claim_is_on_the_record() -> None:
+    keeper = Doorkeeper()
+    listening, accepted = serve_one(door(keeper))
+    with listening, dial(client(), listening) as near:
+        with pytest.raises(TLSRefused) as caught:
+            accepted.result()
+        assert caught.value.reason is Reason.NO_CREDENTIAL
+        with pytest.raises(TLSAlertReceived):
+            near.recv(1)
+    assert (keeper.asked, keeper.turned) == ([], [(Reason.NO_CREDENTIAL, "127.0.0.1")])
+
+
 def test_broken_judge_admits_nobody(caplog: pytest.LogCaptureFixture) -> None:
     def judge(_claim: object) -> Any:
         raise ZeroDivisionError

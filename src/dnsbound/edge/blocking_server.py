@@ -15,7 +15,7 @@ import socketserver
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator
@@ -101,20 +101,11 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             slots.count(HandshakeOutcome.TIMED_OUT if isinstance(error, TimeoutError) else HandshakeOutcome.REFUSED)
             _log.debug("the handshake of %s ended: %s", client_address, error)
             if connection is not None:
-                self._tell_of_no_claim(cast("TLSSocket", connection), error)
                 _linger(connection)
             return None
         connection.settimeout(None)
         slots.count(HandshakeOutcome.ADMITTED)
         return connection
-
-    def _tell_of_no_claim(self, connection: TLSSocket, error: Exception) -> None:
-        """The authenticator reports what it judged itself; a client without a claim never came before it."""
-        authenticator, shim = self.context.authenticator, connection.shim
-        if not isinstance(authenticator, Authenticator) or not isinstance(shim, ServerShim):
-            return
-        if shim.claim is None and isinstance(error, Refused):
-            authenticator.turned_away(error, source=shim.source)
 
     # --- live sessions
 

@@ -12,7 +12,6 @@ nothing flows before the verdict (section 8.2).
 Inherited members are in `context_members`. This is not a place for policy (the access list) or DNS (the resolver).
 """
 
-import asyncio
 import logging
 import os
 import socket
@@ -20,9 +19,9 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Any, Final, Literal, Self
 
 from dnsbound import iana
 from dnsbound._native import Connection
@@ -38,6 +37,7 @@ from dnsbound.edge.context_arguments import (
     own_types,
 )
 from dnsbound.edge.context_credential import CredentialLike, own_credential
+from dnsbound.edge.context_door import AuthenticatorLike, TurnedAway, judge_in_place, teller_of
 from dnsbound.edge.context_members import EngineContext
 from dnsbound.edge.context_objects import TLSObject, TLSSocket
 from dnsbound.edge.context_server_tlsa import (
@@ -46,13 +46,14 @@ from dnsbound.edge.context_server_tlsa import (
     ServerTLSA,
     ServerTLSACache,
     canonical_host,
+    evidence_missing,
     find_server_tlsa,
     find_with,
     find_with_blocking,
 )
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.handshake_slots import HandshakeSlots
-from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.errors import Reason
 from dnsbound.iana import TLS_1_3, CertificateType
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
@@ -61,23 +62,11 @@ from dnsbound.tls.errors import TLSMisuse, TLSUndecided
 from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
 from dnsbound.tls.session import session_octets
 from dnsbound.tls.transport import BioTransport, Transport
-from dnsbound.verify.claim import Claim, NameSource
-from dnsbound.verify.peer import VerifiedPeer
+from dnsbound.verify.claim import NameSource
 
 _log: Final = logging.getLogger("dnsbound.context")
 
 ServerTLSAMode = Literal["off", "require"]
-
-
-class AuthenticatorLike(Protocol):
-    """What is needed of a `dnsbound.Authenticator`."""
-
-    @property
-    def door(self) -> str: ...
-
-    def authenticate(self, claim: Claim) -> Awaitable[VerifiedPeer]: ...
-
-    def authenticate_blocking(self, claim: Claim) -> VerifiedPeer: ...
 
 
 class Context(EngineContext):
@@ -102,6 +91,7 @@ class Context(EngineContext):
         self._evidence = ServerTLSACache()
         self._door: Door | None = None
         self._authenticator: AuthenticatorLike | None = None
+        self._turned_away: TurnedAway | None = None
         self._said_why = threading.Event()
         self._slots: HandshakeSlots | None = None
 
@@ -192,6 +182,7 @@ class Context(EngineContext):
         own = own_credential(credential)
         self._door = door_of(authenticator.door, policy=policy, claim_from=claim_from, ticket_lifetime=ticket_lifetime)
         self._authenticator = authenticator
+        self._turned_away = teller_of(authenticator)
         self._slots = HandshakeSlots(at_once=handshakes_at_once, seconds=handshake_seconds)
         self._verify_mode = ssl.CERT_REQUIRED if self._door.policy is Policy.REQUIRED else ssl.CERT_OPTIONAL
         self._set(
@@ -329,7 +320,7 @@ class Context(EngineContext):
         transport = SocketTransport(sock)
         if not server_side:
             return self._client_shim(transport, server_hostname, owner=owner, session=session)
-        judge = None if self._authenticator is None else partial(_judge_blocking, self._authenticator, transport)
+        judge = None if self._authenticator is None else judge_in_place(self._authenticator, transport)
         return self._server_shim(transport, owner=owner, judge=judge, source=address_of(sock))
 
     def _check_role(self, *, server_side: bool) -> None:
@@ -369,7 +360,7 @@ class Context(EngineContext):
             base_domain=None if evidence is None else evidence.base_domain,
             records=() if evidence is None else evidence.records,
             server_verified=self._verify_mode != ssl.CERT_NONE,
-            blocked=partial(_needs_evidence, server_hostname) if tlsa_missing else None,
+            blocked=partial(evidence_missing, server_hostname) if tlsa_missing else None,
             context=self,
             owner=owner,
             server_hostname=server_hostname,
@@ -397,6 +388,7 @@ class Context(EngineContext):
             door=self._door,
             judge=judge,
             source=source,
+            turned_away=self._turned_away,
             blocked=blocked,
             chain_verified=self._door is None and self._verify_mode != ssl.CERT_NONE,
             context=self,
@@ -410,25 +402,3 @@ def _needs_evidence(server_hostname: str | None) -> TLSUndecided:
     return TLSUndecided(
         Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
     )
-
-
-def _judge_blocking(authenticator: AuthenticatorLike, transport: SocketTransport, claim: Claim) -> VerifiedPeer:
-    """The verdict may wait for DNS, which must stall neither a program's selector nor its event loop."""
-    if transport.non_blocking or _in_event_loop():
-        raise TLSMisuse("a verdict blocks: serve this socket in a thread of its own, or use dnsbound.start_server")
-    try:
-        return authenticator.authenticate_blocking(claim)
-    except (Refused, Undecided):
-        raise
-    except Exception as error:
-        # Whatever breaks while judging must neither admit anyone nor leave the socket open behind a stray exception.
-        _log.exception("the authenticator of door %s failed; the client is refused", claim.door)
-        raise Undecided(Reason.DNS_FAILED, "the authenticator failed") from error
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -89,6 +89,11 @@ def canonical_host(host: str) -> str:
     return host.rstrip(".").lower()
 
 
+def evidence_missing(host: str | None) -> TLSUndecided:
+    """Why a handshake may not begin."""
+    return TLSUndecided(Reason.INDETERMINATE, f"no fresh TLSA records of {host}: prepare(host, port) comes first")
+
+
 def find_server_tlsa(host: str, port: int) -> Steps:
     """Ask for what is needed to authenticate `host` at `port`.
 

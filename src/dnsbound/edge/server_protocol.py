@@ -259,12 +259,6 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     def _refused(self, error: OSError) -> None:
         self._count(HandshakeOutcome.REFUSED)
-        if (
-            self._phase is Phase.HANDSHAKE
-            and isinstance(error, Refused)
-            and isinstance(self._authenticator, Authenticator)
-        ):
-            self._authenticator.turned_away(error, source=self.shim.source)
         _log.debug("the handshake of %s ended: %s", self.plain.get_extra_info("peername"), error)
         self._error = error
         self.linger(half_close=True)

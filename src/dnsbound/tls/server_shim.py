@@ -83,7 +83,8 @@ class Door:
 class ServerShim(Shim):
     """One connection in the role of a server. door: None for an ordinary server. judge: asked by `do_handshake`
     itself, for blocking servers; None leaves the verdict to whoever calls `admit` or `refuse`.
-    source: who the client is to budgets and logs, such as its address. chain_verified: clients' certificates lead to
+    source: who the client is to budgets and logs, such as its address. turned_away: told of a
+    refusal without a claim, which no judge hears of. chain_verified: clients' certificates lead to
     trust anchors of this server (without a door)."""
 
     server_side = True
@@ -96,12 +97,14 @@ class ServerShim(Shim):
         door: Door | None,
         judge: Judge | None = None,
         source: str = "",
+        turned_away: Callable[[Refused, str], None] | None = None,
         chain_verified: bool = False,
         **shared: Any,  # noqa: ANN401 (Shim's own)
     ) -> None:
         super().__init__(connection, transport, **shared)
         self.source = source
         self._door = door
+        self._turned_away = turned_away
         self._chain_verified = chain_verified
         self._judge = judge
         self._stage = Stage.HANDSHAKE
@@ -138,6 +141,8 @@ class ServerShim(Shim):
                 self._become(Stage.OPEN)
                 return
             self._shut_out(refusal)
+            if self._turned_away is not None:
+                self._turned_away(refusal, self.source)
             return
         self._become(Stage.JUDGING)
 
