@@ -21,7 +21,7 @@ import dns.rrset
 import pytest
 
 from dnsbound.dns.anchors import TrustAnchors
-from dnsbound.dns.answer import Outcome, Security
+from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.cache import EvidenceCache
 from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import Upstream
@@ -443,6 +443,36 @@ def test_one_caller_giving_up_leaves_the_others_waiting(server: Server) -> None:
 
     with resolving(server) as resolver:
         asyncio.run(two())
+
+
+def test_uvloop_serves_as_well(server: Server) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def ask() -> list[Answer]:
+        async with resolving(server) as resolver:
+            names = [CAR, *(f"car{number}._device.cars.example" for number in range(30, 40))]
+            answers = await asyncio.gather(*(resolver.lookup(name, "TLSA") for name in names))
+            return [*answers, await resolver.lookup("many.cars.example", "TXT")]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        answers = runner.run(ask())
+    assert {answer.security for answer in answers} == {Security.SECURE}
+    assert server.over_tcp == 1
+
+
+def test_loops_of_several_threads_share_a_resolver(server: Server) -> None:
+    answers: list[Answer] = []
+    with resolving(server) as resolver:
+        names = [f"car{number}._device.cars.example" for number in range(30, 38)]
+        threads = [
+            threading.Thread(target=lambda name=name: answers.append(asyncio.run(resolver.lookup(name, "TLSA"))))
+            for name in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert [answer.security for answer in answers] == [Security.SECURE] * 8
 
 
 def test_one_resolver_on_many_loops(server: Server) -> None:

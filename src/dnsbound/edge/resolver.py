@@ -147,7 +147,10 @@ class Resolver:
             face.close()
 
     def close(self) -> None:
-        """Close every connection of every loop and thread. A lookup in flight ends without an answer."""
+        """Close every connection of every loop and thread; a lookup in flight ends without an answer.
+
+        Not while another thread is in `lookup_blocking`: its connections are its own until it returns.
+        """
         for loop, face in list(self._faces.items()):
             if loop.is_closed():
                 face.abandon()
@@ -202,7 +205,7 @@ class Resolver:
     def _face_of(self, loop: asyncio.AbstractEventLoop) -> Face:
         face = self._faces.get(loop)
         if face is None:
-            for gone in [other for other in self._faces if other.is_closed()]:
+            for gone in [other for other in list(self._faces) if other.is_closed()]:
                 self._faces.pop(gone).abandon()
             face = self._faces[loop] = self._new_face(loop)
         return face
