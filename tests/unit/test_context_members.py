@@ -4,10 +4,13 @@ import inspect
 import ssl
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -219,8 +222,9 @@ def test_ciphers(tmp_path: Path) -> None:
     pair.shake()
     assert pair.far.cipher()[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
     assert "ECDHE-ECDSA-CHACHA20-POLY1305" in {cipher["name"] for cipher in near.get_ciphers()}
-    with pytest.raises(ssl.SSLError):
-        near.set_ciphers("NO-SUCH-CIPHER")
+    for refused in ("NO-SUCH-CIPHER", "ALL:aNULL:@SECLEVEL=0", "default@seclevel=1"):
+        with pytest.raises(ssl.SSLError):
+            near.set_ciphers(refused)
 
 
 def test_groups(tmp_path: Path) -> None:
@@ -418,6 +422,28 @@ def test_host_name_is_needed() -> None:
             fresh().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
 
 
+def test_revocation_lists(tmp_path: Path) -> None:
+    """verify_flags and lists reach the engine together."""
+    now = datetime.now(UTC)
+    revoked = x509.RevokedCertificateBuilder().serial_number(server_identity().certificate.serial_number)
+    crl = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority().certificate.subject)
+        .last_update(now - timedelta(days=1))
+        .next_update(now + timedelta(days=1))
+        .add_revoked_certificate(revoked.revocation_date(now - timedelta(hours=1)).build())
+        .sign(authority().key, hashes.SHA256())
+    )
+    file = tmp_path / "authorities.pem"
+    file.write_bytes(certificates_to_pem([authority().chain[0]]) + crl.public_bytes(Encoding.PEM))
+    near, far = trusting(cafile=file), stock_server(tmp_path)
+    assert Pair.of(near, far).shake() == (True, True)
+    near.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    with pytest.raises(TLSCertificateRefused) as caught:
+        Pair.of(near, far).shake()
+    assert caught.value.verify_code == 23
+
+
 # --- own credential
 
 
@@ -473,9 +499,12 @@ def test_key_log(tmp_path: Path) -> None:
         near.keylog_filename = tmp_path / "missing" / "keys.log"
 
 
-def test_key_log_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_log_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
     assert Context.client().keylog_filename == str(tmp_path / "keys.log")
+    assert "keys.log" in caplog.text, "said loudly"
     assert not sys.flags.ignore_environment
 
 

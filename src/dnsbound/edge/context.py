@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, Final, Literal, Self
 
 from dnsbound import iana
-from dnsbound._native import Connection
+from dnsbound._native import Connection, TlsError
 from dnsbound.edge.context_arguments import (
     RAW_AND_X509,
     X509_AND_RAW,
@@ -53,12 +53,11 @@ from dnsbound.edge.context_server_tlsa import (
 )
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.handshake_slots import HandshakeSlots
-from dnsbound.errors import Reason
 from dnsbound.iana import TLS_1_3, CertificateType
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
 from dnsbound.tls.client_shim import ClientShim
-from dnsbound.tls.errors import TLSMisuse, TLSUndecided
+from dnsbound.tls.errors import TLSMisuse, configuration_error
 from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
 from dnsbound.tls.session import session_octets
 from dnsbound.tls.transport import BioTransport, Transport
@@ -130,6 +129,7 @@ class Context(EngineContext):
         self.load_default_certs()
         keylog = os.environ.get("SSLKEYLOGFILE")
         if keylog and not sys.flags.ignore_environment:
+            _log.warning("SSLKEYLOGFILE: the secrets of connections go to %s", keylog)
             self.keylog_filename = keylog
         if credential is not None:
             self._identify(credential, client_name(name, credential), code_point(clientid), raw=raw_public_key)
@@ -223,6 +223,11 @@ class Context(EngineContext):
 
     def _demands_dane(self) -> bool:
         return self._door is not None
+
+    def _weaken(self, what: str) -> None:
+        if self._server_tlsa == "require":
+            raise TLSMisuse(f"{what}: not on a Context that authenticates servers by TLSA")
+        super()._weaken(what)
 
     # --- the server's TLSA records
 
@@ -345,13 +350,16 @@ class Context(EngineContext):
         config = self._config(RAW_AND_X509 if raw_servers else None)
         if evidence is not None and session is not None:
             raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: resume no session")
-        connection = Connection(
-            config,
-            server_hostname=sni if sni and not is_address(sni) else None,
-            verify_hostname=sni if self._check_hostname else None,
-            client_name=None if self._client_name is None else self._client_name.to_wire(),
-            session=session_octets(session, context=self, config=config, server_hostname=server_hostname),
-        )
+        try:
+            connection = Connection(
+                config,
+                server_hostname=sni if sni and not is_address(sni) else None,
+                verify_hostname=sni if self._check_hostname else None,
+                client_name=None if self._client_name is None else self._client_name.to_wire(),
+                session=session_octets(session, context=self, config=config, server_hostname=server_hostname),
+            )
+        except TlsError as error:
+            raise configuration_error(error, f"connection to {server_hostname}") from None
         transport.attach(connection)
         return ClientShim(
             connection,
@@ -396,9 +404,3 @@ class Context(EngineContext):
             own_leaf=own.chain[0] if own is not None and own.chain else None,
             keylog=None if self._keylog_file is None else self._keylog_file.append,
         )
-
-
-def _needs_evidence(server_hostname: str | None) -> TLSUndecided:
-    return TLSUndecided(
-        Reason.INDETERMINATE, f"no fresh TLSA records of {server_hostname}: prepare(host, port) comes first"
-    )

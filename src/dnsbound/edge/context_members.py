@@ -150,7 +150,10 @@ class EngineContext(ssl.SSLContext):
         self._set(options=bits, cleared_options=self._initial_options & ~bits)
 
     def set_ciphers(self, cipherlist: str, /) -> None:
-        """TLS 1.2 ciphers, as `ssl.SSLContext.set_ciphers`; those of TLS 1.3 stay."""
+        """TLS 1.2 ciphers, as `ssl.SSLContext.set_ciphers`; those of TLS 1.3 stay, and so does the security level."""
+        if "@SECLEVEL" in cipherlist.upper():
+            # Level 0 brings ciphers without authentication: nothing of the server would then be verified.
+            raise TLSMisuse("the security level is fixed: @SECLEVEL is not accepted in a cipher list")
         self._try(replace(self._settings, ciphers=cipherlist))
         self._set(ciphers=cipherlist)
 

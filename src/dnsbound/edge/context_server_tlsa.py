@@ -86,6 +86,12 @@ class ServerTLSACache:
 
 
 def canonical_host(host: str) -> str:
+    """Lower case, A-labels, no final dot: how Python's `ssl` hands a host name on."""
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise TLSMisuse(f"{host!r} is no host name: {error}") from None
     return host.rstrip(".").lower()
 
 

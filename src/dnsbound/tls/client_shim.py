@@ -8,7 +8,7 @@ so a program that reads them to trust the connection for another host must find 
 from functools import partial
 from typing import Any
 
-from dnsbound._native import Connection
+from dnsbound._native import Connection, TlsError
 from dnsbound.errors import Reason
 from dnsbound.iana import Usage
 from dnsbound.records.tlsa import TLSA
@@ -35,10 +35,13 @@ class ClientShim(Shim):
         self._server_verified = server_verified
         if base_domain is not None:
             fields = [(record.usage, record.selector, record.matching_type, record.data) for record in records]
-            if not connection.set_server_tlsa(base_domain, fields):
-                self._blocked = partial(
-                    TLSRefused, Reason.TLSA_UNUSABLE, f"no TLSA record of {base_domain} can be used"
-                )
+            unusable = f"no TLSA record of {base_domain} can be used"
+            try:
+                usable = connection.set_server_tlsa(base_domain, fields)
+            except TlsError as error:  # a base domain that is no host name: aliases may lead anywhere
+                usable, unusable = 0, f"{unusable}: {error}"
+            if not usable:
+                self._blocked = partial(TLSRefused, Reason.TLSA_UNUSABLE, unusable)
 
     def server_tlsa(self) -> TLSA | None:
         """The record that authenticated the server."""

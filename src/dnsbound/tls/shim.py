@@ -99,10 +99,16 @@ class Shim:
             self._await_ciphertext(until)
 
     def _await_ciphertext(self, until: Until) -> None:
-        if not self._transport.fill(self._connection, until):
-            if self._transport.ended:
-                raise TLSUnexpectedEOF
+        if not self._more_ciphertext(until):
             raise want_read()
+
+    def _more_ciphertext(self, until: Until) -> bool:
+        """Whether there was some; TLSUnexpectedEOF when there will be none."""
+        if self._transport.fill(self._connection, until):
+            return True
+        if self._transport.ended:
+            raise TLSUnexpectedEOF
+        return False
 
     def _note_secrets(self) -> None:
         if self._keylog is not None and (lines := self._connection.take_keylog()):
@@ -129,6 +135,13 @@ class Shim:
             return len(data)
 
     def _read(self, size: int) -> bytes:
+        data = self.read_arrived(size)
+        if data is None:
+            raise want_read()
+        return data
+
+    def read_arrived(self, size: int) -> bytes | None:
+        """As `read`, with None in place of want-read: for whoever is told when more arrives."""
         if not self._open:
             self.do_handshake()
         if self._closed_by_peer:
@@ -148,7 +161,8 @@ class Shim:
                 return b""
             if connection.pending_out():
                 self._flush_beside_a_writer(until)
-            self._await_ciphertext(until)
+            if not self._more_ciphertext(until):
+                return None
 
     def _flush_beside_a_writer(self, until: Until) -> None:
         """A key update has to be answered. A writer in another thread flushes it after its own record, so never wait
