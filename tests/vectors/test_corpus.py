@@ -65,6 +65,7 @@ DIFFERENCES = {
     "compact-nxdomain-code",
     "compact-alias-to-nxdomain",
     "redirection-with-another-alias",
+    "redirection-when-aliases-are-asked-for",
     "nodata-code-with-nxdomain-proof",
     "records-with-nxdomain-code",
     "nxdomain-start-of-authority-broken",

@@ -43,7 +43,7 @@ class Judgement:
         seen = {current}
         response = yield from self._ask(current)
         while response is not None and not self.tally.is_lost:
-            rrset = find(response.answer, current, self._rdtype)
+            rrset = self._direct(response, current)
             if rrset is not None:
                 yield from self._records(rrset, response)
                 break
@@ -70,6 +70,12 @@ class Judgement:
             self.tally.worsen(Security.INDETERMINATE, reply.detail)
             return None
         return reply
+
+    def _direct(self, response: Response, name: Key) -> RRset | None:
+        """The records asked for. A CNAME made from a DNAME is an alias to follow even where a CNAME is asked for."""
+        if self._rdtype == dns.rdatatype.CNAME and _dname_above(response, name) is not None:
+            return None
+        return find(response.answer, name, self._rdtype)
 
     def _speaks_of(self, response: Response, name: Key) -> bool:
         """Whether the response already holds records for an alias target; if not, the target is asked for."""

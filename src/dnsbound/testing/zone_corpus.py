@@ -37,7 +37,12 @@ class Corpus:
     @classmethod
     def read(cls, directory: Path, *, now: Moment) -> Self:
         """Read and sign; raises Malformed, or Misuse for a zone that cannot be made."""
-        situations = tuple(read_situations(directory))
+        return cls.of(read_situations(directory), now=now)
+
+    @classmethod
+    def of(cls, chosen: Iterable[Situation], *, now: Moment) -> Self:
+        """Sign the zones of these situations; raises Misuse for a zone that cannot be made."""
+        situations = tuple(chosen)
         plans = [ZonePlan.of("."), ZonePlan.of(TOP), *(plan for situation in situations for plan in situation.plans)]
         tree = ZoneTree.build(plans, now=now)
         private = [_anchor(tree, situation) for situation in situations]

@@ -1,11 +1,12 @@
 """The whole corpus behind one server, and one real Unbound that validates it from the corpus's own root."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,14 +117,21 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def unbound(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
-    directory = tmp_path_factory.mktemp("unbound")
-    answers = ZoneAnswers(corpus.tree.zones)
-    with (
-        serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)) as server,
-        contextlib.ExitStack() as end,
-    ):
-        yield _started(corpus, directory, server, end)
+def start_unbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Corpus], Unbound]]:
+    """Starts an Unbound that validates a corpus; it runs until the session ends."""
+    with contextlib.ExitStack() as end:
+
+        def start(corpus: Corpus) -> Unbound:
+            answers = ZoneAnswers(corpus.tree.zones)
+            server = end.enter_context(serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)))
+            return _started(corpus, tmp_path_factory.mktemp("unbound"), server, end)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def unbound(corpus: Corpus, start_unbound: Callable[[Corpus], Unbound]) -> Unbound:
+    return start_unbound(corpus)
 
 
 def _started(corpus: Corpus, directory: Path, server: int, end: contextlib.ExitStack) -> Unbound:
@@ -170,7 +178,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _running(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
-    program = shutil.which("unbound")
+    program = shutil.which("unbound", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     assert program is not None
     with (
         configuration.with_suffix(".err").open("wb") as complaints,
