@@ -1,6 +1,7 @@
 """A server's TLSA records: which questions are asked, and what each answer leads to (RFC 7671 sections 7 and 10)."""
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -199,6 +200,29 @@ def test_one_context_serves_one_port_of_a_host() -> None:
     with pytest.raises(Misuse):
         context.prepare_blocking("www.example", 8443, deadline=2)
     context.prepare_blocking("WWW.example.", 443, deadline=2)
+
+
+def test_internationalised_host_is_found_by_either_form() -> None:
+    context = Context.client(resolver=Canned(ADDRESS, answer(RECORD)), server_tlsa="require", clock=lambda: NOW)
+    assert context.prepare_blocking("bücher.example", 443, deadline=2).host == "xn--bcher-kva.example"
+    for host in ("bücher.example", "xn--bcher-kva.example", b"xn--bcher-kva.example"):
+        made = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
+        with pytest.raises(ssl.SSLWantReadError):
+            made.do_handshake()
+
+
+@pytest.mark.parametrize("alias", ["\\000\\255x.example", "a\\032b.example", "*.host.example", "localhost"])
+def test_alias_to_what_is_no_host_name_is_no_base(alias: str) -> None:
+    found, asked = run("www.example", 443, [answer(aliases=[alias]), answer(RECORD)])
+    assert asked[1:] == ["_443._tcp.www.example. TLSA"]
+    assert found.base_domain == "www.example"
+
+
+def test_servers_by_tlsa_cannot_be_left_unverified() -> None:
+    context = Context.client(resolver=Canned(), server_tlsa="require", danger_unverified_server=True)
+    with pytest.raises(Misuse):
+        context.check_hostname = False
+    assert context.check_hostname
 
 
 def test_preparing_needs_to_be_asked_for() -> None:

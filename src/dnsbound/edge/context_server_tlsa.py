@@ -6,6 +6,7 @@ choice; section 10.2: the base domain is the SNI and the only name a certificate
 section 4.1: what is not secure is not used.
 """
 
+import re
 import threading
 from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ LOOKUP_SECONDS: Final = 5.0
 Question: TypeAlias = tuple[dns.name.Name, dns.rdatatype.RdataType]
 Steps: TypeAlias = Generator[Question, Answer, "ServerTLSA"]
 
+_LABEL: Final = re.compile(rb"[A-Za-z0-9_-]+")
 _UNDECIDED: Final[Mapping[Security, Reason]] = MappingProxyType(
     {Security.BOGUS: Reason.BOGUS, Security.INDETERMINATE: Reason.INDETERMINATE}
 )
@@ -112,7 +114,7 @@ def find_server_tlsa(host: str, port: int) -> Steps:
     address = yield name, dns.rdatatype.A
     _check_decided(address, "address")
     candidates = [name]
-    if address.aliases and address.security is Security.SECURE:
+    if address.aliases and address.security is Security.SECURE and _is_host(address.aliases[-1]):
         candidates.insert(0, address.aliases[-1])
     answer = None
     for base in candidates:
@@ -141,6 +143,11 @@ def _host_name(host: str) -> dns.name.Name:
     if len(name) < 2:
         raise TLSMisuse(f"{host!r} is no host name")
     return name
+
+
+def _is_host(name: dns.name.Name) -> bool:
+    """An alias may lead to any name of the DNS; only a host name can be sent as SNI and stand in a certificate."""
+    return len(name) > 2 and all(_LABEL.fullmatch(label) for label in name.labels[:-1])
 
 
 def _owner(base: dns.name.Name, port: int) -> dns.name.Name:
