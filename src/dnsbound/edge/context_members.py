@@ -18,15 +18,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from dnsbound._native import Config
-from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
 from dnsbound.edge.context_credential import Password, read_cert_chain
 from dnsbound.edge.context_keylog import KeylogFile
-from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings, TrustFile
-from dnsbound.errors import Malformed
+from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings
+from dnsbound.edge.context_trust import TrustFile, certificates_of
 from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.errors import TLSMisuse
@@ -259,7 +255,7 @@ class EngineContext(ssl.SSLContext):
         for path, is_directory in ((cafile, False), (capath, True)):
             if path is not None:
                 files.append(TrustFile.at(os.fsdecode(path), is_directory=is_directory))
-        self._add_trust(files, () if cadata is None else _certificates(cadata))
+        self._add_trust(files, () if cadata is None else certificates_of(cadata))
 
     def _add_trust(self, files: Iterable[TrustFile], anchors: Iterable[bytes]) -> None:
         with self._lock:
@@ -401,36 +397,3 @@ def _version(value: int) -> int:
         return _VERSIONS[ssl.TLSVersion(value)]
     except (ValueError, KeyError):
         raise TLSMisuse(f"this package speaks TLS 1.2 and TLS 1.3, not {value!r}") from None
-
-
-def _certificates(cadata: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (PEM text or DER octets)
-    """DER certificates of PEM text, or of concatenated DER octets."""
-    try:
-        if isinstance(cadata, str):
-            certificates = x509.load_pem_x509_certificates(cadata.encode("ascii"))
-            return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
-        return tuple(_split_der(bytes(cadata)))
-    except (Malformed, *UNPARSABLE) as error:
-        raise TLSMisuse(f"cadata holds no certificates: {error}") from None
-
-
-def _split_der(octets: bytes) -> Iterable[bytes]:
-    """One DER SEQUENCE after the other; ValueError for anything else."""
-    if not octets:
-        raise ValueError("it is empty")
-    while octets:
-        length, head = _der_length(octets)
-        if octets[0] != 0x30 or len(octets) < head + length:
-            raise ValueError("not enough data: a certificate is cut short")
-        certificate_from_der(octets[: head + length])
-        yield octets[: head + length]
-        octets = octets[head + length :]
-
-
-def _der_length(octets: bytes) -> tuple[int, int]:
-    """Length of the contents, and of tag and length before them."""
-    first = octets[1] if len(octets) > 1 else 0
-    if first < 0x80:
-        return first, 2
-    size = first & 0x7F
-    return int.from_bytes(octets[2 : 2 + size], "big"), 2 + size

@@ -5,10 +5,10 @@ Context holds this value, and builds a Config only when the value has changed.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from dnsbound._native import Config, TlsError
+from dnsbound.edge.context_trust import TrustFile
 from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.errors import TLSMisuse, configuration_error
 
@@ -16,30 +16,6 @@ SECURITY_LEVEL: Final = 2
 """112 bits: what Python's `ssl` asks of OpenSSL."""
 
 X509_ONLY: Final = (CertificateType.X509,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustFile:
-    """A file or directory of certificates, with what it was when it was named: a changed file is another one."""
-
-    path: str
-    is_directory: bool
-    stamp: tuple[int, int, int]
-
-    @classmethod
-    def at(cls, path: str, *, is_directory: bool) -> "TrustFile":
-        """Raises FileNotFoundError and its likes, as `ssl` does."""
-        facts = Path(path).stat()
-        return cls(path=path, is_directory=is_directory, stamp=(facts.st_ino, facts.st_mtime_ns, facts.st_size))
-
-    def load_into(self, config: Config) -> None:
-        try:
-            if self.is_directory:
-                config.load_verify_locations(None, self.path)
-            else:
-                config.load_verify_locations(self.path, None)
-        except TlsError as error:
-            raise configuration_error(error, f"certificates in {self.path}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
