@@ -6,6 +6,7 @@ from dnsbound.edge.context import Context
 from dnsbound.errors import Misuse, Reason, Refused
 from dnsbound.tls.errors import TLSRefused
 from dnsbound.tls.session import Session
+from dnsbound.tls.ticket import MAX_SEALED_OCTETS
 from dnsbound.verify.claim import Claim, NameSource
 from machines.native_pairs import SERVER
 from machines.shim_pairs import NAME, Pair, client, credential, door
@@ -61,6 +62,13 @@ def test_no_ticket_outlives_the_evidence() -> None:
     near, far = client(credential()), door(ticket_lifetime=600)
     assert ticket_of(near, far, lasts=0.9) is None
     assert ticket_of(near, far, lasts=30.0) is not None
+
+
+def test_chain_too_long_for_a_ticket_is_not_resumed() -> None:
+    many = [f"host{number}.a-rather-long-name-for-a-host.example" for number in range(400)]
+    near = client(credential(NAME, san=many))
+    assert len(near._settings.credential.chain[0]) > MAX_SEALED_OCTETS
+    assert ticket_of(near, door(ticket_lifetime=600)) is None
 
 
 def test_unauthenticated_client_gets_no_ticket() -> None:

@@ -19,7 +19,7 @@ from dnsbound._native import Connection, TlsError
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.iana import TLS_1_3, AlertDescription
 from dnsbound.tls import ticket
-from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, verdict_error, want_read
+from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, handshake_error, verdict_error, want_read
 from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.transport import Transport
@@ -196,7 +196,12 @@ class ServerShim(Shim):
         if lifetime <= 0 or self._connection.version() != TLS_1_3:
             return
         sealed = ticket.seal_in(claim.name, claim.name_source, claim.presented)
-        self._connection.send_ticket(lifetime, sealed)
+        if len(sealed) > ticket.MAX_SEALED_OCTETS:
+            return
+        try:
+            self._connection.send_ticket(lifetime, sealed)
+        except TlsError as error:
+            raise handshake_error(error) from None
 
     def refuse(self, verdict: Refused | Undecided) -> None:
         """Send the one alert of all refusals; `do_handshake` then raises the reason."""

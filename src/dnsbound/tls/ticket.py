@@ -15,6 +15,9 @@ from dnsbound.names import ClientName
 from dnsbound.verify.claim import NameSource, Presented
 from dnsbound.wire import Reader, prefixed
 
+MAX_SEALED_OCTETS: Final = 16384
+"""What the native engine takes; a longer chain is not resumed."""
+
 _VERSION: Final = 1
 _SOURCE_CODES: Final = {NameSource.EXTENSION: 0, NameSource.SAN: 1}
 _SOURCES: Final = {code: source for source, code in _SOURCE_CODES.items()}
