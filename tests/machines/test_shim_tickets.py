@@ -6,7 +6,7 @@ from dnsbound.edge.context import Context
 from dnsbound.errors import Misuse, Reason, Refused
 from dnsbound.tls.errors import TLSRefused
 from dnsbound.tls.session import Session
-from dnsbound.tls.ticket import MAX_SEALED_OCTETS
+from dnsbound.tls.ticket import MAX_TICKET_OCTETS
 from dnsbound.verify.claim import Claim, NameSource
 from machines.native_pairs import SERVER
 from machines.shim_pairs import NAME, Pair, client, credential, door
@@ -67,7 +67,7 @@ def test_no_ticket_outlives_the_evidence() -> None:
 def test_chain_too_long_for_a_ticket_is_not_resumed() -> None:
     many = [f"host{number}.a-rather-long-name-for-a-host.example" for number in range(400)]
     near = client(credential(NAME, san=many))
-    assert len(near._settings.credential.chain[0]) > MAX_SEALED_OCTETS
+    assert len(near._settings.credential.chain[0]) > MAX_TICKET_OCTETS
     assert ticket_of(near, door(ticket_lifetime=600)) is None
 
 

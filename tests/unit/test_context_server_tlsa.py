@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dns.name
@@ -123,6 +124,17 @@ def test_each_failure_has_its_reason(answers: list[Answer], error: type[Any], re
     with pytest.raises(error) as caught:
         run("www.example", 443, answers)
     assert caught.value.reason is reason
+
+
+def test_record_of_a_wrong_length_is_unusable_and_spoils_nothing() -> None:
+    """The validator keeps such data as plain octets (RFC 6698 section 4.1)."""
+    short = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.TLSA, bytes.fromhex("030101abcd"))
+    good = answer(RECORD)
+    found, _asked = run("www.example", 443, [ADDRESS, replace(good, records=(short, *good.records))])
+    assert found.records[1] == TLSA.from_text(RECORD)
+    with pytest.raises(Refused) as caught:
+        run("www.example", 443, [ADDRESS, replace(good, records=(short,))])
+    assert caught.value.reason is Reason.TLSA_UNUSABLE
 
 
 def test_unusable_records_beside_a_usable_one() -> None:

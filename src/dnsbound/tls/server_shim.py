@@ -196,7 +196,7 @@ class ServerShim(Shim):
         if lifetime <= 0 or self._connection.version() != TLS_1_3:
             return
         sealed = ticket.seal_in(claim.name, claim.name_source, claim.presented)
-        if len(sealed) > ticket.MAX_SEALED_OCTETS:
+        if len(sealed) > ticket.MAX_TICKET_OCTETS:
             return
         try:
             self._connection.send_ticket(lifetime, sealed)

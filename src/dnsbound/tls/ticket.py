@@ -15,7 +15,7 @@ from dnsbound.names import ClientName
 from dnsbound.verify.claim import NameSource, Presented
 from dnsbound.wire import Reader, prefixed
 
-MAX_SEALED_OCTETS: Final = 16384
+MAX_TICKET_OCTETS: Final = 16384
 """What the native engine takes; a longer chain is not resumed."""
 
 _VERSION: Final = 1
