@@ -18,6 +18,7 @@ from dnsbound.dns.policy import Policy
 from dnsbound.dns.validator import Validation, validate
 from dnsbound.errors import Misuse
 from dnsbound.testing.zone_answers import ZoneAnswers
+from dnsbound.testing.zone_signing import Window
 from dnsbound.testing.zones import ZonePlan, ZoneTree
 
 NOW = 1_800_000_000
@@ -26,24 +27,23 @@ CAR = "car54._device.cars.example."
 RECORD = "3 1 1 " + "ab" * 32
 SOURCE = "the resolver at 192.0.2.1"
 
-TREE = ZoneTree.build(
-    [
-        ZonePlan.of("."),
-        ZonePlan.of("example."),
-        ZonePlan.of(
-            "cars.example.",
-            records=(
-                f"car54._device TLSA {RECORD}\nalias CNAME car54._device\naway CNAME x.plain.example.\n"
-                "loop CNAME pool\npool CNAME loop\nold DNAME _device\n"
-                + "\n".join(f"c{n} CNAME c{n + 1}" for n in range(20))
-                + f"\n*.wild TLSA {RECORD}\n"
-            ),
+PLANS = [
+    ZonePlan.of("."),
+    ZonePlan.of("example."),
+    ZonePlan.of(
+        "cars.example.",
+        records=(
+            f"car54._device TLSA {RECORD}\nalias CNAME car54._device\naway CNAME x.plain.example.\n"
+            "loop CNAME pool\npool CNAME loop\nold DNAME _device\n"
+            + "\n".join(f"c{n} CNAME c{n + 1}" for n in range(20))
+            + f"\n*.wild TLSA {RECORD}\n"
         ),
-        ZonePlan.of("plain.example.", keys=(), records=f"x TLSA {RECORD}\n"),
-        ZonePlan.of("deep.cars.example.", records=f"car1._device TLSA {RECORD}\n"),
-    ],
-    now=NOW,
-)
+    ),
+    ZonePlan.of("plain.example.", keys=(), records=f"x TLSA {RECORD}\nback CNAME any.wild.cars.example.\n"),
+    ZonePlan.of("expanded.example.", records="* DS 1 13 2 " + "ab" * 32 + "\n"),
+    ZonePlan.of("deep.cars.example.", records=f"car1._device TLSA {RECORD}\n"),
+]
+TREE = ZoneTree.build(PLANS, now=NOW)
 ANCHORS = TrustAnchors.from_text(TREE.anchors())
 ANSWERS = ZoneAnswers(TREE.zones, recursive=True)
 
@@ -182,6 +182,58 @@ def test_alias_into_an_unsigned_zone_is_insecure() -> None:
     answer = judged("away.cars.example.")
     assert (answer.security, answer.outcome) == (Security.INSECURE, Outcome.RECORDS)
     assert "plain.example. is delegated without DS" in answer.detail
+
+
+def test_alias_out_of_an_unsigned_zone_stays_insecure() -> None:
+    """Whoever forges the alias chooses the target: a secure one, wildcard proof and all, heals nothing."""
+    answer = judged("back.plain.example.")
+    assert (answer.security, answer.outcome, answer.wildcard) == (Security.INSECURE, Outcome.RECORDS, True)
+    assert "plain.example. is delegated without DS" in answer.detail
+
+
+def test_delegation_from_a_wildcard_is_none() -> None:
+    unsigned = stripped(look_up(Question((b"example", b"cars", b"_device", b"car54"), TLSA)))
+    [rrset] = unsigned.answer.values()
+
+    def ask(question: Question) -> Response:
+        moved = replace(unsigned, answer={(question.key, TLSA): replace(rrset, key=question.key)})
+        return moved if question.rdtype == TLSA else look_up(question)
+
+    answer = judged("car1.below.expanded.example.", ask=ask)
+    assert answer.security is Security.BOGUS
+    assert "DS set of below.expanded.example. is a wildcard expansion" in answer.detail
+
+
+def test_earliest_expiry_of_the_whole_chain() -> None:
+    tree = ZoneTree.build(PLANS, now=NOW)
+    ends = {}
+    for owner, origin, rdtype, seconds in (
+        (".", ".", "DNSKEY", 900),
+        ("example.", ".", "DS", 800),
+        ("example.", "example.", "DNSKEY", 700),
+        ("cars.example.", "example.", "DS", 600),
+        ("cars.example.", "cars.example.", "DNSKEY", 500),
+        (CAR, "cars.example.", "TLSA", 400),
+    ):
+        window = Window(inception=NOW - 100, expiration=NOW + seconds)
+        zone = tree.zone(origin)
+        before = judged_in(tree).earliest_expiry
+        zone.sign_again(dns.name.from_text(owner), dns.rdatatype.from_text(rdtype), window=window)
+        ends[owner, rdtype] = judged_in(tree).earliest_expiry
+        assert ends[owner, rdtype] == NOW + seconds != before
+
+
+def judged_in(tree: ZoneTree) -> Answer:
+    answers = ZoneAnswers(tree.zones, recursive=True)
+
+    def ask(question: Question) -> Response:
+        wire = answers.respond_wire(Query(7, name_of(question.key), question.rdtype).to_wire(), udp=False)
+        assert wire is not None
+        return Response.from_wire(wire, source=SOURCE)
+
+    answer = judged(ask=ask)
+    assert answer.security is Security.SECURE, answer.detail
+    return answer
 
 
 def test_alias_circle_and_alias_chain_end() -> None:

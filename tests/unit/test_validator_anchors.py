@@ -190,6 +190,17 @@ def test_keys_that_may_not_sign(unfit: DNSKEY) -> None:
     assert found.keys == ()
 
 
+def test_key_set_expanded_from_a_wildcard() -> None:
+    wildcard = dns.rrset.from_rdata_list(dns.name.from_text("*.example."), 3600, [dnskey()])
+    signature = dns.dnssec.sign(wildcard, PRIVATE, ZONE, dnskey(), inception=NOW - 10, expiration=NOW + 10)
+    section: Section = {}
+    for rdata in (dnskey(), signature):
+        add_record(section, ZONE.labels[:-1], 3600, rdata)
+    found = trust(section[key_of(ZONE), dns.rdatatype.DNSKEY], TrustAnchors.of([(ZONE, ds(dnskey()))]))
+    assert found.security is Security.BOGUS
+    assert "wildcard" in found.detail
+
+
 def test_revoked_key_beside_a_good_one_is_not_used() -> None:
     revoked = dnskey(OTHER, flags=257 | 0x80)
     found = trust(key_set(dnskey(), revoked), TrustAnchors.of([(ZONE, ds(dnskey()))]))

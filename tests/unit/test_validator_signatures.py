@@ -290,6 +290,24 @@ def test_bad_keys_verify_nothing(algorithm: int, public: bytes) -> None:
     assert ZoneKey(1, algorithm, public).verify(b"\x00" * 64, b"signed") is False
 
 
+@pytest.mark.parametrize(
+    ("bits", "exponent", "accepted"),
+    [
+        (1016, 65537, False),
+        (1024, 65537, True),
+        (4096, 65537, True),
+        (4104, 65537, False),
+        (2048, (1 << 63) + 1, True),
+        (2048, (1 << 65) + 1, False),
+    ],
+)
+def test_rsa_keys_outside_the_policy_are_none(bits: int, exponent: int, accepted: bool) -> None:
+    size = (exponent.bit_length() + 7) // 8
+    modulus = (1 << (bits - 1)) + 1
+    public = bytes([size]) + exponent.to_bytes(size, "big") + modulus.to_bytes(bits // 8, "big")
+    assert (verifier(8, public) is not None) is accepted
+
+
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 96, 4096])
 def test_signatures_of_any_length_are_only_wrong(length: int) -> None:
     for algorithm in PRIVATE_KEYS:

@@ -92,6 +92,15 @@ def test_order_and_unsigned_records_do_not_matter(ident: str) -> None:
     assert (answer.security, answer.outcome) == EXPECTED[ident][:2], answer.detail
 
 
+def test_unsigned_records_of_an_unsigned_zone_are_discarded_too() -> None:
+    chain = chain_of(VECTORS["A.8"])
+    name = dns.name.from_text(VECTORS["A.8"]["qname"])
+    unsigned = dns.rdata.from_text("IN", "TLSA", "3 1 1 " + "00" * 32)
+    more = AuthenticationChain((*chain.records, (name, 3600, unsigned)))
+    answer = more.validate(name, dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
+    assert (answer.security, answer.outcome, answer.records) == (Security.INSECURE, Outcome.NXDOMAIN, ())
+
+
 def test_record_added_to_a_signed_set() -> None:
     chain = chain_of(VECTORS["A.1"])
     name = dns.name.from_text(VECTORS["A.1"]["qname"])
