@@ -14,6 +14,7 @@ draft-ietf-dance-client-auth section 8.2 is the algorithm this waits for.
 """
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Mapping
@@ -302,7 +303,8 @@ class ServerProtocol(asyncio.BufferedProtocol):
             self.plain.close()
         else:
             if half_close and self.plain.can_write_eof():
-                self.plain.write_eof()
+                with contextlib.suppress(OSError):  # asyncio: the peer has reset the connection already
+                    self.plain.write_eof()
             self.resume_plain()
         self._wait_to_linger(self.plain.get_write_buffer_size())
 
