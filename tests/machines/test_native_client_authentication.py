@@ -178,6 +178,7 @@ def test_two_raw_keys_are_refused() -> None:
         b"\x30\x00",
         b"key",
     ],
+    ids=["certificate", "an octet too many", "an octet too few", "empty sequence", "text"],
 )
 def test_what_is_no_subject_public_key_info_is_refused(octets: bytes) -> None:
     assert present([Entry(octets)]) is not None
