@@ -1,7 +1,8 @@
 """Zones and damage thrown together at random: what we call secure Unbound calls secure, and the other way round.
 
 Insecure and bogus are left to the written corpus: where several things are wrong at once, each validator stops at
-another. Left out too are the differences named there: response codes that disagree with the proof, broken SOA records.
+another. Left out too are the differences named there: response codes that disagree with the proof, broken SOA
+records, a CNAME asked for below a DNAME.
 """
 
 import random
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.peer("unbound")
 NAMES = ["www", "any", "a.b", "_device", "car._device", "*", "*.b", "x.any", "old", "zzz", "aaa", "*._device", "mmm"]
 TARGETS = ["www", "zzz", "a.b", "host.child", "none", "any", "www.old"]
 TYPES = ["A", "TLSA", "TXT", "CNAME", "DNAME", "NSEC", "NSEC3", "DNSKEY", "DS"]
-ASKED = ["A", "A", "TLSA", "TLSA", "TXT", "DS", "CNAME", "NS", "DNSKEY"]
+ASKED = ["A", "A", "TLSA", "TLSA", "TXT", "DS", "NS", "DNSKEY"]
 BITMAPS = ["A RRSIG NSEC", "NS RRSIG NSEC", "DNAME RRSIG NSEC", "NS DS RRSIG NSEC", "CNAME RRSIG NSEC"]
 DENIALS = ["nsec", "nsec", "nsec3", "nsec3 optout", "nsec3 optout salt=aa iterations=3", "nsec3 iterations=150"]
 DATA = {"A": "192.0.2.1", "TLSA": "3 1 1 " + "ab" * 32, "TXT": "hello"}
@@ -81,13 +82,14 @@ class Dice:
     def _fault(self) -> str:
         pick = self._random.choice
         name, other, rdtype = pick([*NAMES, "@", "none", "child"]), pick([*NAMES, "none"]), pick(TYPES)
-        labels = self._random.randint(1, 4)
+        # Not for wildcards: Unbound does not undo an expansion whose owner begins with a `*` label of its own.
+        plain, labels = pick([one for one in NAMES if not one.startswith("*")]), self._random.randint(1, 4)
         return pick(
             [
                 *(f"{verb} {name} {rdtype}" for verb in ("expired", "future", "unsigned", "flip", "deny-type")),
                 *(f"hide {name}", f"swap {name} {other}", f"claim {pick(['child', other])}", f"adopt {name} A"),
                 *(f"types {pick(NAMES)} {pick(BITMAPS)}", f"borrow {name} {rdtype} {other}"),
-                *(f"labels {name} {rdtype} {labels}", f"relabel {name} {rdtype} {labels}"),
+                *(f"labels {plain} {rdtype} {labels}", f"relabel {plain} {rdtype} {labels}"),
                 *(f"signer {name} {rdtype} corpus.", f"ttl {name} {rdtype} 5"),
             ]
         )
