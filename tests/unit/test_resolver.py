@@ -207,6 +207,23 @@ def test_queries_on_one_tcp_connection_share_it() -> None:
     assert server.over_tcp == 7
 
 
+def test_tcp_connection_that_breaks_off(server: Server) -> None:
+    broken = Server()
+
+    def breaking(packet: bytes, udp: bool) -> bytes | None:
+        if not udp:
+            raise ConnectionResetError
+        return broken.respond(packet, udp)
+
+    with serve_zones(breaking) as broken.port:
+        with resolving(broken) as resolver:
+            answer = resolver.lookup_blocking("many.cars.example", "TXT")
+            assert (answer.security, answer.outcome) == (Security.INDETERMINATE, Outcome.FAILED)
+            assert "closed the connection" in answer.detail
+        with resolving(broken, server) as resolver:
+            assert resolver.lookup_blocking("many.cars.example", "TXT").security is Security.SECURE
+
+
 @pytest.mark.parametrize("rcode", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.FORMERR])
 def test_next_resolver_is_asked_when_one_fails(rcode: dns.rcode.Rcode, server: Server) -> None:
     broken = Server(failing(rcode))
@@ -359,6 +376,33 @@ def test_datagrams_that_answer_nothing_are_passed_over() -> None:
 
     with datagrams(server, say), resolving(server) as resolver:
         answer = resolver.lookup_blocking(CAR, "TLSA")
+    assert answer.security is Security.SECURE, answer.detail
+
+
+def test_resolver_at_an_ipv6_address() -> None:
+    server = Server()
+    try:
+        listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        listener.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"no IPv6 on loopback: {error}")
+    with listener:
+        listener.settimeout(10)
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            while (request := listener.recvfrom(65535))[0] != b"stop":
+                answer = server.respond(request[0], True)
+                assert answer is not None
+                listener.sendto(answer, request[1])
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with Resolver([Upstream.parse(f"[::1]:{port}")], ANCHORS) as resolver:
+            answer = resolver.lookup_blocking(CAR, "TLSA")
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as stopper:
+            stopper.sendto(b"stop", ("::1", port))
+        thread.join(10)
     assert answer.security is Security.SECURE, answer.detail
 
 
@@ -545,4 +589,14 @@ def test_misuse(server: Server) -> None:
                 asyncio.run(resolver.lookup(name, rdtype))
         with pytest.raises(Misuse):
             resolver.lookup_blocking(CAR, "TLSA", deadline=-1)
+
+        async def twice() -> None:
+            for _ in range(2):
+                with pytest.raises(Misuse):
+                    await asyncio.wait_for(resolver.lookup(CAR, "ANY"), 1)
+
+        asyncio.run(twice())
+        for _ in range(2):
+            with pytest.raises(Misuse):
+                resolver.lookup_blocking(CAR, "ANY")
         assert server.asked == []

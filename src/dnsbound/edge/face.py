@@ -78,7 +78,13 @@ class Face:
         flight.waiting.append(tell)
         flight.validation = partial(self._begin, owner, kind)
         flight.timer = self.reactor.call_later(seconds, partial(flight.give_up, seconds))
-        lookup = Lookup(self, flight.validation, partial(self._landed, key, flight))
+        try:
+            lookup = Lookup(self, flight.validation, partial(self._landed, key, flight))
+        except BaseException:
+            # A question that cannot be asked at all: nobody may wait for it.
+            flight.timer.cancel()
+            self._flights.pop(key, None)
+            raise
         if self._flights.get(key) is flight:
             flight.lookup = lookup
         return flight

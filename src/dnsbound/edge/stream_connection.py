@@ -197,11 +197,14 @@ class StreamConnection:
     def _decided(self, complaint: str | None) -> None:
         if self._socket is None:
             return
-        if complaint is None:
+        if complaint is not None:
+            self.close(OSError(complaint))
+            return
+        try:
             self._open()
             self._flush()
-        else:
-            self.close(OSError(complaint))
+        except OSError as error:
+            self.close(OSError(f"TLS failed: {error}"))
 
     def _open(self) -> None:
         self._ready = True
