@@ -1,4 +1,4 @@
-"""docs/standards.md: every requirement once and in order, every module and test it cites there, nothing done untested."""
+"""docs/standards.md: every requirement once and in order; modules and tests it cites exist; nothing done untested."""
 
 import ast
 import re
