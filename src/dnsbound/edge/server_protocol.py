@@ -298,9 +298,13 @@ class ServerProtocol(asyncio.BufferedProtocol):
         """
         self._become(Phase.LINGER)
         self._stop_timer()
+        if half_close and self._plain_ended:
+            self._octets.take()  # an alert to a peer that is gone would only bring a reset back
         self.flush()
         if peer_is_done or self._plain_ended:
             self.plain.close()
+            if not self.plain.get_write_buffer_size():
+                return
         else:
             if half_close and self.plain.can_write_eof():
                 with contextlib.suppress(OSError):  # asyncio: the peer has reset the connection already

@@ -2,7 +2,7 @@
 
 A session is asked about shortly before its evidence ends, and when the access list changed. *No* cuts the connection at
 once; *undecided* keeps it as long as the registry says. One sweep serves all connections of one authenticator on one
-event loop; it runs only while somebody is in.
+event loop; it stops looking when nobody is in.
 
 What it does not do: decide (the engine), or plan (the registry).
 """
@@ -57,9 +57,6 @@ class SessionSweep:
 
     def remove(self, session: Session) -> None:
         self._authenticator.sessions.remove(session)
-        if not len(self._authenticator.sessions) and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _wake_by(self, due: float) -> None:
         wait = min(max(due - self._authenticator.now(), 0.0), float(limits.SWEEP_SECONDS.default))
