@@ -34,7 +34,7 @@ class ZoneAnswers:
     """Answers from these zones; a question goes to the zone closest to its name, a DS question to the parent's side."""
 
     def __init__(self, zones: Iterable[Zone], *, recursive: bool = False) -> None:
-        self._zones = sorted(zones, key=lambda zone: len(zone.origin))
+        self._zones = {zone.origin: zone for zone in zones}
         self._recursive = recursive
 
     def respond_wire(self, wire: bytes, *, udp: bool) -> bytes | None:
@@ -73,7 +73,8 @@ class ZoneAnswers:
         return response
 
     def _zone_for(self, name: dns.name.Name, rdtype: RdataType) -> Zone | None:
-        found = [zone for zone in self._zones if name.is_subdomain(zone.origin)]
+        above = (name.split(depth)[1] for depth in range(1, len(name) + 1))
+        found = [self._zones[origin] for origin in above if origin in self._zones]
         for zone in found:
             if zone.cut_above(name) in zone.lies.claims:
                 return zone

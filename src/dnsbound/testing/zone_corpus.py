@@ -33,6 +33,10 @@ class Corpus:
     anchors: str
     """DS and DNSKEY lines, zone-file form: the root's and the private ones."""
     negative_anchors: tuple[dns.name.Name, ...]
+    trust_anchors: TrustAnchors
+    """Both, as the validator takes them."""
+    resolver: ZoneAnswers
+    """Answers as a resolver that validates nothing."""
 
     @classmethod
     def read(cls, directory: Path, *, now: Moment) -> Self:
@@ -45,27 +49,25 @@ class Corpus:
         situations = tuple(chosen)
         plans = [ZonePlan.of("."), ZonePlan.of(TOP), *(plan for situation in situations for plan in situation.plans)]
         tree = ZoneTree.build(plans, now=now)
-        private = [_anchor(tree, situation) for situation in situations]
+        anchors = tree.anchors() + "".join(_anchor(tree, situation) for situation in situations)
+        negative_anchors = tuple(one.origin for one in situations if one.anchor == "negative")
+        trust_anchors = TrustAnchors.from_text(anchors)
+        for name in negative_anchors:
+            trust_anchors = trust_anchors.without(name)
         return cls(
             situations=situations,
             signed_at=now,
             tree=tree,
-            anchors=tree.anchors() + "".join(private),
-            negative_anchors=tuple(one.origin for one in situations if one.anchor == "negative"),
+            anchors=anchors,
+            negative_anchors=negative_anchors,
+            trust_anchors=trust_anchors,
+            resolver=ZoneAnswers(tree.zones, recursive=True),
         )
 
-    @property
-    def trust_anchors(self) -> TrustAnchors:
-        """The anchors as the validator takes them."""
-        anchors = TrustAnchors.from_text(self.anchors)
-        for name in self.negative_anchors:
-            anchors = anchors.without(name)
-        return anchors
-
     def look_up(self, question: Question, *, flags: int = 0) -> Response:
-        """What a resolver that validates nothing would say to the validator's question; flags: more header flags."""
+        """The resolver's reply to a question of the validator's; flags: more header flags."""
         query = Query(0, name_of(question.key), question.rdtype).to_wire()
-        wire = ZoneAnswers(self.tree.zones, recursive=True).respond_wire(query, udp=False)
+        wire = self.resolver.respond_wire(query, udp=False)
         assert wire is not None
         header = int.from_bytes(wire[2:4]) | flags
         return Response.from_wire(wire[:2] + header.to_bytes(2) + wire[4:], source="the corpus")
