@@ -13,8 +13,8 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import ssl
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from dnsbound.edge.connection_errors import broken_connection, ended_session
@@ -39,6 +39,17 @@ DELIVERED_AT_ONCE: Final = 262_144
 """Octets after which the application gets what was read so far, as from asyncio's own transports."""
 WRITES_AFTER_CLOSE: Final = 5
 """Writes to a closed connection that are passed over before a warning, as in asyncio."""
+
+
+class Arrived(Enum):
+    """What is left of what the client sent, once some of it was read."""
+
+    SOME = "some"
+    """There may be more."""
+    ALL = "all"
+    """Nothing until more octets come."""
+    END = "end"
+    """Nothing ever: its close_notify was read."""
 
 
 class ServerTransport(asyncio.Transport):
@@ -77,13 +88,11 @@ class ServerTransport(asyncio.Transport):
             data, end = self._read_some()
             if data:
                 self._deliver(data)
-            if end is None:
-                continue
-            if isinstance(end, ssl.SSLWantReadError):
+            if end is Arrived.ALL:
                 break
-            if isinstance(end, ssl.SSLZeroReturnError):
+            if end is Arrived.END:
                 self._peer_closed()
-            elif self._protocol.is_open:
+            elif end is not Arrived.SOME and self._protocol.is_open:
                 self._break(end)
         self._protocol.flush()
 
@@ -130,19 +139,20 @@ class ServerTransport(asyncio.Transport):
 
     # --- reading
 
-    def _read_some(self) -> tuple[bytes, OSError | None]:
-        """Decrypted octets, and why no more came with them (None: there may be more)."""
+    def _read_some(self) -> tuple[bytes, Arrived | OSError]:
+        """Decrypted octets, and why no more came with them."""
         chunks: list[bytes] = []
         size = 0
-        end: OSError | None = None
+        end: Arrived | OSError = Arrived.SOME
         while size < DELIVERED_AT_ONCE:
             try:
-                chunk = self._shim.read(RECORD_OCTETS)
+                chunk = self._shim.read_arrived(RECORD_OCTETS)
             except OSError as error:  # every ssl.SSLError is one
-                end = error
+                # Its traceback holds this frame, which would hold the error: a ring that only the collector opens.
+                end = error.with_traceback(None)
                 break
             if not chunk:
-                end = ssl.SSLZeroReturnError()
+                end = Arrived.ALL if chunk is None else Arrived.END
                 break
             chunks.append(chunk)
             size += len(chunk)
