@@ -222,7 +222,10 @@ class ZoneWalk:
                 complaint = shown.detail
                 continue
             return self._shown(parent, name, shown, checked)
-        if not response.has_signatures:
+        alias = find(response.answer, name, dns.rdatatype.CNAME)
+        if alias is not None and not alias.signatures:
+            complaint = self.blame(response, f"{owner} CNAME", parent.zone)
+        elif not response.has_signatures:
             complaint = self.blame(response, f"the absence of {owner} DS", parent.zone)
         detail = complaint or f"nothing proves the absence of {owner} DS"
         return bogus(name, detail, "DS", parent.steps), False
