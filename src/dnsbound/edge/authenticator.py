@@ -35,10 +35,12 @@ _log = logging.getLogger(DECISIONS)
 
 
 class LookupSource(Protocol):
-    """What an authenticator needs of a resolver. Neither call raises for what the DNS says or fails to say.
+    """What an authenticator needs of a resolver. No call raises for what the DNS says or fails to say.
 
     refresh: ask the DNS even if evidence is at hand, so that it can be renewed before it ends.
     """
+
+    def cached(self, name: str, rdtype: dns.rdatatype.RdataType) -> Answer | None: ...
 
     async def lookup(
         self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: Seconds, refresh: bool = False
@@ -128,6 +130,25 @@ class Authenticator:
         except DnsboundError as error:
             raise self._unexpected(claim, error, started, again=again) from error
         self._report_peer(claim, peer, started, again=again)
+        return peer
+
+    def authenticate_at_hand(self, claim: Claim) -> VerifiedPeer | None:
+        """As `authenticate`, by evidence that is at hand, without waiting; None when the DNS would have to be asked."""
+        answer = self._resolver.cached(claim.name.text, dns.rdatatype.TLSA)
+        if answer is None:
+            return None
+        started = self._clock()
+        try:
+            need = self._verifier.begin(claim, now=started)
+            peer = need.answer(answer, now=self._clock())
+        except (Refused, Undecided) as error:
+            self._report_refusal(claim, error, started, again=False)
+            raise
+        except Misuse:
+            raise
+        except DnsboundError as error:
+            raise self._unexpected(claim, error, started, again=False) from error
+        self._report_peer(claim, peer, started, again=False)
         return peer
 
     def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:

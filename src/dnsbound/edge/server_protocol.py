@@ -210,11 +210,23 @@ class ServerProtocol(asyncio.BufferedProtocol):
             claim = self.shim.pending_claim
             if claim is not None:
                 self._become(Phase.VERDICT)
-                self._verdict = self.loop.create_task(self._judge(claim))
+                self._ask(claim)
         except OSError as error:
             self._refused(error)
         else:
             self._open(None, None)
+
+    def _ask(self, claim: "Claim") -> None:
+        """Settle at once by evidence that is at hand, and in a task when the DNS has to be asked."""
+        if isinstance(self._authenticator, Authenticator):
+            try:
+                verdict: VerifiedPeer | Refused | Undecided | None = self._authenticator.authenticate_at_hand(claim)
+            except (Refused, Undecided) as error:
+                verdict = error
+            if verdict is not None:
+                self._settle(verdict)
+                return
+        self._verdict = self.loop.create_task(self._judge(claim))
 
     async def _judge(self, claim: "Claim") -> None:
         verdict: VerifiedPeer | Refused | Undecided
