@@ -1,5 +1,7 @@
 """Client names: what is one, what is none and why, and how they compare (CA-08, CA-09, CA-10, CA-29)."""
 
+import string
+
 import pytest
 
 from dnsbound.errors import Malformed
@@ -74,3 +76,18 @@ def test_octets_that_are_not_ascii_are_no_name() -> None:
     with pytest.raises(Malformed, match="A-labels") as caught:
         ClientName.from_wire("m\N{LATIN SMALL LETTER U WITH DIAERESIS}nchen.example".encode())
     assert caught.value.offset == 1
+
+
+@pytest.mark.parametrize("template", ["{}car.example", "c{}r.example", "car.ex{}mple", "car.example{}"])
+def test_of_all_octets_these_64_may_stand_in_a_label(template: str) -> None:
+    before, after = (part.encode() for part in template.split("{}"))
+    taken = set()
+    for octet in range(256):
+        if octet == ord("."):
+            continue
+        try:
+            ClientName.from_wire(before + bytes((octet,)) + after)
+        except Malformed:
+            continue
+        taken.add(chr(octet))
+    assert taken == {*string.ascii_letters, *string.digits, "-", "_"}
