@@ -117,9 +117,13 @@ def test_what_it_prints_for_people_runs(tmp_path: Path) -> None:
     with World() as world:
         world.organisation("cars.example").device("car54")
         (tmp_path / "anchors.txt").write_text(world.anchors_text)
-        printed = {command.program: command for command in commands(world, directory=tmp_path, name=CAR)}
+        printed = {
+            command.program: command for command in commands(world, directory=tmp_path, name=CAR, unbound_port=5399)
+        }
         assert {"dnsbound", "dig", "delv", "kdig", "unbound", "curl"} <= set(printed)
-        [explain] = [c.line for c in commands(world, directory=tmp_path, name=CAR) if " explain " in c.line]
+        [explain] = [
+            c.line for c in commands(world, directory=tmp_path, name=CAR, unbound_port=5399) if " explain " in c.line
+        ]
         arguments = explain.split()[1:]
         done = subprocess.run(
             [sys.executable, "-c", "from dnsbound.cli import main; main()", *arguments],

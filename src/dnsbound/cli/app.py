@@ -4,9 +4,11 @@ Each module of this package holds the commands of one group and loads what it ne
 `--help` and completion are quick: no database, web framework or event loop is loaded for them.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +19,7 @@ from dnsbound.cli.options import example
 
 PROGRAM = "dnsbound"
 _COMPLETE = "_DNSBOUND_COMPLETE"
+_STANDARD_ERROR = 2
 _PLAIN_CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -65,7 +68,7 @@ app.command("lab", epilog=example("dnsbound lab", "dnsbound lab --directory lab 
 
 @app.command("completion", epilog=example("dnsbound completion bash >> ~/.bashrc"))
 def completion(
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")],
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
     """Print the script that completes commands and options in a shell."""
     from typer.completion import get_completion_script  # type: ignore[attr-defined] # re-exported without saying so
@@ -77,6 +80,7 @@ def completion(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Nothing but the end of the process escapes."""
+    _prepare_streams()
     command = typer.main.get_command(app)
     if _COMPLETE in os.environ:
         from typer.completion import completion_init  # type: ignore[attr-defined] # re-exported without saying so
@@ -95,6 +99,21 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(error)
 
 
+def _prepare_streams() -> None:
+    """Whatever the locale, a character it lacks is no error. Streams that are closed lead nowhere: a file opened later
+    must not take their numbers and be written to by mistake."""
+    spare = os.open(os.devnull, os.O_RDWR)
+    while spare <= _STANDARD_ERROR:
+        spare = os.open(os.devnull, os.O_RDWR)
+    os.close(spare)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (stays open)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _exit_code(outcome: object) -> int:
     return int(outcome) if isinstance(outcome, int) else ExitCode.YES
 
@@ -108,6 +127,8 @@ def _ended(code: int) -> int:
 
 
 def _failed(error: BaseException) -> int:
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        error = error.__context__  # Rich's way to say it, with the exit code of a no.
     if isinstance(error, SystemExit):
         return _exit_code(error.code)
     code = exit_code_of_error(error)
@@ -121,6 +142,8 @@ def _failed(error: BaseException) -> int:
         return code
     if type(error).__name__ == "NoArgsIsHelpError":
         return code  # Typer has printed the help page.
+    if type(error).__name__ == "Abort":
+        typer.echo(err=True)  # The question left its line open.
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context is not None else ""
     typer.echo(f"{PROGRAM}: {line_of_error(error)}{hint}", err=True)

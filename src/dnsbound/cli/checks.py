@@ -233,10 +233,18 @@ def _key_file(zone: "Zone") -> Iterator[Finding]:
 
 
 def _delegation(zone: "Zone", resolver: "Resolver", timeout: Seconds) -> Finding:
+    import dns.name
+
     from dnsbound.dns.answer import Outcome, Security
 
-    answer = resolver.lookup_blocking(zone.name.absolute, "DS", deadline=timeout)
     check = f"DS of {zone.name}"
+    anchor = resolver.anchors.closest_to(dns.name.from_text(zone.name.absolute))
+    if anchor is not None and anchor.name.to_text(omit_final_dot=True) == zone.name.text:
+        if {int(ds.split()[0]) for ds in zone.ds} & set(anchor.tags):
+            return Finding(check=check, level=Level.OK, found="the zone's key is a trust anchor here")
+        remedy = f"anchor what `dnsbound zone ds {zone.name}` prints"
+        return Finding(check=check, level=Level.FAIL, found="the trust anchor here is another key", remedy=remedy)
+    answer = resolver.lookup_blocking(zone.name.absolute, "DS", deadline=timeout)
     if answer.outcome is Outcome.FAILED or answer.security in (Security.BOGUS, Security.INDETERMINATE):
         return Finding(check=check, level=Level.UNKNOWN, found=answer.detail or answer.security.value)
     published = {record.to_text().lower() for record in answer.records}

@@ -69,13 +69,13 @@ def _findings(
         path = inventory_path(inventory)
         if not path.exists():
             return
-        yield from checks.private_file(path)
         try:
             with opened_inventory(inventory) as store:
                 zones = store.zones.all()
         except DnsboundError as error:
             yield Finding(check="inventory", level=Level.FAIL, found=str(error))
             return
+        yield from checks.private_file(path)
         yield from checks.inventory_zones(zones, asked, timeout=timeout)
 
 
@@ -87,4 +87,4 @@ def _tell(finding: Finding) -> None:
     )
     console().print(line)
     if finding.remedy:
-        console().print(f"        → {printable(finding.remedy)}")
+        console().print(f"        remedy: {printable(finding.remedy)}")

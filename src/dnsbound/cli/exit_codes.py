@@ -87,7 +87,7 @@ def line_of_error(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif type(error).__name__ == "Abort":
-        told = "a question was not answered; nothing was done"
+        told = "the question was not answered, so nothing was done (--yes answers it)"
     elif hasattr(error, "format_message"):
         told = error.format_message()
     elif isinstance(error, DnsboundError | OSError):

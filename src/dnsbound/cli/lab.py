@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _ORGANISATION: Final = "cars.example"
 _DEVICE: Final = "car54"
 _POLL_SECONDS: Final = 0.2
-_UNBOUND_PORT: Final = 5353
 _STANDARD_INPUT: Final = 0
 _LINE_OCTETS: Final = 4096
 
@@ -54,11 +54,12 @@ def lab(
         console = LabConsole(world, written)
         console.device([_DEVICE])
         world.organisation("unsigned.example", signed=False).device("car1")
-        _write_configuration(world, written)
+        unbound_port = _free_port()
+        _write_configuration(world, written, unbound_port)
         if as_json:
-            emit(_facts(world, written))
+            emit(_facts(world, written) | {"unbound_port": unbound_port})
         else:
-            _tell(world, written)
+            _tell(world, written, unbound_port)
         _take_lines(console, ended)
 
 
@@ -75,11 +76,17 @@ def _prepared(directory: Path | None, world: "World") -> Path:
     return directory
 
 
-def _write_configuration(world: "World", directory: Path) -> None:
+def _free_port() -> int:
+    """A port for a program that may be started later; somebody else may have taken it by then."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _write_configuration(world: "World", directory: Path, unbound_port: int) -> None:
     from dnsbound.testing.peer_configuration import delv_anchors, unbound_configuration
 
     (directory / "delv.conf").write_text(delv_anchors(world))
-    text = unbound_configuration(world, directory=directory, port=_UNBOUND_PORT)
+    text = unbound_configuration(world, directory=directory, port=unbound_port)
     (directory / "unbound.conf").write_text(text)
 
 
@@ -100,13 +107,13 @@ def _facts(world: "World", directory: Path) -> dict[str, object]:
     }
 
 
-def _tell(world: "World", directory: Path) -> None:
+def _tell(world: "World", directory: Path, unbound_port: int) -> None:
     from dnsbound.testing.peer_configuration import commands
 
     name = f"{_DEVICE}._device.{_ORGANISATION}"
     say(f"A signed Internet runs here. {name} is published; its credential is {directory / _DEVICE}.pem")
     say()
-    for command in commands(world, directory=directory, name=name):
+    for command in commands(world, directory=directory, name=name, unbound_port=unbound_port):
         say(f"# {command.program}: {command.purpose}")
         say(command.line)
     say()

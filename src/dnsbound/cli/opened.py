@@ -40,7 +40,9 @@ def trust_anchors(option: Path | None) -> "TrustAnchors":
         return TrustAnchors.root()
     try:
         return TrustAnchors.from_text(path.read_text(encoding="utf-8"))
-    except (Malformed, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise Malformed(f"{path}: not a text of DS or DNSKEY records") from None
+    except Malformed as error:
         raise Malformed(f"{path}: {error}") from None
 
 

@@ -12,6 +12,7 @@ InventoryOption: TypeAlias = Annotated[
         "--inventory",
         envvar="DNSBOUND_INVENTORY",
         help="The inventory's file.",
+        dir_okay=False,
         show_default="in the XDG data directory",
     ),
 ]

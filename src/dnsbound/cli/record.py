@@ -15,7 +15,9 @@ from dnsbound.records.tlsa import TLSA
 
 
 def record(
-    source: Annotated[str, typer.Argument(help="Certificate, chain, CSR or key; PEM or DER; - for standard input.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="Certificate, chain, CSR or key; PEM or DER; - for standard input.")
+    ],
     *,
     usage: UsageOption = "3",
     selector: SelectorOption = "1",

@@ -65,6 +65,8 @@ def demo_api(
     _log_decisions()
     own = _credential(credential, host, ca_out)
     admitted = _access_list(access, allow, door)
+    if door not in admitted.current().doors:
+        advise(f"The access list has no door {door!r}: nobody gets in until it has.")
     with opened_resolver(resolver, anchors) as asked, contextlib.closing(_listening(host, port)) as listener:
         authenticator = Authenticator(admitted, asked, door=door)
         context = Context.server(own, authenticator=authenticator, policy="optional" if optional else "required")
@@ -137,7 +139,10 @@ def _credential(path: Path | None, host: str, ca_out: Path | None) -> "Credentia
     authority = WebAuthority("dnsbound demo API", now=time.time())
     made = authority.issue(*dict.fromkeys(["localhost", "127.0.0.1", host]))
     if ca_out is not None:
-        ca_out.write_bytes(authority.root_pem)
+        try:
+            ca_out.write_bytes(authority.root_pem)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(ca_out)) from error
     return made
 
 

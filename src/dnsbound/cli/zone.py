@@ -109,9 +109,11 @@ def ds(name: ZoneArgument, *, inventory: InventoryOption = None, as_json: JsonOp
 
 @app.command("publish", epilog=example("dnsbound zone publish api.cars.example A 192.0.2.1"))
 def publish(
-    owner: Annotated[str, typer.Argument(help="Whole name.")],
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whole name.")],
     rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="A, AAAA, CNAME, DS, NS or TLSA.")],
-    data: Annotated[list[str], typer.Argument(help="Record data as in a zone file; names are absolute.")],
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help="Record data as in a zone file; names are absolute.")
+    ],
     *,
     ttl: TtlOption = None,
     inventory: InventoryOption = None,
@@ -131,10 +133,11 @@ def publish(
 
 @app.command("withdraw", epilog=example("dnsbound zone withdraw api.cars.example A"))
 def withdraw(
-    owner: Annotated[str, typer.Argument(help="Whole name.")],
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whole name.")],
     rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="A, AAAA, CNAME, DS, NS or TLSA.")],
     data: Annotated[
-        list[str] | None, typer.Argument(help="Only the record with these data.", show_default="all of the type")
+        list[str] | None,
+        typer.Argument(metavar="[DATA]...", help="Only the record with these data.", show_default="all of the type"),
     ] = None,
     *,
     inventory: InventoryOption = None,

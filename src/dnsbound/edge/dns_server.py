@@ -281,7 +281,7 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             stream.close()
             datagram.close()
             if port or error.errno != errno.EADDRINUSE or attempt == _PORT_ATTEMPTS - 1:
-                raise
+                raise OSError(error.errno, error.strerror, f"{host} port {port}") from error
             continue
         stream.settimeout(0)
         datagram.settimeout(0)

@@ -147,6 +147,8 @@ def _address_and_port(text: str, usual: int) -> tuple[str, int]:
             raise Malformed(f"resolver address {text!r} has no port after the colon")
     else:
         address, port = text, ""
+    if "/" in text:
+        raise Malformed(f"resolver {text!r} is neither ADDRESS, ADDRESS:PORT nor tls://ADDRESS:PORT#NAME")
     if port and not (port.isascii() and port.isdigit() and len(port) <= 5):
         raise Malformed(f"resolver port {port!r} is not a number")
     return address, int(port) if port else usual

@@ -122,7 +122,8 @@ class InventoryZones:
                 self._keys = {key: value for key, value in self._keys.items() if key[0] != found[0]}
                 self._keys[found] = self._load_keys(dns.name.from_text(zone.name.absolute), zone.key_path)
         except OSError as error:
-            raise InventoryFailed(f"the keys of {zone.name} cannot be read: {error}") from error
+            told = f"{zone.key_path}: {error.strerror or error}"
+            raise InventoryFailed(f"the keys of {zone.name} cannot be read: {told}") from error
         return self._keys[found]
 
     def _read(self, zone: OwnerName, name: dns.name.Name) -> RRsets | None:

@@ -76,9 +76,9 @@ class Command:
     line: str
 
 
-def commands(world: World, *, directory: Path, name: str) -> tuple[Command, ...]:
+def commands(world: World, *, directory: Path, name: str, unbound_port: int) -> tuple[Command, ...]:
     """How to ask World for the TLSA records of `name`, and to log in with it. directory: where the files were written;
-    the credential is there as `<first label>.pem`."""
+    the credential is there as `<first label>.pem`. unbound_port: that of `unbound.conf`."""
     resolver, tls, authority = world.resolver_address, world.resolver_tls_address, world.authority_address
     quoted = shlex.quote(str(directory))
     at_resolver = f"@{resolver.host} -p {resolver.port}"
@@ -111,4 +111,5 @@ def commands(world: World, *, directory: Path, name: str) -> tuple[Command, ...]
             f"curl --cacert {quoted}/api-ca.pem --cert {quoted}/{name.partition('.')[0]}.pem https://localhost:8443/",
         ),
         Command("unbound", "put a real validating resolver in front", f"unbound -d -c {quoted}/unbound.conf"),
+        Command("dig", "ask that one; `ad` among the flags", f"dig @127.0.0.1 -p {unbound_port} {name} TLSA"),
     )

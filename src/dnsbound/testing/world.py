@@ -79,6 +79,7 @@ class World:
         self._lock = threading.RLock()
         self._web = WebAuthority("World web authority", now=clock())
         self._cleanup = contextlib.ExitStack()
+        self._files = contextlib.ExitStack()
         self._resolver_server: DnsServer | None = None
         self._authority_server: DnsServer | None = None
         self._directory: Path | None = None
@@ -208,7 +209,7 @@ class World:
     def directory(self) -> Path:
         """A directory of World's own with `anchors.txt` and `web-root.pem`; removed when World is left."""
         if self._directory is None:
-            self._directory = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
+            self._directory = Path(self._files.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
             (self._directory / "anchors.txt").write_text(self.anchors_text)
             (self._directory / "web-root.pem").write_bytes(self.web_root_pem)
         return self._directory
@@ -265,6 +266,7 @@ class World:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
+            opening.callback(self._forget_files)
             loop = opening.enter_context(BackgroundLoop("world"))
             opening.callback(lambda: loop.run(self._close()))
             loop.run(self._open())
@@ -273,6 +275,9 @@ class World:
 
     def __exit__(self, *_exc: object) -> None:
         self._cleanup.close()
+
+    def _forget_files(self) -> None:
+        self._files.close()
         self._directory = None
 
     async def _open(self) -> None:

@@ -78,7 +78,10 @@ class AccessList:
         frozen = frozen_grants(grants)
         digest = sha256(door.encode())
         for name in names:
-            entry.allow(name, frozen, short_patterns=False)
+            try:
+                entry.allow(name, frozen, short_patterns=False)
+            except Malformed as error:
+                raise Malformed(f"access list, door {door!r}: {name!r}: {error.what}") from None
             digest.update(b"\n" + name.encode())
         return cls({door: entry}, digest.hexdigest())
 
@@ -129,7 +132,7 @@ class _Door:
         pattern = NamePattern.parse(text)
         if len(pattern.suffix) < PATTERN_LITERAL_LABELS.default and not short_patterns:
             raise Malformed(
-                f"pattern {text!r} ends in fewer than {PATTERN_LITERAL_LABELS.default} literal labels;"
+                f"the pattern ends in fewer than {PATTERN_LITERAL_LABELS.default} literal labels;"
                 " danger_short_patterns would allow it"
             )
         known = self._allowed_patterns.find(pattern)

@@ -51,6 +51,13 @@ REASON_FOR_STATE: Final[Mapping[tuple[Security, Outcome], Reason | None]] = Mapp
     }
 )
 """What an answer's state means for the claim; None goes on to matching. A state that is absent is refused."""
+_IN_WORDS: Final[Mapping[tuple[Security, Outcome], str]] = MappingProxyType(
+    {
+        (Security.SECURE, Outcome.NXDOMAIN): "no TLSA record: the zone proves that the name does not exist",
+        (Security.SECURE, Outcome.NODATA): "no TLSA record: the zone proves that the name has none",
+    }
+)
+"""For people, where the answer itself has nothing to say because nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +200,7 @@ def check_answer(answer: Answer, *, now: Moment, begun_at: Moment) -> None:
     state = (answer.security, answer.outcome)
     reason = REASON_FOR_STATE.get(state, Reason.INDETERMINATE)
     if reason is not None:
-        detail = answer.detail or f"{answer.security.value}, {answer.outcome.value}"
+        detail = answer.detail or _IN_WORDS.get(state) or f"{answer.security.value}, {answer.outcome.value}"
         raise Undecided(reason, detail) if reason in UNDECIDED_REASONS else Refused(reason, detail)
     if answer.earliest_expiry is not None and now > answer.earliest_expiry:
         raise Undecided(Reason.BOGUS, f"a signature under the evidence expired at {iso(answer.earliest_expiry)}")
