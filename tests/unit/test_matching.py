@@ -4,6 +4,7 @@ CA-17 to CA-19, CA-22, CA-23, TL-03 to TL-07, OP-01, OP-02, OP-13, OP-17.
 """
 
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
 from cryptography import x509
@@ -135,8 +136,9 @@ def test_usage_3_looks_at_the_key_and_at_nothing_else_of_a_certificate(certifica
 
 
 def test_any_one_record_suffices_and_the_order_does_not_matter() -> None:
-    records = [record(OTHER), record(CREDENTIAL)]
-    assert judge(records).matched.record == judge(records[::-1]).matched.record == record(CREDENTIAL)
+    first, last = TLSA(3, 1, 1, bytes(32)), TLSA(3, 1, 1, b"\xff" * 32)
+    for records in permutations((first, record(CREDENTIAL), last, record(OTHER))):
+        assert judge(list(records)).matched.record == record(CREDENTIAL)
 
 
 @pytest.mark.parametrize(
