@@ -1,5 +1,6 @@
 """Live sessions: when they are asked about, what keeps them and what cuts them (CA-32; DESIGN section 1)."""
 
+import weakref
 from typing import Any
 
 import pytest
@@ -165,6 +166,32 @@ def test_the_registry_is_bounded_and_grace_is_a_time() -> None:
     assert "driver's own" in [session.handle for session in sessions]
     with pytest.raises(Misuse):
         Sessions(grace=-1)
+
+
+class Connection:
+    """Something that weighs."""
+
+
+def test_an_ended_session_keeps_its_connection_no_longer() -> None:
+    sessions = Sessions()
+    connection = Connection()
+    gone = weakref.ref(connection)
+    session = enter(sessions, peer(ttl=3600), handle=connection)
+    sessions.remove(session)
+    del session, connection
+    assert gone() is None
+
+
+def test_connections_that_come_and_go_leave_nothing_behind_a_session_that_stays() -> None:
+    sessions = Sessions()
+    stays = enter(sessions, peer(ttl=60))
+    admitted = peer(ttl=3600)
+    for _ in range(5000):
+        sessions.remove(enter(sessions, admitted))
+    assert len(sessions._queue) < 2000
+    assert sessions.due(now=NOW + 60) == [stays]
+    assert sessions.settle(stays, peer(NOW + 60), now=NOW + 60) is Action.KEEP
+    assert sessions.next_due() == NOW + 60 + 50
 
 
 OUTCOMES = st.sampled_from(["yes", "no", "undecided", "gone"])

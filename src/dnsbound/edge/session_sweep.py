@@ -50,9 +50,7 @@ class SessionSweep:
         """Keep account of an admitted connection until `remove`. LimitExceeded when there are too many."""
         sessions = self._authenticator.sessions
         session = sessions.register(peer, claim, connection, now=peer.verified_at)
-        due = sessions.next_due()
-        if due is not None:
-            self._wake_by(due)
+        self._wake_by(session.planned)
         return session
 
     def remove(self, session: Session) -> None:

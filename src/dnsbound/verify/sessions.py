@@ -27,6 +27,10 @@ SHORTEST_INTERVAL: Final[Seconds] = 1.0
 """Between two questions about one session, whatever the TTL; only the end of its evidence may come sooner."""
 
 
+_VOID_PLANS: Final = 1024
+"""Plans of ended sessions that are never worth a rebuilding of the queue."""
+
+
 class Action(StrEnum):
     """What becomes of a session."""
 
@@ -38,7 +42,7 @@ class Session:
     """One admitted connection. `handle` is the driver's own: whatever it needs to end the session. The registry alone
     changes a session."""
 
-    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "peer")
+    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "peer", "planned")
 
     def __init__(self, claim: Claim, peer: VerifiedPeer, handle: object) -> None:
         self.claim = claim
@@ -48,8 +52,10 @@ class Session:
         self.is_open = True
         self.asking = False
         """Given out by `due` and not settled yet."""
+        self.planned: Moment = 0.0
+        """When to ask about it next."""
         self.entry = 0
-        """The newest entry of the registry's queue that stands for this session; older ones are void."""
+        """The number of that plan in the registry's queue."""
 
 
 class Sessions:
@@ -63,7 +69,9 @@ class Sessions:
         self._limit = LIVE_SESSIONS.checked(limit)
         self._lock = Lock()
         self._sessions: set[Session] = set()
-        self._queue: list[tuple[Moment, int, Session]] = []
+        # The queue holds numbers alone, so that a plan that is void keeps no session and no connection in memory.
+        self._queue: list[tuple[Moment, int]] = []
+        self._plans: dict[int, Session] = {}
         self._entries = count(1)
         self._generations: Counter[int] = Counter()
         """How many sessions each access list let in, so that an unchanged list costs no look at them all."""
@@ -90,8 +98,8 @@ class Sessions:
         with self._lock:
             found: list[Session] = []
             while self._queue and self._queue[0][0] <= now:
-                _, entry, session = heapq.heappop(self._queue)
-                if session.is_open and session.entry == entry and not session.asking:
+                session = self._plans.pop(heapq.heappop(self._queue)[1], None)
+                if session is not None and not session.asking:
                     found.append(session)
             for session in found:
                 session.asking = True
@@ -103,8 +111,8 @@ class Sessions:
         """When `due` will have something to say next; None while nobody is in."""
         with self._lock:
             while self._queue:
-                moment, entry, session = self._queue[0]
-                if session.is_open and session.entry == entry:
+                moment, entry = self._queue[0]
+                if entry in self._plans:
                     return moment
                 heapq.heappop(self._queue)
         return None
@@ -156,11 +164,22 @@ class Sessions:
         planned = now + max(SHORTEST_INTERVAL, left - min(LONGEST_LEAD, left / 2))
         if left > 0:
             planned = min(planned, end)
-        session.entry = next(self._entries)
-        heapq.heappush(self._queue, (planned, session.entry, session))
+        self._plans.pop(session.entry, None)
+        session.entry, session.planned = next(self._entries), planned
+        self._plans[session.entry] = session
+        heapq.heappush(self._queue, (planned, session.entry))
 
     def _close(self, session: Session) -> None:
         if session.is_open:
             session.is_open = False
             self._sessions.discard(session)
             self._generations[session.peer.access_generation] -= 1
+            self._plans.pop(session.entry, None)
+            self._drop_void_plans()
+
+    def _drop_void_plans(self) -> None:
+        """Connections may come and go by the million before the first plan falls due. Rebuilding when most plans are
+        void costs each of them a constant share."""
+        if len(self._queue) > 2 * len(self._plans) + _VOID_PLANS:
+            self._queue = [plan for plan in self._queue if plan[1] in self._plans]
+            heapq.heapify(self._queue)
