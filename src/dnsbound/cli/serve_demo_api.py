@@ -7,7 +7,7 @@ its own certificate is made anew at each start unless one is given.
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,12 +62,15 @@ def demo_api(
     from dnsbound.edge.authenticator import Authenticator
     from dnsbound.edge.context import Context
 
-    _log_decisions()
     own = _credential(credential, host, ca_out)
     admitted = _access_list(access, allow, door)
     if door not in admitted.current().doors:
         advise(f"The access list has no door {door!r}: nobody gets in until it has.")
-    with opened_resolver(resolver, anchors) as asked, contextlib.closing(_listening(host, port)) as listener:
+    with (
+        _decisions_shown(),
+        opened_resolver(resolver, anchors) as asked,
+        contextlib.closing(_listening(host, port)) as listener,
+    ):
         authenticator = Authenticator(admitted, asked, door=door)
         context = Context.server(own, authenticator=authenticator, policy="optional" if optional else "required")
         config = uvicorn.Config(
@@ -158,10 +161,15 @@ def _always(context: "ssl.SSLContext") -> Callable[..., Any]:
     return lambda _config, _default: context
 
 
-def _log_decisions() -> None:
+@contextlib.contextmanager
+def _decisions_shown() -> Iterator[None]:
     """Decisions and other events of the package, one line each on standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("dnsbound")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
