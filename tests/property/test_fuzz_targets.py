@@ -3,11 +3,11 @@
 import random
 
 import pytest
-
-from dnsbound.errors import DnsboundError
 from fuzz.__main__ import broken_promise
 from fuzz.mutation import mutate
 from fuzz.targets import TARGETS, Target
+
+from dnsbound.errors import DnsboundError
 
 MUTATIONS = 300
 
