@@ -1,6 +1,7 @@
 """Live sessions: when they are asked about, what keeps them and what cuts them (CA-32; DESIGN section 1)."""
 
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,6 +95,25 @@ def test_grace_prolongs_undecided_but_never_past_a_signatures_expiry() -> None:
     assert sessions.settle(bounded, DNS_DOWN, now=NOW + 70) is Action.CUT
     assert sessions.settle(without_limit, DNS_DOWN, now=NOW + 89.9) is Action.KEEP
     assert sessions.settle(without_limit, DNS_DOWN, now=NOW + 90) is Action.CUT
+
+
+def test_grace_puts_no_question_off() -> None:
+    """It is asked before the evidence ends, however long the grace, and in the grace again and again."""
+    patient, strict = Sessions(grace=10_000), Sessions()
+    session = enter(patient)
+    enter(strict)
+    assert patient.next_due() == strict.next_due()
+    moments = []
+    while len(moments) < 20:
+        due = patient.next_due()
+        assert due is not None
+        moments.append(due)
+        assert patient.due(now=due) == [session]
+        assert patient.settle(session, DNS_DOWN, now=due) is Action.KEEP
+    gaps = [later - sooner for sooner, later in pairwise(moments)]
+    assert moments[0] < NOW + 60
+    assert min(gaps) > 0
+    assert max(gaps) <= LONGEST_LEAD
 
 
 def test_a_changed_access_list_makes_every_session_due() -> None:

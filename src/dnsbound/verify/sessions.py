@@ -4,7 +4,8 @@ One registry serves every door of an Authenticator. It holds no sockets and read
 sessions, has each judged again, and gives the outcome to `settle`, which says whether to keep or to cut. *No* cuts at
 once. *Undecided* keeps a session until its evidence ends plus `grace`, and never past the expiry of a signature under
 it. A change of the access list makes every session due. A session is asked about some seconds before its evidence
-ends, so that the answer is there in time; one that is on its way at the end may overrun by the resolver's deadline.
+ends, so that the answer is there in time, and repeatedly in its grace; a question that is on its way at the end may
+overrun by the resolver's deadline.
 """
 
 import heapq
@@ -160,10 +161,14 @@ class Sessions:
 
     def _plan(self, session: Session, now: Moment) -> None:
         end = self.ends_at(session)
-        left = end - now
-        planned = now + max(SHORTEST_INTERVAL, left - min(LONGEST_LEAD, left / 2))
-        if left > 0:
-            planned = min(planned, end)
+        # Grace is for what cannot be found out: it must not put off finding out.
+        until = min(session.peer.valid_until, end)
+        if now < until:
+            left = until - now
+            planned = min(now + max(SHORTEST_INTERVAL, left - min(LONGEST_LEAD, left / 2)), until)
+        else:
+            planned = now + max(SHORTEST_INTERVAL, min(LONGEST_LEAD, (end - now) / 2))
+            planned = min(planned, end) if now < end else planned
         self._plans.pop(session.entry, None)
         session.entry, session.planned = next(self._entries), planned
         self._plans[session.entry] = session
