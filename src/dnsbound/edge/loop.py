@@ -8,8 +8,8 @@ lay `ServerProtocol` over a plain server; everything else, clients included, pas
     asyncio.Runner(loop_factory=dnsbound.loop_factory)      any asyncio program, hypercorn, aiohttp, websockets
     uvicorn --loop dnsbound:loop_factory                    or uvicorn.Config(loop="dnsbound:loop_factory")
 
-uvicorn takes the Context by `ssl_context_factory=lambda config, default: context`; hypercorn by a subclass of its Config
-whose `create_ssl_context` returns it and whose `ssl_enabled` is true; aiohttp and websockets by their `ssl` arguments.
+uvicorn takes the Context by `ssl_context_factory=lambda config, default: context`; hypercorn by a subclass of its
+Config whose `create_ssl_context` returns it and whose `ssl_enabled` is true; aiohttp and websockets by an argument.
 uvicorn (seen in 0.54) imports a `--loop` that is none of its own words and calls it, without arguments, for the loop.
 """
 
