@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator
+from dnsbound.edge.connection_errors import without_frames
 from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
@@ -206,15 +207,18 @@ class ServerProtocol(asyncio.BufferedProtocol):
         try:
             self.shim.do_handshake()
         except ssl.SSLWantReadError:
-            self.flush()
-            claim = self.shim.pending_claim
-            if claim is not None:
-                self._become(Phase.VERDICT)
-                self._ask(claim)
+            pass  # What follows is no part of handling it: an error there would keep this one as its context.
         except OSError as error:
             self._refused(error)
+            return
         else:
             self._open(None, None)
+            return
+        self.flush()
+        claim = self.shim.pending_claim
+        if claim is not None:
+            self._become(Phase.VERDICT)
+            self._ask(claim)
 
     def _ask(self, claim: "Claim") -> None:
         """Settle at once by evidence that is at hand, and in a task when the DNS has to be asked."""
@@ -273,7 +277,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
     def _refused(self, error: OSError) -> None:
         self._count(HandshakeOutcome.REFUSED)
         _log.debug("the handshake of %s ended: %s", self.plain.get_extra_info("peername"), error)
-        self._error = error
+        self._error = without_frames(error)
         self.linger(half_close=True)
 
     def _too_late(self) -> None:

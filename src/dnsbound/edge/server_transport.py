@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from dnsbound.edge.connection_errors import broken_connection, ended_session
+from dnsbound.edge.connection_errors import broken_connection, ended_session, without_frames
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.errors import Refused, Undecided
 from dnsbound.verify.peer import VerifiedPeer
@@ -148,8 +148,7 @@ class ServerTransport(asyncio.Transport):
             try:
                 chunk = self._shim.read_arrived(RECORD_OCTETS)
             except OSError as error:  # every ssl.SSLError is one
-                # Its traceback holds this frame, which would hold the error: a ring that only the collector opens.
-                end = error.with_traceback(None)
+                end = without_frames(error)
                 break
             if not chunk:
                 end = Arrived.ALL if chunk is None else Arrived.END

@@ -211,7 +211,8 @@ class ServerShim(Shim):
 
     def _shut_out(self, verdict: Refused | Undecided) -> None:
         self._become(Stage.REFUSED)
-        self._verdict = verdict
+        # Its traceback leads to whoever judged, and often back to this object: a ring that only the collector opens.
+        self._verdict = verdict.with_traceback(None)
         try:
             self._connection.send_alert(AlertDescription.HANDSHAKE_FAILURE)
         except TlsError:
