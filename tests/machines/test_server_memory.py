@@ -1,0 +1,127 @@
+"""A connection that has ended is forgotten at once: nothing of it waits for the garbage collector.
+
+Each holds some 40 kB of OpenSSL's memory, which the collector does not see. A ring of references would keep that as
+long as the collector likes, and clients that are refused could make a server grow.
+"""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from dnsbound.edge.server_protocol import ServerProtocol
+from dnsbound.edge.server_transport import ServerTransport
+from dnsbound.testing import Fault, World
+from dnsbound.tls.server_shim import ServerShim
+from machines.doors import LOOPS, Door, car, dial, door, hang_up, run, serving, until
+
+pytestmark = pytest.mark.parametrize("kind", LOOPS)
+
+CONNECTIONS = 5
+
+
+@pytest.fixture(autouse=True)
+def _no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def remembered() -> list[str]:
+    kinds = (ServerProtocol, ServerShim, ServerTransport)
+    return [type(thing).__name__ for thing in gc.get_objects() if type(thing) in kinds]
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, ServerTransport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+async def visit(port: int, context: object, *, expect_echo: bool) -> None:
+    """A client that says hello and leaves, let in or not."""
+    echoed = b""
+    with suppress(OSError):
+        reader, writer = await dial(port, context)  # type: ignore[arg-type]
+        try:
+            writer.write(b"hello")
+            echoed = await reader.read(100)
+        finally:
+            await hang_up(writer)
+    assert echoed == (b"hello" if expect_echo else b"")
+
+
+def serve_and_visit(kind: str, at: Door, context: object, *, expect_echo: bool) -> None:
+    async def main() -> None:
+        async with serving(Echo, at) as port:
+            for _ in range(CONNECTIONS):
+                await visit(port, context, expect_echo=expect_echo)
+            await until(lambda: not at.context.handshake_slots.unfinished and remembered() == [])
+
+    run(kind, main)
+
+
+def test_an_admitted_client(kind: str, world: World) -> None:
+    at = door(world)
+    serve_and_visit(kind, at, at.client(car(world)), expect_echo=True)
+    assert at.reasons == ["admitted"] * CONNECTIONS
+
+
+def test_a_client_that_is_refused_without_a_lookup(kind: str, world: World) -> None:
+    at = door(world, "another._device.cars.example")
+    serve_and_visit(kind, at, at.client(car(world)), expect_echo=False)
+    assert at.reasons == ["not-permitted"] * CONNECTIONS
+
+
+def test_a_client_that_is_refused_after_a_lookup(kind: str, world: World) -> None:
+    at, stranger = door(world), car(world)
+    stranger.credential = stranger.renew()
+    serve_and_visit(kind, at, at.client(stranger), expect_echo=False)
+    assert at.reasons == ["tlsa-mismatch"] * CONNECTIONS
+
+
+def test_a_client_about_whom_nothing_can_be_found_out(kind: str, world: World) -> None:
+    at, device = door(world), car(world)
+    world.fault(device.name.text, Fault.SERVFAIL)
+    serve_and_visit(kind, at, at.client(device), expect_echo=False)
+    assert at.reasons == ["dns-failed"] * CONNECTIONS
+
+
+def test_a_client_that_speaks_no_tls(kind: str, world: World) -> None:
+    at = door(world)
+
+    async def main() -> None:
+        async with serving(Echo, at) as port:
+            for _ in range(CONNECTIONS):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                await hang_up(writer)
+            await until(lambda: not at.context.handshake_slots.unfinished and remembered() == [])
+
+    run(kind, main)
+    assert at.reasons == []
+
+
+def test_a_client_that_breaks_off(kind: str, world: World) -> None:
+    """No close_notify: the application is told of an error, which is not kept either."""
+    at = door(world)
+    client = at.client(car(world))
+
+    async def main() -> None:
+        async with serving(Echo, at) as port:
+            for _ in range(CONNECTIONS):
+                reader, writer = await dial(port, client)
+                writer.write(b"hello")
+                assert await reader.read(100) == b"hello"
+                writer.transport.abort()
+            await until(lambda: remembered() == [])
+
+    run(kind, main)
