@@ -1,0 +1,156 @@
+"""Every example runs and says what it should; the documents show the examples' own lines, and commands that are."""
+
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import typer.main
+
+from dnsbound.cli.app import app
+from dnsbound.cli.remedies import REMEDY
+from dnsbound.errors import Reason
+from dnsbound.verify.access import AccessList
+
+ROOT: Final = Path(__file__).parents[2]
+EXAMPLES: Final = ROOT / "examples"
+DOCUMENTS: Final = (ROOT / "docs" / "howto.md", *sorted((ROOT / "docs" / "howto").glob("*.md")))
+SECONDS: Final = 60
+HELLO: Final = "hello car54._device.cars.example"
+SAYS: Final = {
+    "access_list.py": [
+        r"\[True, False\]",
+        r"\[False, True\]",
+        "stays as it was: .*access.toml: access list, line 2: .*",
+    ],
+    "client_aiohttp.py": [HELLO],
+    "client_asyncio.py": [HELLO, "shut out: .*alert.*"],
+    "client_httpx.py": [HELLO, HELLO],
+    "client_paho.py": ["car54._device.cars.example published b'all well' to b'cars/54'"],
+    "client_requests.py": [HELLO],
+    "decision_log.py": [
+        '{"at":.*"verdict":"admitted".*}',
+        '{"at":.*"reason":"not-permitted".*}',
+        re.escape("{('admitted', ''): 1, ('refused', 'not-permitted'): 1}"),
+    ],
+    "door_aiohttp.py": [HELLO],
+    "door_blocking.py": [HELLO],
+    "door_hypercorn.py": [f"HTTP/2 {HELLO}"],
+    "door_uvicorn.py": [HELLO, "car55 is shut out: .*alert.*"],
+    "door_websockets.py": ["car54._device.cars.example said 'hello'"],
+    "hello.py": [HELLO, "shut out: .*"],
+    "live_sessions.py": [
+        r"still here \['truck1._device.cars.example'\]",
+        "the server sees: no-tlsa: .*",
+        "cut after [0-9.]+ s, TTL 2 s; 0 sessions are left",
+    ],
+    "resolvers.py": ["secure records"] * 4,
+    "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
+}
+"""Regular expressions, one for each line."""
+NOT_RUN: Final = {"stage.py", "test_with_world.py"}
+"""What the others stand on, and what pytest runs."""
+
+
+def test_no_example_is_left_out() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SAYS) | NOT_RUN
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_an_example_says_what_it_should(name: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert len(lines) == len(SAYS[name]), ended.stdout + ended.stderr
+    for line, expected in zip(lines, SAYS[name], strict=True):
+        assert re.fullmatch(expected, line), line
+
+
+def test_the_example_of_tests_passes() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "test_with_world.py")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "3 passed" in ended.stdout
+
+
+# --- what the documents show
+
+
+def blocks(language: str) -> Iterator[tuple[str, str, str]]:
+    """Document, the paragraph before the block, the block."""
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            before = text[: found.start()].rstrip("\n").rsplit("\n\n", 1)[-1]
+            yield document.name, before, found[1]
+
+
+def stands_in(block: str, source: str) -> bool:
+    """Whether the block is a run of whole lines of the source, but for indentation."""
+    wanted, lines = block.rstrip("\n").splitlines(), source.splitlines()
+    for start in range(len(lines) - len(wanted) + 1):
+        run = "\n".join(lines[start : start + len(wanted)])
+        if textwrap.dedent(run).splitlines() == wanted:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("document", "before", "block"), list(blocks("python")))
+def test_snippets_are_lines_of_the_example_that_is_named(document: str, before: str, block: str) -> None:
+    named = re.findall(r"\]\((?:\.\./)+(examples/\w+\.py)\)", before)
+    assert len(named) == 1, f"{document}: the paragraph before a snippet names its example"
+    assert stands_in(block, (ROOT / named[0]).read_text()), f"{document}: not in {named[0]}:\n{block}"
+
+
+@pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))
+def test_access_lists_are_read(document: str, before: str, block: str) -> None:
+    assert AccessList.from_toml(block).doors, document
+
+
+def command_lines() -> Iterator[str]:
+    for _, _, block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if "dnsbound" in words[:1]:
+                yield shlex.join(words)
+
+
+@pytest.mark.parametrize("line", sorted(set(command_lines())))
+def test_commands_are_there_and_take_their_options(line: str) -> None:
+    words = shlex.split(line)[1:]
+    command: Any = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert not getattr(command, "commands", {}), f"{line}: no such command"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word.split("=", 1)[0] for word in words if word.startswith("-") and word != "-"} <= known
+
+
+def test_the_documents_are_not_empty_of_snippets() -> None:
+    assert len(list(blocks("python"))) >= 15
+    assert len(list(command_lines())) >= 10
+
+
+def test_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+            if "://" not in link:
+                assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_troubleshooting_knows_every_reason_and_the_remedy_of_the_commands() -> None:
+    text = (ROOT / "docs" / "howto" / "troubleshooting.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \|.*\| (.+) \|$", text, re.MULTILINE))
+    assert rows == {reason.value: REMEDY[reason] for reason in Reason}
