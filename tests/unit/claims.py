@@ -61,6 +61,11 @@ class Records:
     def __init__(self, *answers: Answer) -> None:
         self.answers = {known.name: known for known in answers}
         self.asked: list[tuple[str, bool]] = []
+        self.at_hand: dict[dns.name.Name, Answer] = {}
+
+    def cached(self, name: str, rdtype: dns.rdatatype.RdataType) -> Answer | None:
+        assert rdtype == dns.rdatatype.TLSA
+        return self.at_hand.get(dns.name.from_text(name))
 
     def lookup_blocking(
         self,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+import dns.name
 import pytest
 
 from dnsbound.dns.answer import Answer, Security
@@ -14,6 +15,7 @@ from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, Pee
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.claim import ABSENT, Asserted, Claim
 from dnsbound.verify.decision import Decision, Verdict
+from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
 from unit.claims import CREDENTIAL, DOOR, NAME, NOW, Records, answer, claim
 
@@ -119,6 +121,9 @@ class Failing:
     def __init__(self, error: DnsboundError) -> None:
         self.error = error
 
+    def cached(self, *question: object) -> None:
+        return None
+
     async def lookup(self, *question: object, **options: object) -> Answer:
         raise self.error
 
@@ -159,6 +164,43 @@ def test_an_observer_that_breaks_changes_nothing(ask: Ask, caplog: pytest.LogCap
     authenticator = Authenticator(ACCESS, Records(GOOD), door=DOOR, clock=lambda: NOW, on_decision=broken)
     assert ask(authenticator, claim()).record == CREDENTIAL.tlsa()
     assert "on_decision failed" in caplog.text
+
+
+PATTERN = AccessList.allowing(DOOR, ["*._device.cars.example"])
+
+
+def exhausted(resolver: Records, ask: Ask) -> Authenticator:
+    """A door at which a stranger with invented names has used up the lookups of the whole zone."""
+    lookups = LookupBudget(per_source=2, per_zone=2)
+    authenticator = Authenticator(PATTERN, resolver, door=DOOR, clock=lambda: NOW, lookups=lookups)
+    for index in range(2):
+        name = f"x{index}._device.cars.example"
+        resolver.answers[dns.name.from_text(name)] = answer(name)
+        with pytest.raises(Refused):
+            ask(authenticator, claim(name, source="198.51.100.1"))
+    with pytest.raises(Undecided) as caught:
+        ask(authenticator, claim())
+    assert caught.value.reason is Reason.LOOKUP_BUDGET
+    return authenticator
+
+
+def test_strangers_cannot_use_up_what_live_sessions_need(ask: Ask) -> None:
+    """Else inventing names below a permitted pattern would end the session of everybody who is in by that pattern."""
+    resolver = Records(GOOD)
+    authenticator = exhausted(resolver, ask)
+    for _ in range(5):
+        assert ask(authenticator, claim(), again=True).record == CREDENTIAL.tlsa()
+
+
+def test_strangers_cannot_lock_out_those_whose_evidence_is_at_hand() -> None:
+    resolver = Records(GOOD)
+    authenticator = exhausted(resolver, blocking)
+    resolver.at_hand = {GOOD.name: replace(GOOD, validated_at=NOW - 1)}
+    asked = list(resolver.asked)
+    for _ in range(5):
+        assert authenticator.authenticate_blocking(claim()).record == CREDENTIAL.tlsa()
+        assert authenticator.authenticate_at_hand(claim()) is not None
+    assert resolver.asked == asked
 
 
 def test_every_decision_is_one_line_of_json_in_the_log(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:

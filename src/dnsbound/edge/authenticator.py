@@ -98,7 +98,7 @@ class Authenticator:
         evidence at hand is not enough."""
         started = self._clock()
         try:
-            need = self._verifier.begin(claim, now=started)
+            need = self._verifier.begin(claim, now=started, charged=not again)
             answer = await self._resolver.lookup(
                 need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
             )
@@ -115,9 +115,11 @@ class Authenticator:
 
     def authenticate_blocking(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """As `authenticate`, for a thread that may wait."""
+        if not again and (peer := self.authenticate_at_hand(claim)) is not None:
+            return peer
         started = self._clock()
         try:
-            need = self._verifier.begin(claim, now=started)
+            need = self._verifier.begin(claim, now=started, charged=not again)
             answer = self._resolver.lookup_blocking(
                 need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
             )
@@ -139,7 +141,7 @@ class Authenticator:
             return None
         started = self._clock()
         try:
-            need = self._verifier.begin(claim, now=started)
+            need = self._verifier.begin(claim, now=started, charged=False)
             peer = need.answer(answer, now=self._clock())
         except (Refused, Undecided) as error:
             self._report_refusal(claim, error, started, again=False)

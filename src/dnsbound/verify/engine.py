@@ -94,9 +94,14 @@ class Verifier:
     def policy(self) -> MatchPolicy:
         return self._policy
 
-    def begin(self, claim: Claim, *, now: Moment) -> "NeedRecords":
+    def begin(self, claim: Claim, *, now: Moment, charged: bool = True) -> "NeedRecords":
         """The question whose answer decides. Refused without any, when the claim cannot hold; Undecided when too many
-        lookups were caused already."""
+        lookups were caused already.
+
+        charged: the client is about to cause a lookup, which spends from the budget. False where the evidence is at
+        hand, and for a live session, whose name is no longer anybody's guess: neither must depend on what strangers
+        have left of the budget.
+        """
         if claim.door != self._door:
             raise Misuse(f"a claim at door {claim.door!r} was brought to the verifier of door {self._door!r}")
         if isinstance(claim.possession, Absent):
@@ -105,18 +110,18 @@ class Verifier:
             raise Refused(Reason.NO_CREDENTIAL, "the client presented neither certificate nor raw public key")
         access = self._access.current()
         permit = access.permit(claim.door, claim.name)
-        if permit.pattern is None:
+        if charged and permit.pattern is None:
             self._lookups.check_debt(claim.source, now=now)
-        else:
+        elif charged:
             self._lookups.spend(claim.source, _budget_zone(permit), now=now)
         question = Question(_dns_name(claim.name.text), dns.rdatatype.TLSA)
-        return NeedRecords(self, claim, question, access=access, permit=permit, begun_at=now)
+        return NeedRecords(self, claim, question, access=access, permit=permit, begun_at=now, charged=charged)
 
 
 class NeedRecords:
     """A claim that may hold: the door's list permits the name, and the records at `question` decide."""
 
-    __slots__ = ("_access", "_begun_at", "_permit", "_verifier", "claim", "question")
+    __slots__ = ("_access", "_begun_at", "_charged", "_permit", "_verifier", "claim", "question")
 
     def __init__(
         self,
@@ -127,11 +132,13 @@ class NeedRecords:
         access: AccessList,
         permit: Permit,
         begun_at: Moment,
+        charged: bool,
     ) -> None:
         self._verifier = verifier
         self._access = access
         self._permit = permit
         self._begun_at = begun_at
+        self._charged = charged
         self.claim = claim
         self.question = question
 
@@ -179,11 +186,11 @@ class NeedRecords:
         return self._permit, access.generation
 
     def _settle_budget(self, answer: Answer, now: Moment) -> None:
-        """Evidence that was at hand costs nothing; aliases cost one lookup each."""
+        """Evidence that was at hand costs nothing; aliases cost one lookup each, whoever asks."""
         lookups = self._verifier._lookups  # noqa: SLF001 (the two classes are one machine)
         looked_up = answer.validated_at >= self._begun_at
         if not looked_up:
-            if self._permit.pattern is not None:
+            if self._charged and self._permit.pattern is not None:
                 lookups.refund(self.claim.source, _budget_zone(self._permit), now=now)
         elif answer.aliases:
             zone = (answer.zone or answer.aliases[-1]).to_text(omit_final_dot=True).lower()
