@@ -127,7 +127,7 @@ TARGETS: dict[str, Target] = {
     "clientid-request": Target(clientid.parse_request, lambda: [b"\x00"]),
     "client-name": Target(ClientName.from_wire, lambda: [NAME.to_wire(), b"a.b"]),
     "ticket": Target(
-        ticket.take_out, lambda: [ticket.seal_in(NAME, NameSource.EXTENSION, each.presented) for each in estate()]
+        ticket.take_out, lambda: [ticket.seal_in(NAME, NameSource.EXTENSION, each.presented, 1) for each in estate()]
     ),
     "tlsa-wire": Target(TLSA.from_wire, lambda: [estate()[0].tlsa().to_wire()]),
     "tlsa-text": Target(lambda octets: TLSA.from_text(text(octets)), lambda: [estate()[0].tlsa().to_text().encode()]),

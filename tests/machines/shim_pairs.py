@@ -34,7 +34,7 @@ def web_credential(identity: Identity | None = None) -> Credential:
     return Credential(None, identity.key, identity.chain)
 
 
-def evidence(claim: Claim, *, lasts: float = 300.0) -> VerifiedPeer:
+def evidence(claim: Claim, *, lasts: float = 300.0, at: float = 1000.0) -> VerifiedPeer:
     """What the engine would say of a claim that holds."""
     own = Credential.generate(claim.name, now=0)
     return _attest(
@@ -45,8 +45,8 @@ def evidence(claim: Claim, *, lasts: float = 300.0) -> VerifiedPeer:
         provenance=Provenance.PINNED,
         possession=claim.possession,
         grants={},
-        verified_at=1000.0,
-        valid_until=1000.0 + lasts,
+        verified_at=at,
+        valid_until=at + lasts,
     )
 
 

@@ -64,6 +64,26 @@ def test_no_ticket_outlives_the_evidence() -> None:
     assert ticket_of(near, far, lasts=30.0) is not None
 
 
+def test_tickets_of_tickets_end_with_the_first() -> None:
+    """A resumption shows no private key: a stolen ticket must not be exchanged for new ones for ever."""
+    near, far = client(credential()), door(ticket_lifetime=600)
+    session, at = ticket_of(near, far, at=1000.0), 1000.0
+    for at in (1200.0, 1400.0, 1590.0):
+        pair, claim = resumed_claim(near, far, session)
+        assert (pair.far.session_reused, claim.possession.until) == (True, 1600.0)
+        pair.admit(at=at)
+        pair.far.write(b"x")
+        assert pair.near.read(1) == b"x"
+        assert pair.near.session is not None
+        assert pair.near.session.octets != session.octets
+        session = pair.near.session
+    pair, _ = resumed_claim(near, far, session)
+    pair.admit(at=1600.0)
+    pair.far.write(b"x")
+    assert pair.near.read(1) == b"x"
+    assert pair.near.session == session, "no new ticket"
+
+
 def test_chain_too_long_for_a_ticket_is_not_resumed() -> None:
     many = [f"host{number}.a-rather-long-name-for-a-host.example" for number in range(400)]
     near = client(credential(NAME, san=many))

@@ -123,10 +123,10 @@ def test_profiles_that_are_not_built_are_a_misuse() -> None:
 # --- tickets
 
 
-@given(NAME, SOURCE, PRESENTED)
-def test_ticket_reads_back(name: ClientName, source: NameSource, presented: Presented) -> None:
-    read_name, read_source, read_presented = ticket.take_out(ticket.seal_in(name, source, presented))
-    assert (read_name.text, read_source, read_presented) == (name.text, source, presented)
+@given(NAME, SOURCE, PRESENTED, st.integers(0, 2**64 - 1))
+def test_ticket_reads_back(name: ClientName, source: NameSource, presented: Presented, ends: int) -> None:
+    read_name, *read = ticket.take_out(ticket.seal_in(name, source, presented, ends))
+    assert (read_name.text, *read) == (name.text, source, presented, ends)
 
 
 @given(st.binary(max_size=400))
@@ -139,7 +139,7 @@ def test_any_ticket_is_a_claim_or_an_error(octets: bytes) -> None:
 def test_changed_ticket_is_a_claim_or_an_error(
     name: ClientName, source: NameSource, presented: Presented, data: st.DataObject
 ) -> None:
-    sealed = bytearray(ticket.seal_in(name, source, presented))
+    sealed = bytearray(ticket.seal_in(name, source, presented, 1_780_000_000))
     sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
     result = outcome(ticket.take_out, bytes(sealed))
     assert isinstance(result, Malformed) or ticket.seal_in(*result) == sealed

@@ -20,7 +20,7 @@ from dnsbound.tls.clientid import claimed_name
 from dnsbound.verify.claim import Claim, NameSource, Proved
 
 PROVED_BY_HANDSHAKE: Final = Proved("TLS CertificateVerify")
-PROVED_BY_RESUMPTION: Final = Proved("TLS session resumption")
+RESUMPTION: Final = "TLS session resumption"
 
 NO_CLAIM: Final = frozenset({Reason.NO_CREDENTIAL, Reason.NO_NAME})
 """Refusals that mean the client claimed nothing: at a door whose policy is `optional` it is then unauthenticated."""
@@ -94,7 +94,7 @@ def single_san(certificate: bytes) -> ClientName:
 
 def _resumed_claim(connection: Connection, rules: ClaimRules, source: str) -> Claim:
     try:
-        name, name_source, presented = ticket.take_out(connection.ticket_application_data() or b"")
+        name, name_source, presented, ends = ticket.take_out(connection.ticket_application_data() or b"")
     except Malformed as error:
         raise Refused(Reason.BAD_NAME, f"a resumed session without its claim: {error}") from error
     if name_source not in rules.name_sources:
@@ -103,7 +103,7 @@ def _resumed_claim(connection: Connection, rules: ClaimRules, source: str) -> Cl
         name=name,
         name_source=name_source,
         presented=presented,
-        possession=PROVED_BY_RESUMPTION,
+        possession=Proved(RESUMPTION, until=float(ends)),
         door=rules.door,
         source=source,
     )

@@ -11,7 +11,7 @@ The verdict itself is made by the engine (`dnsbound.verify.engine`); this module
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,11 +23,11 @@ from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, handshake_e
 from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.transport import Transport
-from dnsbound.verify.claim import Claim
+from dnsbound.verify.claim import Claim, Proved
 from dnsbound.verify.peer import VerifiedPeer
 
 
-class Stage(Enum):
+class Stage(StrEnum):
     """Where a server's connection stands."""
 
     HANDSHAKE = "handshake"
@@ -190,12 +190,16 @@ class ServerShim(Shim):
         self._send_ticket(claim, peer)
 
     def _send_ticket(self, claim: Claim, peer: VerifiedPeer) -> None:
-        """CA-32: a ticket never outlives the evidence; and the claim in it is judged again on resumption."""
+        """CA-32: a ticket never outlives the evidence; and the claim in it is judged again on resumption. All tickets
+        that descend from one full handshake end within one ticket's lifetime of it."""
         assert self._door is not None
-        lifetime = min(self._door.ticket_lifetime, int(peer.valid_until - peer.verified_at))
+        ends = claim.possession.until if isinstance(claim.possession, Proved) else None
+        if ends is None:
+            ends = peer.verified_at + self._door.ticket_lifetime
+        lifetime = min(self._door.ticket_lifetime, int(min(ends, peer.valid_until) - peer.verified_at))
         if lifetime <= 0 or self._connection.version() != TLS_1_3:
             return
-        sealed = ticket.seal_in(claim.name, claim.name_source, claim.presented)
+        sealed = ticket.seal_in(claim.name, claim.name_source, claim.presented, int(ends))
         if len(sealed) > ticket.MAX_TICKET_OCTETS:
             return
         try:

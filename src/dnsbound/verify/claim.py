@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 from dnsbound.credential.presented import Presented
 from dnsbound.names import ClientName
+from dnsbound.times import Moment
 
 
 class NameSource(StrEnum):
@@ -24,6 +25,8 @@ class Proved:
     """Possession of the private key was proved to us: our own handshake, or a signature we checked."""
 
     by: str
+    until: Moment | None = None
+    """When a proof that was handed on (a resumed session) may be handed on no longer; None for one made just now."""
 
 
 @dataclass(frozen=True, slots=True)
