@@ -1,7 +1,7 @@
 """`dnsbound explain`: why a name's records are believed or not, as a tree: the DNSSEC chain, then each record."""
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -10,7 +10,7 @@ from dnsbound.cli.judging import Judgement, facts, judge
 from dnsbound.cli.key_material import read_key_material
 from dnsbound.cli.match import POSSESSION, CertOption, RootsOption, presented_by, root_certificates
 from dnsbound.cli.opened import opened_resolver
-from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
+from dnsbound.cli.options import AnchorsOption, JsonOption, NameArgument, ResolverOption, TimeoutOption
 from dnsbound.cli.output import console, emit
 from dnsbound.cli.remedies import REMEDY
 from dnsbound.names import ClientName
@@ -33,7 +33,7 @@ _OTHER_STYLE: Final = "yellow"
 
 
 def explain(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whole DNS name, such as car54._device.cars.example.")],
+    name: NameArgument,
     *,
     cert: CertOption = None,
     roots: RootsOption = None,

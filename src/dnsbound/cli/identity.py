@@ -15,6 +15,7 @@ from dnsbound.cli.options import (
     InventoryOption,
     JsonOption,
     MatchingOption,
+    NameArgument,
     SelectorOption,
     TtlOption,
     UsageOption,
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from dnsbound.provision.inventory import Inventory
 
 app = typer.Typer(help="Issue, list, show and revoke identities.", no_args_is_help=True)
-
-NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="Whole DNS name, such as car54._device.cars.example.")
-]
 
 
 @app.command("new", epilog=example("dnsbound id new car54._device.cars.example --out keys"))

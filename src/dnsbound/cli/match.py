@@ -8,7 +8,7 @@ from dnsbound.cli.exit_codes import printable
 from dnsbound.cli.judging import Judgement, facts, judge
 from dnsbound.cli.key_material import KeyMaterial, read_key_material
 from dnsbound.cli.opened import opened_resolver
-from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
+from dnsbound.cli.options import AnchorsOption, JsonOption, NameArgument, ResolverOption, TimeoutOption
 from dnsbound.cli.output import emit, say
 from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
@@ -27,7 +27,7 @@ RootsOption = Annotated[
 
 
 def match(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whole DNS name, such as car54._device.cars.example.")],
+    name: NameArgument,
     *,
     cert: Annotated[str, typer.Option("--cert", help="Certificate or chain, leaf first, or a bare key; - for stdin.")],
     roots: RootsOption = None,

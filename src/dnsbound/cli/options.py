@@ -5,6 +5,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+NameArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME", help="Whole DNS name, such as car54._device.cars.example.")
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 InventoryOption: TypeAlias = Annotated[
     Path | None,

@@ -6,6 +6,7 @@ its own certificate is made anew at each start unless one is given.
 
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,8 @@ def demo_api(
         else:
             say(url)
             advise(f"Door {door!r}; each decision follows as a line of JSON. Ctrl-C ends it.")
+        # uvicorn ends in order and then raises the signal again: SIGTERM is the end of a server, not its death.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
 

@@ -74,7 +74,7 @@ def client_certificate(
     builder = _dated(now, lifetime).subject_name(subject).issuer_name(issuer.subject).public_key(public_key)
     builder = _with_key_identifiers(builder, public_key, issuer)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_key_usage(ca=False), critical=True)
+    builder = builder.add_extension(key_usage(ca=False), critical=True)
     if name is not None:
         # RFC 5280 section 4.2.1.6: critical when the subject is empty.
         alternative = x509.SubjectAlternativeName([x509.DNSName(name.canonical)])
@@ -98,7 +98,7 @@ def authority_certificate(
     builder = _dated(now, lifetime).subject_name(authority_subject(common_name)).issuer_name(issuer.subject)
     builder = _with_key_identifiers(builder.public_key(public_key), public_key, issuer)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-    builder = builder.add_extension(_key_usage(ca=True), critical=True)
+    builder = builder.add_extension(key_usage(ca=True), critical=True)
     return _signed(builder, issuer.key)
 
 
@@ -141,7 +141,8 @@ def _with_key_identifiers(
     return builder.add_extension(authority, critical=False)
 
 
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
+def key_usage(*, ca: bool) -> x509.KeyUsage:
+    """An authority signs certificates and revocations; everybody else signs handshakes."""
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=False,
