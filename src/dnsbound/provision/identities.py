@@ -91,6 +91,18 @@ class Identities:
                 raise NotInInventory(f"{name} is not in the inventory")
             return _read(connection, [row])[0]
 
+    def sharing(self, identity: Identity) -> list[ClientName]:
+        """Other active names that are registered with the same key (draft-ietf-dance-client-auth section 12)."""
+        rows = schema.identities
+        query = (
+            select(rows.c.name)
+            .where(rows.c.spki == identity.spki, rows.c.state == IdentityState.ACTIVE.value)
+            .where(rows.c.name != identity.name.canonical)
+            .order_by(rows.c.id)
+        )
+        with self._database.reading() as connection:
+            return [ClientName.parse(name) for name in connection.execute(query).scalars()]
+
     def all(self, *, below: OwnerName | None = None, state: IdentityState | None = None) -> Iterator[Identity]:
         """Identities in the order they were registered; at or below a name, in a state. Memory stays flat."""
         rows = schema.identities

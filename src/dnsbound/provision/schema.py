@@ -70,7 +70,7 @@ identities: Final = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False),
     Column("sort_key", Text, nullable=False, index=True),
-    Column("spki", LargeBinary, nullable=False),
+    Column("spki", LargeBinary, nullable=False, index=True),
     Column("ttl", Integer, nullable=False),
     Column("state", Text, CheckConstraint("state IN ('active', 'revoked')", name="state_known"), nullable=False),
     Column("registered_at", REAL, nullable=False),

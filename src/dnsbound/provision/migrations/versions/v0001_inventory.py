@@ -92,6 +92,7 @@ def _identities() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_identities_sort_key", "identities", ["sort_key"])
+    op.create_index("ix_identities_spki", "identities", ["spki"])
     active = sa.text("state = 'active'")
     op.create_index(
         "uq_identities_active_name", "identities", ["name"], unique=True, sqlite_where=active, postgresql_where=active
