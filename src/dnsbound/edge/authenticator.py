@@ -165,6 +165,8 @@ class Authenticator:
         return undecided
 
     def _report_peer(self, claim: Claim, peer: VerifiedPeer, started: Moment, *, again: bool) -> None:
+        if self._on_decision is None and not _log.isEnabledFor(logging.INFO):
+            return  # Nobody would see it.
         now = self._clock()
         self._emit(Decision.admitted(claim, peer, at=now, seconds=now - started, again=again))
 

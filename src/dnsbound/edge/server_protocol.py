@@ -18,7 +18,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
@@ -48,7 +48,7 @@ CLOSE_NOTIFY_OCTETS: Final = 24
 """A TLS 1.3 record with an alert: header, alert, content type, tag (RFC 9846 section 5.2)."""
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """Where a connection stands."""
 
     HANDSHAKE = "handshake"
