@@ -8,10 +8,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dns.message
+import dns.name
 import dns.rdatatype
 import pytest
 from cryptography import x509
@@ -19,7 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
+from dnsbound.dns.messages import Query
+from dnsbound.edge import stream_connection
+from dnsbound.edge.reactor import BlockingReactor
 from dnsbound.edge.resolver import Resolver
+from dnsbound.edge.stream_connection import StreamConnection, tls_context
 from dnsbound.edge.upstream import Upstream
 from dnsbound.testing.web_authority import WebAuthority
 from dnsbound.testing.zone_answers import ZoneAnswers
@@ -49,6 +54,7 @@ class TlsServer:
         self.connections = 0
         self.hold_first: threading.Event | None = None
         self.close_after: int | None = None
+        self.mute_connections = 0
         self.tlsa: tuple[str, ...] = ()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -92,11 +98,12 @@ class TlsServer:
             while True:
                 connection, _ = self._listener.accept()
                 self.connections += 1
-                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                is_mute = self.connections <= self.mute_connections
+                thread = threading.Thread(target=self._serve, args=(connection, is_mute), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _serve(self, plain: socket.socket) -> None:
+    def _serve(self, plain: socket.socket, is_mute: bool) -> None:
         plain.settimeout(10)
         with plain, contextlib.suppress(OSError), self.context.wrap_socket(plain, server_side=True) as connection:
             held: list[bytes] = []
@@ -104,6 +111,8 @@ class TlsServer:
             while packet := self._read(connection):
                 question = dns.message.from_wire(packet).question[0]
                 self.asked.append(f"{question.name} {dns.rdatatype.to_text(question.rdtype)}")
+                if is_mute:
+                    continue
                 response = self._answers.respond_wire(packet, udp=False)
                 assert response is not None
                 held.append(len(response).to_bytes(2, "big") + response)
@@ -289,3 +298,94 @@ def test_loop_that_ends_leaves_nothing_behind(server: TlsServer) -> None:
     assert asyncio.run(resolver.lookup("other.cars.example", "TLSA")).security is Security.SECURE
     assert server.connections == 2
     resolver.close()
+
+
+def test_crowd_that_waits_for_the_proof_does_not_stop_it(tmp_path: Path) -> None:
+    """More queries wait on the connection than it takes; those of its own proof must still find ids."""
+    server = TlsServer(tmp_path)
+    server.tlsa = (f"3 1 1 {hashlib.sha256(server.public_key).hexdigest()}",)
+
+    async def crowd() -> list[Answer]:
+        async with Resolver([server.upstream(f"{NAME},tlsa")], server.anchors) as resolver:
+            names = [f"a{number}.cars.example" for number in range(300)]
+            return await asyncio.gather(*(resolver.lookup(name, "TLSA", deadline=20) for name in names))
+
+    with server.running():
+        answers = asyncio.run(crowd())
+        assert {(answer.security, answer.outcome) for answer in answers} == {(Security.SECURE, Outcome.NXDOMAIN)}
+
+
+def test_answer_and_close_that_arrive_together_are_an_answer(server: TlsServer) -> None:
+    query = Query(7, dns.name.from_text(CAR), dns.rdatatype.TLSA)
+    response = dns.message.make_response(dns.message.from_wire(query.to_wire())).to_wire()
+    octets = len(response).to_bytes(2, "big") + response
+
+    def answer_once(listener: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = server.context.wrap_bio(incoming, outgoing, server_side=True)
+        connection, _ = listener.accept()
+        connection.settimeout(10)
+
+        def step(work: Callable[[], object]) -> None:
+            while True:
+                try:
+                    work()
+                    return
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65536))
+
+        with connection:
+            step(tls.do_handshake)
+            connection.sendall(outgoing.read())
+            step(lambda: tls.read(65536))
+            tls.write(octets)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.unwrap()
+            connection.sendall(outgoing.read())
+
+    results: list[bytes | OSError] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_once, args=(listener,), daemon=True)
+        thread.start()
+        reactor = BlockingReactor()
+        connection = StreamConnection(
+            reactor,
+            ("127.0.0.1", listener.getsockname()[1]),
+            closed=lambda _: None,
+            tls=(tls_context(str(server.roots), verify=True), NAME),
+        )
+        connection.ask(query, results.append)
+        reactor.run_until(lambda: bool(results), reactor.time() + 10)
+        thread.join(10)
+        reactor.run_until(lambda: not connection.is_open, reactor.time() + 10)
+        reactor.close()
+    assert results == [response]
+
+
+def test_connection_that_fell_silent_is_not_asked_again(server: TlsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_connection, "SILENCE_SECONDS", 0.2)
+    server.mute_connections = 1
+    with Resolver([server.upstream()], server.anchors) as resolver:
+        refused(resolver.lookup_blocking(CAR, "TLSA", deadline=0.5), "no answer within")
+        assert resolver.lookup_blocking(CAR, "TLSA", deadline=5).security is Security.SECURE
+    assert server.connections == 2
+
+
+def test_proof_that_never_ends_ends_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_connection, "OPENING_SECONDS", 0.3)
+    server = TlsServer(tmp_path)
+    server.tlsa = (f"3 1 1 {hashlib.sha256(server.public_key).hexdigest()}",)
+    server.mute_connections = 1
+    with server.running(), Resolver([server.upstream(f"{NAME},tlsa")], server.anchors) as resolver:
+        refused(resolver.lookup_blocking(CAR, "TLSA", deadline=5), "not ready for queries")
+        assert f"{CAR}. TLSA" not in server.asked
+        assert resolver.lookup_blocking(CAR, "TLSA", deadline=5).security is Security.SECURE
+
+
+def test_handshake_that_never_ends_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_connection, "OPENING_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        upstream = Upstream.parse(f"tls://127.0.0.1:{listener.getsockname()[1]}#{NAME}")
+        with Resolver([upstream], TrustAnchors.root()) as resolver:
+            refused(resolver.lookup_blocking(CAR, "TLSA", deadline=5), "not ready for queries")

@@ -186,19 +186,15 @@ def test_queries_on_one_tcp_connection_share_it() -> None:
         message.flags |= dns.flags.TC
         return message
 
-    server = Server()
-    respond = server.respond
-
-    def by_transport(packet: bytes, udp: bool) -> bytes | None:
-        server.alter = truncate if udp else None
-        return respond(packet, udp)
-
+    # One for each transport: both are asked at the same time, by several threads.
+    server, over_udp = Server(), Server(truncate)
     connections: set[int] = set()
 
     def counting(packet: bytes, udp: bool) -> bytes | None:
-        if not udp:
-            connections.add(threading.get_ident())
-        return by_transport(packet, udp)
+        if udp:
+            return over_udp.respond(packet, udp)
+        connections.add(threading.get_ident())
+        return server.respond(packet, udp)
 
     with serve_zones(counting) as server.port, resolving(server) as resolver:
         assert resolver.lookup_blocking(CAR, "TLSA").security is Security.SECURE

@@ -6,7 +6,6 @@ of the server itself, by key or whole (RFC 7671 section 5.1).
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -77,16 +76,11 @@ class _Errand:
 
     def proceed(self) -> None:
         for question in self._validation.questions():
-            query = Query(self._free_id(), name_of(question.key), question.rdtype)
+            query = Query(self._connection.free_id(), name_of(question.key), question.rdtype)
             self._connection.ask(query, partial(self._received, question), before_proof=True)
         if self._validation.answer is not None and not self._over:
             self._over = True
             self._finished(self._validation.answer)
-
-    def _free_id(self) -> int:
-        while not self._connection.takes(ident := secrets.randbelow(65536)) and self._connection.is_open:
-            pass
-        return ident
 
     def _received(self, question: Question, result: bytes | OSError) -> None:
         try:

@@ -5,17 +5,25 @@ same lines. No query is sent before the server is authenticated (RFC 8310 sectio
 the queries of `prove`, which ask for the server's own TLSA records and are validated whatever the connection is.
 """
 
+import secrets
 import socket
 import ssl
 import weakref
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dnsbound.dns.messages import Query
 from dnsbound.edge.reactor import Reactor, Timer
 
+if TYPE_CHECKING:
+    from dnsbound.times import Seconds
+
 IDLE_SECONDS: Final = 10.0
 """How long an unused connection is kept (RFC 7766 section 6.2.3 leaves the number to the client)."""
+OPENING_SECONDS: Final = 10.0
+"""How long a connection may take until queries can be sent: TCP, TLS, and the proof of who the server is."""
+SILENCE_SECONDS: Final = 5.0
+"""How long a server may leave every query of a connection unanswered before new ones get another connection."""
 _CHUNK: Final = 65536
 _MOST_PENDING: Final = 256
 """Queries on one connection at a time; ids must stay hard to collide and servers limit it anyway."""
@@ -59,6 +67,7 @@ class StreamConnection:
         self._ready = False
         self._writing = False
         self._idle: Timer | None = None
+        self._unheard_since: Seconds | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
         self._handshaken = tls is None
@@ -76,6 +85,7 @@ class StreamConnection:
         except OSError:
             self._socket.close()
             raise
+        self._opening: Timer | None = reactor.call_later(OPENING_SECONDS, self._opened_too_late)
         self._watch_writing(on=True)
 
     @property
@@ -84,7 +94,16 @@ class StreamConnection:
 
     def takes(self, ident: int) -> bool:
         """Whether a query with this id can be asked on this connection now."""
-        return self.is_open and ident not in self._pending and len(self._pending) < _MOST_PENDING
+        return (
+            self.is_open and ident not in self._pending and len(self._pending) < _MOST_PENDING and not self._is_silent
+        )
+
+    def free_id(self) -> int:
+        """An id no query on this connection has, for the queries that belong to the connection itself."""
+        # Far fewer than 65536 are taken: `takes` sees to it.
+        while (ident := secrets.randbelow(65536)) in self._pending:
+            pass
+        return ident
 
     def ask(self, query: Query, done: Done, *, before_proof: bool = False) -> None:
         """Send a query as soon as the connection allows; `done` is called from the reactor, or not after `forget`."""
@@ -109,6 +128,7 @@ class StreamConnection:
         if self._socket is None:
             return
         self._stop_idling()
+        self._stop_opening()
         fd = self._socket.fileno()
         if fd >= 0:
             self._reactor.remove_reader(fd)
@@ -173,10 +193,13 @@ class StreamConnection:
             if self._handshaken and self._tls is not None and self._socket is not None:
                 while octets := self._tls.read(_CHUNK):
                     self._received += octets
+                self._deliver()
                 self.close(ConnectionResetError("the server closed the TLS connection"))
         except ssl.SSLWantReadError:
             self._deliver()
         except ssl.SSLZeroReturnError:
+            # What it said before it closed is said.
+            self._deliver()
             self.close(ConnectionResetError("the server closed the TLS connection"))
         except ssl.SSLCertVerificationError as error:
             self.close(OSError(f"the server's certificate is refused: {error.verify_message}"))
@@ -200,13 +223,11 @@ class StreamConnection:
         if complaint is not None:
             self.close(OSError(complaint))
             return
-        try:
-            self._open()
-            self._flush()
-        except OSError as error:
-            self.close(OSError(f"TLS failed: {error}"))
+        self._open()
+        self._flush()
 
     def _open(self) -> None:
+        self._stop_opening()
         self._ready = True
         waiting, self._waiting = self._waiting, []
         for query in waiting:
@@ -222,6 +243,7 @@ class StreamConnection:
                 break
             message = bytes(self._received[2 : 2 + length])
             del self._received[: 2 + length]
+            self._unheard_since = None
             ident = int.from_bytes(message[:2], "big")
             query, done = self._pending.get(ident, (None, None))
             if query is not None and done is not None and query.answered_by(message):
@@ -233,10 +255,15 @@ class StreamConnection:
     def _send(self, query: Query) -> None:
         wire = query.to_wire()
         framed = len(wire).to_bytes(2, "big") + wire
-        if self._tls is None:
-            self._to_send += framed
-        else:
-            self._tls.write(framed)
+        if self._unheard_since is None:
+            self._unheard_since = self._reactor.time()
+        try:
+            if self._tls is None:
+                self._to_send += framed
+            else:
+                self._tls.write(framed)
+        except OSError as error:
+            self.close(OSError(f"TLS failed: {error}"))
         self._flush()
 
     def _flush(self) -> None:
@@ -263,7 +290,21 @@ class StreamConnection:
         else:
             self._reactor.remove_writer(self._socket.fileno())
 
-    # Idle time.
+    # Time: a server that is slow to open, or silent, and connections nobody uses.
+
+    @property
+    def _is_silent(self) -> bool:
+        since = self._unheard_since
+        return since is not None and self._reactor.time() - since >= SILENCE_SECONDS
+
+    def _opened_too_late(self) -> None:
+        self._opening = None
+        self.close(TimeoutError(f"not ready for queries within {OPENING_SECONDS:g} s"))
+
+    def _stop_opening(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
 
     def _idle_if_unused(self) -> None:
         if self._socket is not None and not self._pending and self._idle is None:
@@ -283,6 +324,7 @@ def tls_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
     """Context for DNS over TLS: TLS 1.2 or newer (RFC 9325), ALPN `dot`; verify: by certificate authority and name."""
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["dot"])
     if not verify:
         context.check_hostname = False
