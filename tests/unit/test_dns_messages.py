@@ -59,6 +59,7 @@ def test_what_answers_a_query() -> None:
         response().to_wire()[:4] + b"\x00\x02" + response().to_wire()[6:],
         b"\x12\x34\xa8\x00" + response().to_wire()[4:],
         b"\x12\x34\x80\x00" + b"\x00" * 8,
+        b"\x12\x34\x80\x03" + b"\x00" * 8,
     ],
 )
 def test_what_does_not_answer_a_query(wire: bytes) -> None:

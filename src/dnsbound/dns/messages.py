@@ -78,7 +78,8 @@ class Query:
         """Whether octets from the network claim to be the response to this query: id, QR, opcode, question.
 
         Anything else that arrives at a UDP socket is noise or a spoofing attempt and is passed over, not an error. A
-        response that reports an error may leave the question out (RFC 1035 section 4.1.1, seen with FORMERR).
+        response that reports an error may leave the question out (RFC 1035 section 4.1.1, seen with FORMERR); one that
+        answers may not, and that no such name exists is an answer.
         """
         if len(wire) < _HEADER.size:
             return False
@@ -86,7 +87,7 @@ class Query:
         if ident != self.id or not flags & _QR or flags & _OPCODE:
             return False
         if questions == 0:
-            return bool(flags & 0xF)
+            return flags & 0xF not in _ANSWERING
         asked = self._question
         echoed = wire[_HEADER.size : _HEADER.size + len(asked)]
         if questions != 1 or echoed[-4:] != asked[-4:]:
