@@ -4,8 +4,10 @@ import dns.name
 import dns.rdatatype
 import pytest
 
+from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.cache import EvidenceCache
+from dnsbound.dns.policy import Policy
 from dnsbound.dns.zone_trust import ZoneTrust
 from dnsbound.errors import Misuse
 
@@ -120,10 +122,39 @@ def test_size_is_bounded_and_the_oldest_goes() -> None:
 
 def test_zone_states_have_their_own_end() -> None:
     cache = EvidenceCache()
-    trust = ZoneTrust(zone=(b"example",), security=Security.SECURE, until=NOW + 5)
+    trust = ZoneTrust(zone=(b"example",), security=Security.SECURE, since=NOW, until=NOW + 5)
     cache.put_trust((b"example",), trust)
     assert cache.get_trust((b"example",), now=NOW) is trust
     assert cache.get_trust((b"example",), now=NOW + 5) is None
+
+
+def test_a_clock_set_back_does_not_lengthen_a_life() -> None:
+    """Proved while the clock was a year ahead: when it is right again, that is no evidence for the year to come."""
+    cache = EvidenceCache()
+    cache.put(KEY, answer())
+    cache.put_trust(KEY[0], ZoneTrust(zone=KEY[0], security=Security.SECURE, since=NOW, until=NOW + 5))
+    for earlier in (NOW - 0.1, NOW - 365 * 86_400):
+        assert cache.get(KEY, now=earlier) is None
+        assert cache.get_trust(KEY[0], now=earlier) is None
+    assert cache.get(KEY, now=NOW) is not None
+
+
+def test_one_cache_serves_one_set_of_anchors_and_one_policy() -> None:
+    cache = EvidenceCache()
+    root, policy = TrustAnchors.root(), Policy()
+    cache.bind(root, policy)
+    cache.bind(TrustAnchors.root(), Policy(signature_checks=8))
+    for anchors, other in (
+        (TrustAnchors.none(), policy),
+        (root.without("example."), policy),
+        (root, Policy(danger_sha1=True)),
+        (root, Policy(clock_skew=60)),
+        (root, Policy(nsec3_iterations=0)),
+    ):
+        with pytest.raises(Misuse):
+            cache.bind(anchors, other)
+    cache.clear()
+    cache.bind(TrustAnchors.none(), policy)
 
 
 def test_numbers_out_of_range_are_misuse() -> None:

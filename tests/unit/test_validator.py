@@ -129,6 +129,16 @@ def test_zone_states_end() -> None:
     judged(store=store)
     assert len(begin(store=store, now=NOW + 3599).questions()) == 1
     assert len(begin(store=store, now=NOW + 3600).questions()) == 2
+    assert len(begin(store=store, now=NOW - 1).questions()) == 2
+
+
+def test_zone_states_are_of_one_set_of_anchors() -> None:
+    """What hangs from one anchor must not vouch for a name under another."""
+    store = EvidenceCache()
+    judged(store=store)
+    for options in ({"anchors": TrustAnchors.root()}, {"policy": Policy(danger_sha1=True)}):
+        with pytest.raises(Misuse):
+            begin(store=store, **options)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -3,6 +3,9 @@
 What failed, and what is bogus or indeterminate, is not kept: it is never a denial and may be asked again at once.
 Answers are kept for at most POSITIVE_TTL, denials and insecure answers for NEGATIVE_TTL; the two do not displace each
 other, so that a flood of names that do not exist leaves the real ones in place. Safe to use from several threads.
+
+Evidence holds from the moment it was proved: a clock that was set back does not lengthen its life. And it holds for
+whoever trusts the same anchors by the same policy: one cache serves one such pair.
 """
 
 from dataclasses import replace
@@ -10,9 +13,12 @@ from threading import Lock
 from typing import Final, Generic, TypeVar
 
 from dnsbound import limits
+from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.canonical import Key
+from dnsbound.dns.policy import Policy
 from dnsbound.dns.zone_trust import ZoneTrust
+from dnsbound.errors import Misuse
 from dnsbound.times import Moment
 
 _V = TypeVar("_V")
@@ -31,6 +37,17 @@ class EvidenceCache:
         self._positive: Final = _Shelf[CacheKey, Answer](size // 2)
         self._negative: Final = _Shelf[CacheKey, Answer](size // 4)
         self._trusts: Final = _Shelf[Key, ZoneTrust](size // 4)
+        self._bound: tuple[TrustAnchors, Policy] | None = None
+
+    def bind(self, anchors: TrustAnchors, policy: Policy) -> None:
+        """Serve these anchors and this policy from now on; Misuse while it serves others (`clear` ends that)."""
+        if self._bound is None:
+            self._bound = anchors, policy
+        bound_anchors, bound_policy = self._bound
+        if anchors is bound_anchors and policy is bound_policy:
+            return
+        if anchors != bound_anchors or policy.leniency != bound_policy.leniency:
+            raise Misuse("one cache of evidence cannot serve two sets of trust anchors or two validation policies")
 
     def get(self, key: CacheKey, *, now: Moment) -> Answer | None:
         """The evidence that still holds, or None."""
@@ -47,7 +64,7 @@ class EvidenceCache:
         self._positive.drop(key)
         self._negative.drop(key)
         if kept.valid_until > kept.validated_at:
-            (self._positive if found else self._negative).put(key, kept, kept.valid_until)
+            (self._positive if found else self._negative).put(key, kept, kept.validated_at, kept.valid_until)
         return kept
 
     def get_trust(self, key: Key, *, now: Moment) -> ZoneTrust | None:
@@ -56,10 +73,11 @@ class EvidenceCache:
 
     def put_trust(self, key: Key, trust: ZoneTrust) -> None:
         """Keep a proved state until its end."""
-        self._trusts.put(key, trust, trust.until)
+        self._trusts.put(key, trust, trust.since, trust.until)
 
     def clear(self) -> None:
-        """Forget everything, as after a change of anchors."""
+        """Forget everything, as before a change of anchors."""
+        self._bound = None
         for shelf in (self._positive, self._negative, self._trusts):
             shelf.clear()
 
@@ -76,12 +94,12 @@ _K = TypeVar("_K")
 
 
 class _Shelf(Generic[_K, _V]):
-    """Values with an end each; when it is full, the oldest goes."""
+    """Values with a beginning and an end each; when it is full, the oldest goes."""
 
     __slots__ = ("_entries", "_lock", "_size")
 
     def __init__(self, size: int) -> None:
-        self._entries: dict[_K, tuple[Moment, _V]] = {}
+        self._entries: dict[_K, tuple[Moment, Moment, _V]] = {}
         self._size = max(size, 1)
         self._lock = Lock()
 
@@ -89,15 +107,15 @@ class _Shelf(Generic[_K, _V]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        end, value = entry
-        return value if now < end else None
+        begin, end, value = entry
+        return value if begin <= now < end else None
 
-    def put(self, key: _K, value: _V, end: Moment) -> None:
+    def put(self, key: _K, value: _V, begin: Moment, end: Moment) -> None:
         with self._lock:
             self._entries.pop(key, None)
             while len(self._entries) >= self._size:
                 del self._entries[next(iter(self._entries))]
-            self._entries[key] = (end, value)
+            self._entries[key] = (begin, end, value)
 
     def drop(self, key: _K) -> None:
         with self._lock:

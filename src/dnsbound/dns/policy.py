@@ -38,6 +38,12 @@ class Policy:
         limits.ALIASES.checked(self.aliases)
         limits.DNS_QUERIES.checked(self.queries)
 
+    @property
+    def leniency(self) -> tuple[Seconds, bool, int]:
+        """What decides a zone's state, the budgets apart: evidence is shared only between policies equal in this."""
+        iterations = limits.NSEC3_ITERATIONS.checked(self.nsec3_iterations)
+        return self.clock_skew, self.danger_sha1, iterations
+
     def supports(self, algorithm: int) -> bool:
         return algorithm in ALGORITHMS or (self.danger_sha1 and algorithm in SHA1_ALGORITHMS)
 

@@ -53,6 +53,8 @@ class Validation:
     ) -> None:
         if rdtype in _UNASKABLE or not name.is_absolute():
             raise Misuse(f"no validated answer exists for {name} {dns.rdatatype.to_text(rdtype)}")
+        if store is not None:
+            store.bind(anchors, policy)
         self.name = name
         self.rdtype = rdtype
         self.answer: Answer | None = None

@@ -32,7 +32,7 @@ class ZoneTrust:
     """The state of a zone.
 
     keys: empty unless SECURE. expires: earliest signature end of the chain, None when the state rests on no signature.
-    until: when this evidence must be got again (TTL and expiry).
+    since, until: when it was proved, and when this evidence must be got again (TTL and expiry).
     """
 
     zone: Key
@@ -40,6 +40,7 @@ class ZoneTrust:
     keys: tuple[ZoneKey, ...] = ()
     detail: str = ""
     expires: Moment | None = None
+    since: Moment = 0.0
     until: Moment = 0.0
     steps: tuple[ProofStep, ...] = ()
 

@@ -18,6 +18,7 @@ from dnsbound.dns.denial import Cut, Denials, NoDS, NoProof
 from dnsbound.dns.messages import Failure, Question, Reply, Response, RRset, find
 from dnsbound.dns.nsec import NsecDenials
 from dnsbound.dns.nsec3 import Nsec3Denials
+from dnsbound.dns.policy import Policy
 from dnsbound.dns.signatures import Unverified, Verified
 from dnsbound.dns.zone_trust import (
     Judging,
@@ -41,7 +42,12 @@ _HINTED_DEPTH: Final = 8
 
 
 class TrustStore(Protocol):
-    """Where zone states are kept between lookups. `get` returns only what has not ended."""
+    """Where zone states are kept between lookups. `get` returns only what has begun and has not ended.
+
+    bind: called before anything else; Misuse when it serves other anchors or a more lenient or stricter policy.
+    """
+
+    def bind(self, anchors: TrustAnchors, policy: Policy) -> None: ...
 
     def get_trust(self, key: Key, *, now: Moment) -> ZoneTrust | None: ...
 
@@ -270,7 +276,7 @@ class ZoneWalk:
         self._found[key] = trust
         proved = trust.security in (Security.SECURE, Security.INSECURE)
         if self._store is not None and proved and trust.until > self._judging.now:
-            self._store.put_trust(key, trust)
+            self._store.put_trust(key, replace(trust, since=self._judging.now))
         return trust
 
     def _hint_below(self, target: Key, depth: int, *, is_zone: bool) -> None:

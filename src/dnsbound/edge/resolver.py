@@ -48,8 +48,9 @@ class Resolver:
     """See the module.
 
     upstreams: asked in order; one that does not answer is asked last for a while. anchors: the root's by default.
-    clock: the moment to judge signatures by, seconds since 1970. mix_case: letters of the query name in random case
-    (0x20). deadline: seconds one lookup may take, unless it says otherwise.
+    clock: the moment to judge signatures by, seconds since 1970. cache: may be shared by resolvers of the same anchors
+    and policy; Misuse otherwise. mix_case: letters of the query name in random case (0x20). deadline: seconds one
+    lookup may take, unless it says otherwise.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Resolver:
         self._clock = clock
         self._cache = EvidenceCache() if cache is None else cache
         self._policy = Policy() if policy is None else policy
+        self._cache.bind(self.anchors, self._policy)
         self._deadline = deadline
         self._mix_case = mix_case
         self._reset()
