@@ -116,6 +116,45 @@ def test_grace_puts_no_question_off() -> None:
     assert max(gaps) <= LONGEST_LEAD
 
 
+def test_a_question_that_nobody_answers_keeps_nobody_in() -> None:
+    """Its own name server is slow, or the questions before it are: `due` gives it out once, and then there is silence."""
+    sessions = Sessions(patience=5)
+    session = enter(sessions)
+    assert sessions.due(now=NOW + 50) == [session]
+    assert sessions.next_due() == NOW + 60 + 5
+    assert sessions.due(now=NOW + 65) == []
+    assert sessions.overdue(now=NOW + 64.9) == []
+    assert sessions.overdue(now=NOW + 65) == [session]
+    assert sessions.overdue(now=NOW + 65) == []
+    assert sessions.settle(session, DNS_DOWN, now=NOW + 65) is Action.CUT
+    # The answer that comes after all changes nothing.
+    assert sessions.settle(session, peer(NOW + 66), now=NOW + 66) is Action.CUT
+    assert (len(sessions), sessions.next_due()) == (0, None)
+
+
+def test_an_answer_in_time_is_not_overdue() -> None:
+    sessions = Sessions(patience=5)
+    session = enter(sessions)
+    assert sessions.due(now=NOW + 50) == [session]
+    assert sessions.settle(session, peer(NOW + 63), now=NOW + 63) is Action.KEEP
+    assert sessions.overdue(now=NOW + 70) == []
+    assert sessions.due(now=NOW + 70, generation=-1) == [session]
+    assert sessions.overdue(now=NOW + 63 + 60 + 5) == [session]
+
+
+def test_a_question_that_was_broken_off_is_asked_again() -> None:
+    """Whoever asked is gone, with its event loop: the session is somebody else's to ask about."""
+    sessions = Sessions()
+    session = enter(sessions, peer(ttl=3600))
+    newer = AccessList.allowing(DOOR, [NAME])
+    assert sessions.due(now=NOW + 1, generation=newer.generation) == [session]
+    sessions.give_back(session, now=NOW + 2)
+    assert sessions.due(now=NOW + 2) == [session]
+    sessions.remove(session)
+    sessions.give_back(session, now=NOW + 3)
+    assert (sessions.due(now=NOW + 3), sessions.next_due()) == ([], None)
+
+
 def test_a_changed_access_list_makes_every_session_due() -> None:
     sessions = Sessions()
     session = enter(sessions)
@@ -186,6 +225,8 @@ def test_the_registry_is_bounded_and_grace_is_a_time() -> None:
     assert "driver's own" in [session.handle for session in sessions]
     with pytest.raises(Misuse):
         Sessions(grace=-1)
+    with pytest.raises(Misuse):
+        Sessions(patience=-1)
 
 
 class Connection:
@@ -208,7 +249,7 @@ def test_connections_that_come_and_go_leave_nothing_behind_a_session_that_stays(
     admitted = peer(ttl=3600)
     for _ in range(5000):
         sessions.remove(enter(sessions, admitted))
-    assert len(sessions._queue) < 2000
+    assert len(sessions._planned) < 2000
     assert sessions.due(now=NOW + 60) == [stays]
     assert sessions.settle(stays, peer(NOW + 60), now=NOW + 60) is Action.KEEP
     assert sessions.next_due() == NOW + 60 + 50

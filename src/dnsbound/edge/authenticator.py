@@ -77,7 +77,7 @@ class Authenticator:
         self._deadline = deadline
         self._clock = clock
         self._on_decision = on_decision
-        self.sessions = Sessions(grace=grace)
+        self.sessions = Sessions(grace=grace, patience=deadline)
         """Connections that were let in; whoever admits one registers it here."""
 
     @property
@@ -152,6 +152,12 @@ class Authenticator:
             raise self._unexpected(claim, error, started, again=False) from error
         self._report_peer(claim, peer, started, again=False)
         return peer
+
+    def gave_up(self, claim: Claim) -> Undecided:
+        """Report, and return, that no answer about a live session came while its evidence held."""
+        undecided = Undecided(Reason.DNS_FAILED, "no answer came before the evidence ended")
+        self._report_refusal(claim, undecided, self._clock(), again=True)
+        return undecided
 
     def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
         """Report a client that was refused before it had made a claim, so that the log misses no decision."""

@@ -23,7 +23,7 @@ from dnsbound.edge.context import Context
 from dnsbound.edge.context_objects import TLSSocket
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
-from dnsbound.edge.session_sweep import sweep_blocking
+from dnsbound.edge.session_sweep import cut_overdue, sweep_blocking
 from dnsbound.errors import DnsboundError, Misuse, Refused, Undecided
 from dnsbound.times import Moment
 from dnsbound.tls.server_shim import ServerShim
@@ -119,10 +119,14 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         return authenticator.sessions.register(peer.peer, shim.claim, live, now=peer.peer.verified_at)
 
     def service_actions(self) -> None:
-        """In the accepting thread, about twice a second: start a look at the live sessions when it is time."""
+        """In the accepting thread, about twice a second: cut the sessions whose time is over, and start a look at the
+        others when it is time."""
         super().service_actions()  # type: ignore[misc]
         authenticator = self.context.authenticator
-        if not isinstance(authenticator, Authenticator) or (self._sweeping and self._sweeping.is_alive()):
+        if not isinstance(authenticator, Authenticator):
+            return
+        cut_overdue(authenticator)
+        if self._sweeping and self._sweeping.is_alive():
             return
         now, due = authenticator.now(), authenticator.sessions.next_due()
         if due is not None and (now >= due or now >= self._next_look):

@@ -8,8 +8,12 @@ What it does not do: decide (the engine), or plan (the registry).
 """
 
 import asyncio
+import contextlib
 import logging
 import weakref
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dnsbound import limits
@@ -68,23 +72,32 @@ class SessionSweep:
     def _look(self) -> None:
         self._timer = None
         authenticator = self._authenticator
+        cut_overdue(authenticator)
         for session in authenticator.sessions.due(now=authenticator.now(), generation=_generation(authenticator)):
             task = self._loop.create_task(self._recheck(session))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._rechecked, session))
         if len(authenticator.sessions):
             due = authenticator.sessions.next_due()
             self._wake_by(authenticator.now() + limits.SWEEP_SECONDS.default if due is None else due)
 
+    def _rechecked(self, session: Session, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            # This loop is going away; the session may be of another one.
+            self._authenticator.sessions.give_back(session, now=self._authenticator.now())
+
     async def _recheck(self, session: Session) -> None:
         outcome: VerifiedPeer | Refused | Undecided
-        async with self._slots:
-            try:
+        try:
+            async with self._slots:
+                if not session.is_open:
+                    return
                 outcome = await self._authenticator.authenticate(session.claim, again=True)
-            except (Refused, Undecided) as error:
-                outcome = error
-            except Exception as error:  # noqa: BLE001 (whatever breaks while judging must not keep anyone in)
-                outcome = _broken(error)
+        except (Refused, Undecided) as error:
+            outcome = error
+        except Exception as error:  # noqa: BLE001 (whatever breaks while judging must not keep anyone in)
+            outcome = _broken(error)
         settle(self._authenticator, session, outcome)
         due = self._authenticator.sessions.next_due()
         if due is not None:
@@ -92,16 +105,45 @@ class SessionSweep:
 
 
 def sweep_blocking(authenticator: "Authenticator") -> None:
-    """Look once, in a thread that may wait: for servers without an event loop."""
+    """Look once, in a thread that may wait: for servers without an event loop. Asks in threads of its own about as many
+    sessions at a time as a loop does, so that a slow name server holds up few others."""
+    waiting: SimpleQueue[Session] = SimpleQueue()
     for session in authenticator.sessions.due(now=authenticator.now(), generation=_generation(authenticator)):
-        outcome: VerifiedPeer | Refused | Undecided
-        try:
-            outcome = authenticator.authenticate_blocking(session.claim, again=True)
-        except (Refused, Undecided) as error:
-            outcome = error
-        except Exception as error:  # noqa: BLE001 (as above)
-            outcome = _broken(error)
-        settle(authenticator, session, outcome)
+        waiting.put(session)
+    helpers = [
+        Thread(target=_recheck_all, args=(authenticator, waiting), daemon=True)
+        for _ in range(min(waiting.qsize(), RECHECKS_AT_ONCE) - 1)
+    ]
+    for helper in helpers:
+        helper.start()
+    _recheck_all(authenticator, waiting)
+    for helper in helpers:
+        helper.join()
+
+
+def _recheck_all(authenticator: "Authenticator", waiting: "SimpleQueue[Session]") -> None:
+    with contextlib.suppress(Empty):
+        while True:
+            _recheck_blocking(authenticator, waiting.get_nowait())
+
+
+def _recheck_blocking(authenticator: "Authenticator", session: Session) -> None:
+    if not session.is_open:
+        return
+    outcome: VerifiedPeer | Refused | Undecided
+    try:
+        outcome = authenticator.authenticate_blocking(session.claim, again=True)
+    except (Refused, Undecided) as error:
+        outcome = error
+    except Exception as error:  # noqa: BLE001 (as above)
+        outcome = _broken(error)
+    settle(authenticator, session, outcome)
+
+
+def cut_overdue(authenticator: "Authenticator") -> None:
+    """Cut the sessions whose evidence ended while the answer about them was awaited. Does not wait."""
+    for session in authenticator.sessions.overdue(now=authenticator.now()):
+        settle(authenticator, session, authenticator.gave_up(session.claim))
 
 
 def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPeer | Refused | Undecided) -> None:

@@ -5,7 +5,9 @@ sessions, has each judged again, and gives the outcome to `settle`, which says w
 once. *Undecided* keeps a session until its evidence ends plus `grace`, and never past the expiry of a signature under
 it. A change of the access list makes every session due. A session is asked about some seconds before its evidence
 ends, so that the answer is there in time, and repeatedly in its grace; a question that is on its way at the end may
-overrun by the resolver's deadline.
+overrun by the resolver's deadline. What is asked about for longer, because the questions before it are slow or nobody
+works on it any more, is `overdue`: a slow name server must keep nobody in, neither its own names nor others that wait
+behind them.
 """
 
 import heapq
@@ -26,10 +28,11 @@ LONGEST_LEAD: Final[Seconds] = 10.0
 """A session is asked about this long before its evidence ends, or at half of the time that is left."""
 SHORTEST_INTERVAL: Final[Seconds] = 1.0
 """Between two questions about one session, whatever the TTL; only the end of its evidence may come sooner."""
-
+ANSWER_SECONDS: Final[Seconds] = 5.0
+"""How long after its end a session waits for an answer that is on its way, unless the registry is told otherwise."""
 
 _VOID_PLANS: Final = 1024
-"""Plans of ended sessions that are never worth a rebuilding of the queue."""
+"""Void plans that are never worth a rebuilding of an agenda."""
 
 
 class Action(StrEnum):
@@ -43,7 +46,7 @@ class Session:
     """One admitted connection. `handle` is the driver's own: whatever it needs to end the session. The registry alone
     changes a session."""
 
-    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "peer", "planned")
+    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "peer", "planned", "question")
 
     def __init__(self, claim: Claim, peer: VerifiedPeer, handle: object) -> None:
         self.claim = claim
@@ -56,24 +59,26 @@ class Session:
         self.planned: Moment = 0.0
         """When to ask about it next."""
         self.entry = 0
-        """The number of that plan in the registry's queue."""
+        """The number of that plan."""
+        self.question = 0
+        """The number of the moment at which the answer to the present question is overdue."""
 
 
 class Sessions:
     """The registry. Thread-safe."""
 
-    def __init__(self, *, grace: Seconds = 0.0, limit: int | None = None) -> None:
-        """grace: seconds a session outlives its evidence while nobody can say whether the record still stands."""
-        if grace < 0:
-            raise Misuse("grace is not negative")
+    def __init__(self, *, grace: Seconds = 0.0, patience: Seconds = ANSWER_SECONDS, limit: int | None = None) -> None:
+        """grace: seconds a session outlives its evidence while nobody can say whether the record still stands.
+        patience: seconds an answer may come late, the deadline of whoever looks up."""
+        if grace < 0 or patience < 0:
+            raise Misuse("grace and patience are not negative")
         self._grace = grace
+        self._patience = patience
         self._limit = LIVE_SESSIONS.checked(limit)
         self._lock = Lock()
         self._sessions: set[Session] = set()
-        # The queue holds numbers alone, so that a plan that is void keeps no session and no connection in memory.
-        self._queue: list[tuple[Moment, int]] = []
-        self._plans: dict[int, Session] = {}
-        self._entries = count(1)
+        self._planned = _Agenda()
+        self._asked = _Agenda()
         self._generations: Counter[int] = Counter()
         """How many sessions each access list let in, so that an unchanged list costs no look at them all."""
 
@@ -97,31 +102,36 @@ class Sessions:
         """Sessions to ask about now; each is given out once, until it is settled. generation: of the access list in
         force; sessions that an older one let in are due at once."""
         with self._lock:
-            found: list[Session] = []
-            while self._queue and self._queue[0][0] <= now:
-                session = self._plans.pop(heapq.heappop(self._queue)[1], None)
-                if session is not None and not session.asking:
-                    found.append(session)
+            found = [session for session in self._planned.take(now) if not session.asking]
             for session in found:
-                session.asking = True
+                self._ask(session, now)
             if generation is not None:
-                found.extend(self._outdated(generation))
+                found.extend(self._outdated(generation, now))
         return found
 
-    def next_due(self) -> Moment | None:
-        """When `due` will have something to say next; None while nobody is in."""
+    def overdue(self, *, now: Moment) -> list[Session]:
+        """Sessions whose end has passed, by more than the patience, while they were asked about. The driver settles
+        them as undecided."""
         with self._lock:
-            while self._queue:
-                moment, entry = self._queue[0]
-                if entry in self._plans:
-                    return moment
-                heapq.heappop(self._queue)
-        return None
+            return self._asked.take(now)
+
+    def give_back(self, session: Session, *, now: Moment) -> None:
+        """The question was broken off and will not be settled: the session is due again."""
+        with self._lock:
+            self._answered(session)
+            if session.is_open:
+                self._plan_at(session, now)
+
+    def next_due(self) -> Moment | None:
+        """When `due` or `overdue` will have something to say next; None while nobody is in."""
+        with self._lock:
+            moments = [moment for moment in (self._planned.next(), self._asked.next()) if moment is not None]
+        return min(moments, default=None)
 
     def settle(self, session: Session, outcome: VerifiedPeer | Refused | Undecided, *, now: Moment) -> Action:
         """The outcome of asking again. CUT leaves the registry; the driver ends the connection."""
         with self._lock:
-            session.asking = False
+            self._answered(session)
             if not session.is_open:
                 return Action.CUT
             if isinstance(outcome, VerifiedPeer) and outcome.name == session.peer.name:
@@ -148,7 +158,15 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def _outdated(self, generation: int) -> list[Session]:
+    def _ask(self, session: Session, now: Moment) -> None:
+        session.asking = True
+        session.question = self._asked.put(max(now, self.ends_at(session)) + self._patience, session)
+
+    def _answered(self, session: Session) -> None:
+        session.asking = False
+        self._asked.drop(session.question)
+
+    def _outdated(self, generation: int, now: Moment) -> list[Session]:
         self._generations = +self._generations
         if self._generations.keys() <= {generation}:
             return []
@@ -156,7 +174,7 @@ class Sessions:
             session for session in self._sessions if session.peer.access_generation != generation and not session.asking
         ]
         for session in outdated:
-            session.asking = True
+            self._ask(session, now)
         return outdated
 
     def _plan(self, session: Session, now: Moment) -> None:
@@ -169,22 +187,64 @@ class Sessions:
         else:
             planned = now + max(SHORTEST_INTERVAL, min(LONGEST_LEAD, (end - now) / 2))
             planned = min(planned, end) if now < end else planned
-        self._plans.pop(session.entry, None)
-        session.entry, session.planned = next(self._entries), planned
-        self._plans[session.entry] = session
-        heapq.heappush(self._queue, (planned, session.entry))
+        self._plan_at(session, planned)
+
+    def _plan_at(self, session: Session, moment: Moment) -> None:
+        self._planned.drop(session.entry)
+        session.entry, session.planned = self._planned.put(moment, session), moment
 
     def _close(self, session: Session) -> None:
         if session.is_open:
             session.is_open = False
             self._sessions.discard(session)
             self._generations[session.peer.access_generation] -= 1
-            self._plans.pop(session.entry, None)
-            self._drop_void_plans()
+            self._planned.drop(session.entry)
+            self._asked.drop(session.question)
 
-    def _drop_void_plans(self) -> None:
-        """Connections may come and go by the million before the first plan falls due. Rebuilding when most plans are
+
+class _Agenda:
+    """Sessions by the moment at which something is to be done about them."""
+
+    __slots__ = ("_numbers", "_queue", "_sessions")
+
+    def __init__(self) -> None:
+        # The queue holds numbers alone, so that a plan that is void keeps no session and no connection in memory.
+        self._queue: list[tuple[Moment, int]] = []
+        self._sessions: dict[int, Session] = {}
+        self._numbers = count(1)
+
+    def put(self, moment: Moment, session: Session) -> int:
+        """The number of the entry, for `drop`."""
+        number = next(self._numbers)
+        self._sessions[number] = session
+        heapq.heappush(self._queue, (moment, number))
+        return number
+
+    def drop(self, number: int) -> None:
+        """Connections may come and go by the million before the first moment comes. Rebuilding when most entries are
         void costs each of them a constant share."""
-        if len(self._queue) > 2 * len(self._plans) + _VOID_PLANS:
-            self._queue = [plan for plan in self._queue if plan[1] in self._plans]
+        self._sessions.pop(number, None)
+        if len(self._queue) > 2 * len(self._sessions) + _VOID_PLANS:
+            self._queue = [entry for entry in self._queue if entry[1] in self._sessions]
             heapq.heapify(self._queue)
+
+    def take(self, now: Moment) -> list[Session]:
+        """Those whose moment has come; each is taken once."""
+        taken = []
+        while self._queue and self._queue[0][0] <= now:
+            session = self._sessions.pop(heapq.heappop(self._queue)[1], None)
+            if session is not None:
+                taken.append(session)
+        return taken
+
+    def next(self) -> Moment | None:
+        while self._queue:
+            moment, number = self._queue[0]
+            if number in self._sessions:
+                return moment
+            heapq.heappop(self._queue)
+        return None
+
+    def __len__(self) -> int:
+        """Entries, void ones included."""
+        return len(self._queue)
