@@ -85,6 +85,9 @@ SIGNATURES_OVER_UDP: Final = Limit(
 )
 SIGNING_PREFIXES: Final = Limit("signing-prefixes", 10_000, 1, 10_000_000, "source prefixes remembered at once")
 DNS_CONNECTIONS: Final = Limit("dns-connections", 256, 1, 100_000, "stream connections of one DNS server at once")
+DNS_CONNECTIONS_PER_SOURCE: Final = Limit(
+    "dns-connections-per-source", 64, 1, 100_000, "RFC 7766 section 6.2.2: stream connections of one /24 or /56 at once"
+)
 DNS_IDLE_SECONDS: Final = Limit("dns-idle-seconds", 10, 1, 600, "RFC 7766 section 6.2.3: idle stream connections")
 DNS_ANSWERS_AT_ONCE: Final = Limit("dns-answers-at-once", 1024, 1, 100_000, "answers of one DNS server in the making")
 DNS_UDP_PAYLOAD: Final = Limit("dns-udp-payload", 1232, 512, 4096, "RFC 9715: octets of a UDP message unfragmented")

@@ -222,6 +222,48 @@ def test_connections_are_limited_and_udp_goes_on() -> None:
     run(work)
 
 
+def test_one_source_cannot_take_every_connection() -> None:
+    async def work() -> None:
+        async with serving(connections_per_source=1) as server, connected(server.endpoint) as (reader, writer):
+            writer.write(framed(QUERY))
+            await read_message(reader)
+            assert not await is_served(server.endpoint)
+            # Another /24 of the loopback network.
+            async with connected(server.endpoint, local_addr=("127.0.1.1", 0)) as (reader_there, writer_there):
+                writer_there.write(framed(QUERY))
+                await read_message(reader_there)
+            writer.close()
+            async with asyncio.timeout(5):
+                while not await is_served(server.endpoint):
+                    pass  # the server notices the end a moment later
+
+    run(work)
+
+
+def test_a_stream_of_queries_does_not_keep_datagrams_waiting() -> None:
+    """A client that sends thousands of queries at once gets one answer in each turn of the loop."""
+    order: list[Transport] = []
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def answerer(query: bytes, arrival: Arrival) -> bytes:
+        order.append(arrival.transport)
+        if len(order) == 10:
+            client.send(QUERY)
+        return echo(query, arrival)
+
+    async def work() -> None:
+        async with serving(answerer) as server, connected(server.endpoint) as (reader, writer):
+            client.connect((server.endpoint.host, server.endpoint.port))
+            writer.write(framed(QUERY) * 1000)
+            for _ in range(1000):
+                await read_message(reader)
+
+    with client:
+        run(work)
+    assert order.count(Transport.TCP) == 1000
+    assert order.index(Transport.UDP) < 20
+
+
 async def send_until_it_fails(writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(framed(QUERY) * 100)
@@ -311,7 +353,9 @@ def test_stopping_drops_answers_in_the_making() -> None:
     run(work)
 
 
-@pytest.mark.parametrize("options", [{"connections": 0}, {"idle_seconds": 0}, {"idle_seconds": 10_000}])
+@pytest.mark.parametrize(
+    "options", [{"connections": 0}, {"connections_per_source": 0}, {"idle_seconds": 0}, {"idle_seconds": 10_000}]
+)
 def test_limits_out_of_range_are_misuse(options: dict[str, int]) -> None:
     with pytest.raises(Misuse):
         DnsServer(echo, **options)

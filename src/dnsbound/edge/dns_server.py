@@ -3,7 +3,8 @@
 It moves octets and knows nothing of names: an `Answerer` is given each query and its `Arrival` and returns the
 response, or None for silence, or an awaitable of either. Stream connections carry any number of queries, which are
 answered as their responses become ready (RFC 7766 section 6.2.1.1), and are closed when idle, when they are more than
-the limit, and when they send what is no DNS framing.
+the limit, all together or from one source, and when they send what is no DNS framing. Stream queries are answered one
+in each turn of the loop, whoever sent how many: what costs a signature each must not keep the others waiting.
 
 Sections: RFC 1035 section 4.2, RFC 7766, RFC 7858 section 3.3.
 """
@@ -15,6 +16,7 @@ import errno
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
@@ -22,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 import dns.rcode
 
 from dnsbound.dns.authority import Arrival, Transport, bare_response
+from dnsbound.dns.authority_budget import source_prefix
 from dnsbound.errors import Misuse
-from dnsbound.limits import DNS_ANSWERS_AT_ONCE, DNS_CONNECTIONS, DNS_IDLE_SECONDS
+from dnsbound.limits import DNS_ANSWERS_AT_ONCE, DNS_CONNECTIONS, DNS_CONNECTIONS_PER_SOURCE, DNS_IDLE_SECONDS
 
 if TYPE_CHECKING:
     import ssl
@@ -54,7 +57,8 @@ class DnsServer:
     """One address, all transports. Use `start` or `async with`; everything runs on the loop that started it.
 
     port: 0 for any port that is free for UDP and TCP alike. tls: a server-side ssl context for a DoT listener at
-    `tls_port`. connections, idle_seconds: limits.DNS_CONNECTIONS and DNS_IDLE_SECONDS.
+    `tls_port`. connections, connections_per_source, idle_seconds: limits.DNS_CONNECTIONS, DNS_CONNECTIONS_PER_SOURCE
+    and DNS_IDLE_SECONDS.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class DnsServer:
         tls: ssl.SSLContext | None = None,
         tls_port: int = 853,
         connections: int | None = None,
+        connections_per_source: int | None = None,
         idle_seconds: int | None = None,
         clock: Callable[[], Moment] = time.time,
     ) -> None:
@@ -73,6 +78,7 @@ class DnsServer:
         self._host, self._port = host, port
         self._tls, self._tls_port = tls, tls_port
         self._connections = DNS_CONNECTIONS.checked(connections)
+        self._connections_per_source = DNS_CONNECTIONS_PER_SOURCE.checked(connections_per_source)
         self._idle_seconds = DNS_IDLE_SECONDS.checked(idle_seconds)
         self._clock = clock
         self.udp_is_full = False
@@ -80,6 +86,8 @@ class DnsServer:
         self._udp: asyncio.DatagramTransport | None = None
         self._listeners: list[asyncio.Server] = []
         self._open: set[asyncio.StreamWriter] = set()
+        self._sources: Counter[str] = Counter()
+        self._turn = asyncio.Lock()
         self._streams: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,6 +109,7 @@ class DnsServer:
     async def start(self) -> None:
         """Listen. OSError when an address cannot be had; nothing stays open then."""
         self._stopping = False
+        self._turn = asyncio.Lock()
         try:
             await self._listen()
         except BaseException:
@@ -189,21 +198,25 @@ class DnsServer:
     def _accept(self, transport: Transport) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         # A plain function: asyncio complains aloud when it has to cancel a connection's task of its own making.
         def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if self._stopping or len(self._open) >= self._connections:
+            source = _source_of(writer)
+            prefix = source_prefix(source)
+            too_many = self._sources[prefix] >= self._connections_per_source
+            if self._stopping or len(self._open) >= self._connections or too_many:
                 writer.transport.abort()
                 return
             self._open.add(writer)
-            task = asyncio.get_running_loop().create_task(self._serve_connection(reader, writer, transport))
+            self._sources[prefix] += 1
+            task = asyncio.get_running_loop().create_task(self._serve_connection(reader, writer, source, transport))
             self._streams.add(task)
             task.add_done_callback(self._streams.discard)
 
         return accepted
 
     async def _serve_connection(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, transport: Transport
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, transport: Transport
     ) -> None:
         try:
-            await self._serve_stream(reader, writer, transport)
+            await self._serve_stream(reader, writer, source, transport)
             writer.close()
             async with asyncio.timeout(self._idle_seconds):
                 await writer.wait_closed()
@@ -213,12 +226,16 @@ class DnsServer:
             # What a peer does not take is not kept for it.
             writer.transport.abort()
             self._open.discard(writer)
+            self._leave(source_prefix(source))
+
+    def _leave(self, prefix: str) -> None:
+        self._sources[prefix] -= 1
+        if not self._sources[prefix]:
+            del self._sources[prefix]
 
     async def _serve_stream(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, transport: Transport
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, transport: Transport
     ) -> None:
-        peer = writer.get_extra_info("peername")
-        source = str(peer[0]) if peer else ""
         while True:
             async with asyncio.timeout(self._idle_seconds):
                 try:
@@ -227,7 +244,9 @@ class DnsServer:
                 except asyncio.IncompleteReadError:
                     return
                 await writer.drain()
-            reply = self._answer(query, Arrival(source=source, transport=transport, now=self._clock()))
+            async with self._turn:
+                reply = self._answer(query, Arrival(source=source, transport=transport, now=self._clock()))
+                await asyncio.sleep(0)
             if reply is None:
                 continue
             if isinstance(reply, bytes):
@@ -253,6 +272,11 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         _LOG.debug("datagram socket: %s", exc)
+
+
+def _source_of(writer: asyncio.StreamWriter) -> str:
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 async def _late_framed(writer: asyncio.StreamWriter, reply: Awaitable[bytes | None]) -> None:
