@@ -146,9 +146,9 @@ def test_dns_over_tls(environment: dict[str, str], tmp_path: Path) -> None:
     path.touch(0o600)
     path.write_bytes(authority.issue("ns1.cars.example").to_pem())
     (tmp_path / "root.pem").write_bytes(authority.root_pem)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        tls_port = probe.getsockname()[1]
-    with serving(environment, "--tls-credential", str(path), "--tls-port", str(tls_port)):
+    with serving(environment, "--tls-credential", str(path), "--tls-port", "0") as (_, facts, _):
+        [tls_address] = facts["tls_addresses"]
+        tls_port = int(tls_address.rpartition(":")[2])
         query = dns.message.make_query("cars.example", "SOA")
         response = dns.query.tls(
             query,

@@ -23,7 +23,9 @@ from dnsbound.times import iso
 if TYPE_CHECKING:
     import socket
     import ssl
+    from types import FrameType
 
+    import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from dnsbound.verify.access import AccessSource
 
 _BACKLOG = 128
+_AS_LOCALHOST = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 
 def demo_api(
@@ -82,16 +85,34 @@ def demo_api(
             log_level="warning",
             access_log=False,
         )
-        url = f"https://{'localhost' if credential is None else host}:{listener.getsockname()[1]}/"
-        if as_json:
-            emit({"url": url, "door": door, "ca": None if ca_out is None else str(ca_out)})
-        else:
-            say(url)
-            advise(f"Door {door!r}; each decision follows as a line of JSON. Ctrl-C ends it.")
-        # uvicorn ends in order and then raises the signal again: SIGTERM is the end of a server, not its death.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+        named = f"[{host}]" if ":" in host else host
+        if credential is None and host in _AS_LOCALHOST:
+            named = "localhost"
+        url = f"https://{named}:{listener.getsockname()[1]}/"
+        server = uvicorn.Server(config)
+        with _ended_by_signals(server):
+            if as_json:
+                emit({"url": url, "door": door, "ca": None if ca_out is None else str(ca_out)})
+            else:
+                say(url)
+                advise(f"Door {door!r}; each decision follows as a line of JSON. Ctrl-C ends it.")
+            server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _ended_by_signals(server: "uvicorn.Server") -> Iterator[None]:
+    """From before the address is told, a signal is the server's end and no error. uvicorn ends in order at signals,
+    too, and raises them again afterwards: for this handler."""
+
+    def end(_number: int, _frame: "FrameType | None") -> None:
+        server.should_exit = True
+
+    former = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def application() -> "Starlette":

@@ -66,10 +66,10 @@ def serve_dns(
             DnsServer(answerer, host=address, port=port, tls=tls, tls_port=tls_port)
             for address in host or ["127.0.0.1"]
         ]
-        asyncio.run(_serve(servers, [str(name) for name in names], as_json=as_json))
+        asyncio.run(_serve(servers, [str(name) for name in names], with_tls=tls is not None, as_json=as_json))
 
 
-async def _serve(servers: "list[DnsServer]", zones: list[str], *, as_json: bool) -> None:
+async def _serve(servers: "list[DnsServer]", zones: list[str], *, with_tls: bool, as_json: bool) -> None:
     import asyncio
 
     ended = asyncio.Event()
@@ -80,10 +80,12 @@ async def _serve(servers: "list[DnsServer]", zones: list[str], *, as_json: bool)
         for server in servers:
             await running.enter_async_context(server)
         addresses = [str(server.endpoint) for server in servers]
+        over_tls = [str(server.tls_endpoint) for server in servers] if with_tls else []
         if as_json:
-            emit({"addresses": addresses, "zones": zones})
+            emit({"addresses": addresses, "tls_addresses": over_tls, "zones": zones})
         else:
-            say(f"Serving {len(zones)} zone{'' if len(zones) == 1 else 's'} at {', '.join(addresses)}. Ctrl-C ends it.")
+            where = ", ".join([*addresses, *(f"{address} over TLS" for address in over_tls)])
+            say(f"Serving {len(zones)} zone{'' if len(zones) == 1 else 's'} at {where}. Ctrl-C ends it.")
         await ended.wait()
 
 

@@ -84,6 +84,9 @@ def create(
     _tell_ds(made, as_json=as_json)
     if not as_json:
         advise(f"The keys are in {path}. Give the DS record to the parent zone, and run `dnsbound serve dns`.")
+        for server in settings.nameservers:
+            if server.is_at_or_below(zone):
+                advise(f"Publish the name server's address: `dnsbound zone publish {server} A ADDRESS`.")
 
 
 @app.command("list", epilog=example("dnsbound zone list --json"))

@@ -1,15 +1,21 @@
 """Where a command runs must not change what it says: locales, closed streams, readers that go away, full disks."""
 
 import errno
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from dnsbound.credential.credential import Credential
 from dnsbound.dns.anchors import TrustAnchors
+from dnsbound.edge.credential_files import save_credential
 from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import Upstream
 from dnsbound.errors import Malformed
@@ -122,3 +128,36 @@ def test_doctor_takes_an_anchored_zone_for_what_it_is(dnsbound, tmp_path):
             found = list(inventory_zones(zones, resolver, timeout=1))
         resolver.close()
         assert [finding.level for finding in found] == [Level.OK, level]
+
+
+def test_a_new_zone_says_what_is_still_to_be_done(dnsbound, tmp_path):
+    inside = dnsbound("zone", "create", "cars.example", "--inventory", tmp_path / "i.db")
+    assert "`dnsbound zone publish ns1.cars.example A ADDRESS`" in inside.err
+    outside = dnsbound("zone", "create", "b.example", "--ns", "ns1.cars.example", "--inventory", tmp_path / "i.db")
+    assert "zone publish" not in outside.err
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [("127.0.0.1", "localhost"), ("0.0.0.0", "localhost"), ("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")],
+)
+def test_the_url_of_the_api_can_be_called(host, named, tmp_path):
+    own = ()
+    if named != "localhost":
+        save_credential(Credential.generate("api.cars.example", now=time.time()), tmp_path / "s.pem")
+        own = ("--credential", tmp_path / "s.pem")
+    command = ("serve", "demo-api", "--allow", "a.b.example", "--port", "0", "--host", host, "--json", *own)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dnsbound", *map(str, command), "--resolver", "127.0.0.1:9"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        url = urlsplit(json.loads(process.stdout.readline())["url"])
+        assert url.netloc.rpartition(":")[0] == named
+        socket.create_connection((url.hostname, url.port), timeout=10).close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
