@@ -4,10 +4,11 @@ import http.client
 import http.server
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ import pytest
 from dnsbound import Misuse, Reason, Refused, verified_peer
 from dnsbound.edge.blocking_server import VerifiedPeerMixIn, blocking_server
 from dnsbound.edge.handshake_slots import HandshakeOutcome
+from dnsbound.limits import LINGER_SECONDS
 from dnsbound.testing import Fault, World
-from dnsbound.tls.errors import TLSAlertReceived
+from dnsbound.tls.errors import TLSAlertReceived, TLSRefused
+from dnsbound.tls.server_shim import Authentication
 from machines.doors import PATIENCE, SERVER, Door, car, door
 
 
@@ -144,9 +147,69 @@ def test_a_revoked_name_is_cut(world: World) -> None:
         assert len(at.authenticator.sessions) == 1
         device.revoke()
         eventually(lambda: len(ended) == 2)
-    assert isinstance(ended[0], ssl.SSLError)
-    assert ended[1] is Reason.NO_TLSA
+    assert isinstance(ended[0], TLSRefused)
+    assert ended[0].reason is ended[1] is Reason.NO_TLSA
     assert len(at.authenticator.sessions) == 0
+
+
+def test_what_a_revoked_client_had_sent_is_not_delivered(world: World) -> None:
+    """It waits in the system's buffer, where shutting the socket down leaves it."""
+    device, at = car(world), door(world)
+    ended: list[Any] = []
+
+    def slow(tls: ssl.SSLSocket) -> None:
+        tls.sendall(b"in")
+        eventually(lambda: tls.authentication is Authentication.REFUSED)  # type: ignore[attr-defined]
+        for _ in range(2):
+            try:
+                ended.append(tls.recv(1000))
+            except OSError as error:
+                ended.append(error)
+        for fact in (verified_peer, tls.verified_peer, lambda: tls.sendall(b"answer")):  # type: ignore[attr-defined]
+            with pytest.raises(Refused) as caught:
+                fact()
+            ended.append(caught.value.reason)
+        ended.append(tls.authentication)  # type: ignore[attr-defined]
+
+    with (
+        running(blocking_server(slow, "127.0.0.1", 0, context=at.context)) as port,
+        talk_to(port, at.client(device)) as tls,
+    ):
+        assert tls.recv(2) == b"in"
+        tls.sendall(b"open the gate")
+        device.revoke()
+        eventually(lambda: len(ended) == 6)
+    assert [type(error) for error in ended[:2]] == [TLSRefused] * 2
+    assert ended[2:] == [Reason.NO_TLSA] * 3 + [Authentication.REFUSED]
+
+
+def test_a_refused_client_that_drips_octets_gives_its_slot_back(world: World) -> None:
+    """Each octet in time for the next wait: together they must not hold the slot and the thread for hours."""
+    at = door(world, handshakes_at_once=1)
+    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+        with talk_to(port, at.client(None)) as tls:
+            with pytest.raises(TLSAlertReceived):
+                tls.recv(1)
+            assert at.context.handshake_slots.unfinished == 1
+            end = time.monotonic() + 2 * LINGER_SECONDS.default
+            while at.context.handshake_slots.unfinished:
+                assert time.monotonic() < end
+                with suppress(OSError):
+                    socket.socket.send(tls, b"x")
+                time.sleep(0.1)
+        with talk_to(port, at.client(car(world))) as tls:
+            assert tls.recv(4096)
+
+
+def test_a_client_that_breaks_off_leaves_no_traceback(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    device, at = car(world), door(world)
+    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+        tls = talk_to(port, at.client(device))
+        assert tls.recv(4096)
+        tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        tls.close()
+        eventually(lambda: len(at.authenticator.sessions) == 0)
+    assert capfd.readouterr().err == ""
 
 
 def test_the_standard_librarys_web_server(world: World) -> None:

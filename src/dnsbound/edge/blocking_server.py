@@ -13,7 +13,9 @@ import logging
 import socket
 import socketserver
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -107,6 +109,14 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         slots.count(HandshakeOutcome.ADMITTED)
         return connection
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """A connection that breaks, or is cut, is no error of this server: no traceback for each."""
+        error = sys.exc_info()[1]
+        if isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError)) and not isinstance(error, Misuse):
+            _log.debug("the connection of %s ended: %s", client_address, error)
+        else:
+            super().handle_error(request, client_address)  # type: ignore[misc]
+
     # --- live sessions
 
     def _keep_account(self, connection: TLSSocket, peer: ConnectionPeer) -> Session | None:
@@ -115,7 +125,7 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         if peer.peer is None or not isinstance(authenticator, Authenticator) or not isinstance(shim, ServerShim):
             return None
         assert shim.claim is not None  # a verified peer made one
-        live = LiveSocket(connection, peer)
+        live = LiveSocket(connection, shim, peer)
         return authenticator.sessions.register(peer.peer, shim.claim, live, now=peer.peer.verified_at)
 
     def service_actions(self) -> None:
@@ -138,16 +148,20 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
 class LiveSocket:
     """A session's handle: ends the connection under its handler's hands."""
 
-    def __init__(self, connection: TLSSocket, peer: ConnectionPeer) -> None:
+    def __init__(self, connection: TLSSocket, shim: ServerShim, peer: ConnectionPeer) -> None:
         self._connection = connection
+        self._shim = shim
         self._peer = peer
 
     def renewed(self, peer: VerifiedPeer) -> None:
         self._peer.peer = peer
 
     def cut(self, reason: Refused | Undecided) -> None:
-        """Without close_notify, which is the handler's thread to send: the handler reads an end that is an error."""
+        """Without close_notify, which is the handler's thread to send. What the system has received already would still
+        be read after the socket is shut down, so the connection itself gives out nothing more: the handler gets the
+        verdict as an error."""
         self._peer.ended = reason
+        self._shim.cut(reason)
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
@@ -166,13 +180,15 @@ def _close(connection: ssl.SSLSocket) -> None:
 
 
 def _linger(connection: ssl.SSLSocket) -> None:
-    """Close so that the peer can still read our last octets: half, then wait for it within limits."""
-    left = limits.LINGER_OCTETS.default
+    """Close so that the peer can still read our last octets: half, then wait for it within limits, which a peer that
+    drips octets does not stretch."""
+    left, until = limits.LINGER_OCTETS.default, time.monotonic() + limits.LINGER_SECONDS.default
     try:
-        connection.settimeout(limits.LINGER_SECONDS.default)
         connection.shutdown(socket.SHUT_WR)
-        while left > 0 and (discarded := len(socket.socket.recv(connection, _DISCARD_OCTETS))):
-            left -= discarded
+        while left > 0 and (seconds := until - time.monotonic()) > 0:
+            connection.settimeout(seconds)
+            discarded = len(socket.socket.recv(connection, _DISCARD_OCTETS))
+            left = left - discarded if discarded else 0
     except OSError:  # the peer is gone, or took too long
         pass
     finally:

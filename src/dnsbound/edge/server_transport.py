@@ -123,12 +123,14 @@ class ServerTransport(asyncio.Transport):
         self.peer.ended = reason
         loop = self._protocol.loop
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self._cut, ended_session(reason))
+            loop.call_soon_threadsafe(self._cut, reason)
 
-    def _cut(self, error: OSError) -> None:
+    def _cut(self, reason: Refused | Undecided) -> None:
+        error = ended_session(reason)
         if self._protocol.is_open:
             self._error = error
             self.close()
+        self._shim.cut(reason)
         self.lost(error)
 
     def closed(self) -> None:

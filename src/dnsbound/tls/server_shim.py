@@ -40,11 +40,12 @@ TRANSITIONS: Final[Mapping[Stage, frozenset[Stage]]] = MappingProxyType(
     {
         Stage.HANDSHAKE: frozenset({Stage.JUDGING, Stage.OPEN, Stage.REFUSED}),
         Stage.JUDGING: frozenset({Stage.OPEN, Stage.REFUSED}),
-        Stage.OPEN: frozenset(),
+        Stage.OPEN: frozenset({Stage.REFUSED}),
         Stage.REFUSED: frozenset(),
     }
 )
-"""HANDSHAKE leads to OPEN at a server without a door, and at an `optional` door without a claim."""
+"""HANDSHAKE leads to OPEN at a server without a door, and at an `optional` door without a claim; OPEN to REFUSED when
+the name of a client that is in is no longer good."""
 
 
 class Policy(StrEnum):
@@ -213,6 +214,26 @@ class ServerShim(Shim):
             raise TLSMisuse("there is no claim to refuse")
         self._shut_out(verdict)
 
+    def cut(self, verdict: Refused | Undecided) -> None:
+        """The name of this admitted client is no longer good: nothing more is delivered or written, what has arrived
+        already included, and `verified_peer` raises why. Nothing is sent. From any thread."""
+        if self._stage is Stage.OPEN:
+            self._verdict = verdict
+            self._become(Stage.REFUSED)
+            self._open = False
+
+    def read_arrived(self, size: int) -> bytes | None:
+        """As `Shim.read_arrived`; a verdict that ended the connection meanwhile counts above whatever else happened."""
+        try:
+            data = super().read_arrived(size)
+        except OSError:
+            if self._verdict is None:
+                raise
+        else:
+            if self._verdict is None:
+                return data
+        raise verdict_error(self._verdict)
+
     def _shut_out(self, verdict: Refused | Undecided) -> None:
         self._become(Stage.REFUSED)
         # Its traceback leads to whoever judged, and often back to this object: a ring that only the collector opens.
@@ -240,13 +261,13 @@ class ServerShim(Shim):
 
     @property
     def authentication(self) -> Authentication:
-        if self._peer is not None:
-            return Authentication.VERIFIED
         if self._stage is Stage.REFUSED:
             return Authentication.REFUSED
+        if self._peer is not None:
+            return Authentication.VERIFIED
         return Authentication.UNAUTHENTICATED if self._stage is Stage.OPEN else Authentication.PENDING
 
     @property
     def verdict(self) -> TLSRefused | TLSUndecided | None:
-        """Why the client was not let in, once that is so."""
+        """Why the client was not let in, or was cut, once that is so."""
         return None if self._verdict is None else verdict_error(self._verdict)
