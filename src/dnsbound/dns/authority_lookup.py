@@ -9,7 +9,7 @@ Sections: RFC 1034 section 4.3.2, RFC 4035 section 3.1, RFC 4592, RFC 6604, RFC 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import dns.name
@@ -137,8 +137,8 @@ def _from_node(
 ) -> dns.name.Name | None:
     """Answer from the records at `source`, which is `name` or the wildcard that stands in for it."""
     signed_as = source if dnssec else None
-    if rdtype == _TYPES.NSEC and dnssec and source == name:
-        found.answer.append(_existing(found.zone, name, node))
+    if rdtype == _TYPES.NSEC and dnssec:
+        found.answer.append(replace(_existing(found.zone, source, node), owner=name))
         return None
     rdataset = _smallest(node) if rdtype in (_TYPES.ANY, _TYPES.RRSIG) else node.get(rdtype)
     if rdataset is not None:
