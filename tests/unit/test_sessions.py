@@ -117,7 +117,7 @@ def test_grace_puts_no_question_off() -> None:
 
 
 def test_a_question_that_nobody_answers_keeps_nobody_in() -> None:
-    """Its own name server is slow, or the questions before it are: `due` gives it out once, and then there is silence."""
+    """Its own name server is slow, or those before it are: `due` gives it out once, and then there is silence."""
     sessions = Sessions(patience=5)
     session = enter(sessions)
     assert sessions.due(now=NOW + 50) == [session]
