@@ -427,7 +427,9 @@ def test_records_of_one_name_are_limited(inventory, spki):
         publish(inventory, "host.cars.example", "A", "192.0.2.64")
 
 
-@pytest.mark.parametrize("text", ["", ".", "*.cars.example", "a..b", "a b", "x" * 64, "a." * 127 + "a", "ü.example"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "*.cars.example", "a..b", "a b", "x" * 64, "a." * 127 + "a", "ü.example", "\u212aey.example"]
+)
 def test_owner_names(text):
     with pytest.raises(Malformed):
         OwnerName.parse(text)

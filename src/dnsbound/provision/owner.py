@@ -12,7 +12,7 @@ from typing import Final, Self
 from dnsbound.errors import Malformed
 from dnsbound.names import MAX_NAME_OCTETS
 
-_LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,12 +25,12 @@ class OwnerName:
     @classmethod
     def parse(cls, text: str, *, wildcard: bool = False) -> Self:
         """Read a name; raises Malformed. wildcard: the leftmost label may be `*`. The root is not a name here."""
-        canonical = text.removesuffix(".").lower()
-        if not canonical:
+        relative = text.removesuffix(".")
+        if not relative:
             raise Malformed("the name is empty")
-        if len(canonical) > MAX_NAME_OCTETS:
+        if len(relative) > MAX_NAME_OCTETS:
             raise Malformed(f"the name is longer than {MAX_NAME_OCTETS} octets")
-        labels = canonical.split(".")
+        labels = relative.split(".")
         for position, label in enumerate(labels):
             if label == "*" and wildcard and position == 0 and len(labels) > 1:
                 continue
@@ -38,7 +38,9 @@ class OwnerName:
                 raise Malformed(f"{text!r} has a wildcard where none can be")
             if not _LABEL.fullmatch(label):
                 raise Malformed(f"the name {text!r} has a label that is empty, too long or outside a-z 0-9 - _")
-        return cls(".".join(reversed(labels)), canonical)
+        # Lowered after the check: the lower case of some letters outside ASCII is inside it.
+        canonical = relative.lower()
+        return cls(".".join(reversed(canonical.split("."))), canonical)
 
     @property
     def absolute(self) -> str:
