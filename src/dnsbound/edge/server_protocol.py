@@ -300,11 +300,12 @@ class ServerProtocol(asyncio.BufferedProtocol):
         if not self._plain_ended:
             self.plain.resume_reading()
 
-    def flush(self) -> None:
-        """Hand what TLS produced to the plain transport."""
+    def flush(self) -> bool:
+        """Hand what TLS produced to the plain transport; whether there was any."""
         octets = self._octets.take()
         if octets:
             self.plain.write(octets)
+        return bool(octets)
 
     def linger(self, *, half_close: bool = False, peer_is_done: bool = False) -> None:
         """Send what is left and no more, then wait, within limits, for the peer to go, unless it sent its own end.

@@ -69,6 +69,8 @@ class ServerTransport(asyncio.Transport):
         self._reading_paused = False
         self._peer_ended = False
         self._write_paused = False
+        self._owes_answers = False
+        """Nothing more is received until TLS's own answers have gone out."""
         self._useless_writes = 0
         self._error: Exception | None = None
         self._sweep: SessionSweep | None = None
@@ -94,11 +96,18 @@ class ServerTransport(asyncio.Transport):
                 self._peer_closed()
             elif end is not Arrived.SOME and self._protocol.is_open:
                 self._break(end)
-        self._protocol.flush()
+        if self._protocol.flush() and self._write_paused and self._protocol.is_open:
+            # Answers of TLS's own, to key updates: a peer that asks without end and does not read must wait.
+            self._owes_answers = True
+            self._plain.pause_reading()
 
     def writing_paused(self, *, paused: bool) -> None:
         """The plain transport's buffer passed a water mark."""
         self._write_paused = paused
+        if self._owes_answers and not paused:
+            self._owes_answers = False
+            if not self._reading_paused and self._protocol.is_open:
+                self._protocol.resume_plain()
         if self._app is not None and self._protocol.is_open:
             self._call(self._app.pause_writing if paused else self._app.resume_writing)
 
@@ -204,7 +213,8 @@ class ServerTransport(asyncio.Transport):
             return
         self._reading_paused = False
         if self._protocol.is_open:
-            self._protocol.resume_plain()
+            if not self._owes_answers:
+                self._protocol.resume_plain()
             # Later, not now: the application may be in the middle of taking what was delivered before.
             self._protocol.loop.call_soon(self._protocol.guarded, self.octets_arrived)
 
