@@ -1,7 +1,11 @@
 """Advice to publishers: each rule speaks when it is broken, and only then."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from dnsbound.cli.app import run
 from dnsbound.names import ClientName
 from dnsbound.provision.advice import advice
 from dnsbound.records.tlsa import TLSA
@@ -45,3 +49,18 @@ def test_a_key_under_several_names() -> None:
     [sentence] = advice(CAR, [record("3 1 1")], shared_with=others)
     assert "car0.cars.example, car1.cars.example, car2.cars.example and 2 more" in sentence
     assert "more" not in advice(CAR, [record("3 1 1")], shared_with=others[:3])[0]
+
+
+def test_the_command_line_passes_it_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DNSBOUND_INVENTORY", str(tmp_path / "inventory.db"))
+    monkeypatch.chdir(tmp_path)
+    assert run(["id", "new", "car54._device.cars.example", "--matching", "2", "--json"]) == 0
+    assert "3 1 2 stands alone" in json.loads(capsys.readouterr().out)["advice"][0]
+    assert run(["id", "new", "car55._device.cars.example", "--cert", "car54._device.cars.example.pem"]) == 0
+    assert "registered for car54._device.cars.example" in capsys.readouterr().err
+    assert run(["record", "car54._device.cars.example.pem", "--selector", "0", "--matching", "0"]) == 0
+    shown = capsys.readouterr()
+    assert "whole certificate" in shown.err
+    assert "whole certificate" not in shown.out

@@ -26,6 +26,7 @@ from dnsbound.cli.record import parse_parameters, tlsa_of
 from dnsbound.errors import Misuse
 from dnsbound.iana import Usage
 from dnsbound.names import ClientName
+from dnsbound.records.tlsa import TLSA
 from dnsbound.times import iso
 
 if TYPE_CHECKING:
@@ -148,9 +149,13 @@ def _algorithm(text: str) -> "KeyAlgorithm":
 
 
 def _tell_issued(store: "Inventory", made: "Identity", path: Path | None, *, as_json: bool) -> None:
+    from dnsbound.provision.advice import advice
+
     zone = _serving_zone(store, made.name)
+    published = [TLSA.from_text(record.rdata) for record in made.records if record.rdtype == "TLSA"]
+    advised = advice(made.name, published, shared_with=store.identities.sharing(made))
     if as_json:
-        emit(_facts(made) | {"file": None if path is None else str(path), "zone": zone})
+        emit(_facts(made) | {"file": None if path is None else str(path), "zone": zone, "advice": advised})
         return
     for record in made.records:
         say(record.to_text())
@@ -160,6 +165,8 @@ def _tell_issued(store: "Inventory", made: "Identity", path: Path | None, *, as_
         advise("No zone of this inventory holds the name: put the line above into the zone that does, and sign it.")
     else:
         advise(f"Published in {zone}: a server of this inventory answers with it at the next query.")
+    for sentence in advised:
+        advise(sentence)
 
 
 def _serving_zone(store: "Inventory", name: ClientName) -> str | None:

@@ -6,11 +6,12 @@ import typer
 
 from dnsbound.cli.key_material import KeyMaterial, read_key_material
 from dnsbound.cli.options import JsonOption, MatchingOption, SelectorOption, TtlOption, UsageOption
-from dnsbound.cli.output import emit, say
+from dnsbound.cli.output import advise, emit, say
 from dnsbound.errors import Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.limits import RECORD_TTL
 from dnsbound.names import ClientName
+from dnsbound.provision.advice import advice_about_forms
 from dnsbound.records.tlsa import TLSA
 
 
@@ -32,8 +33,11 @@ def record(
     client = None if name is None else ClientName.parse(name.removesuffix("."))
     seconds = RECORD_TTL.checked(ttl)
     line = made.to_text() if client is None else f"{client}. {seconds} IN TLSA {made.to_text()}"
+    advised = list(advice_about_forms([made]))
     if not as_json:
         say(line)
+        for sentence in advised:
+            advise(sentence)
         return
     emit(
         {
@@ -45,6 +49,7 @@ def record(
             "name": None if client is None else client.text,
             "ttl": seconds,
             "text": line,
+            "advice": advised,
         }
     )
 

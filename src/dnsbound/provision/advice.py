@@ -14,13 +14,14 @@ _PUBLIC_AUTHORITIES = frozenset({Usage.PKIX_TA, Usage.PKIX_EE})
 
 
 def advice(name: ClientName, records: Iterable[TLSA], *, shared_with: Sequence[ClientName] = ()) -> list[str]:
-    """One sentence for each thing to reconsider. records: all TLSA records of the name. shared_with: other active
-    names with the same key."""
+    """One sentence for each thing to reconsider. name: of a client. records: all its TLSA records. shared_with: other
+    active names with the same key."""
     published = list(records)
-    return [*_about_forms(published), *_about_names(name, published), *_about_sharing(shared_with)]
+    return [*advice_about_forms(published), *_about_names(name, published), *_about_sharing(shared_with)]
 
 
-def _about_forms(records: list[TLSA]) -> Iterator[str]:
+def advice_about_forms(records: Iterable[TLSA]) -> Iterator[str]:
+    """The same of the records alone, whoever's they are."""
     kinds: dict[tuple[int, int], set[int]] = {}
     for record in records:
         kinds.setdefault((record.usage, record.selector), set()).add(record.matching_type)

@@ -128,6 +128,7 @@ def test_zone_file_line_and_json(dnsbound, tmp_path):
         "name": NAME,
         "ttl": 300,
         "text": f"{NAME}. 300 IN TLSA {record.to_text()}",
+        "advice": [],
     }
 
 
