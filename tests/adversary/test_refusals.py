@@ -98,7 +98,7 @@ REFUSED: dict[Reason, Callable[[Door], tuple[Credential, str]]] = {
 @pytest.mark.parametrize("policy", ["required", "optional"])
 @pytest.mark.parametrize("reason", REFUSED)
 def test_every_refused_claim_looks_the_same_from_outside(world: World, reason: Reason, policy: str) -> None:
-    with open_door(world, policy=policy, deadline=1.0) as door:
+    with open_door(world, policy=policy, deadline=1.0, ticket_lifetime=600) as door:
         credential, name = REFUSED[reason](door)
         client = log_in(door, credential, name)
         assert client.alerts == [(FATAL, HANDSHAKE_FAILURE)]
@@ -107,8 +107,15 @@ def test_every_refused_claim_looks_the_same_from_outside(world: World, reason: R
         assert (decision.reason, decision.name) == (reason, name)
 
 
+def test_who_is_let_in_at_such_a_door_gets_a_ticket(world: World) -> None:
+    """Else the refusals above would prove nothing about tickets."""
+    with open_door(world, ticket_lifetime=600) as door:
+        client = log_in(door, door.car.credential, CAR54)
+        assert (client.alerts[-1:], client.tickets, client.application_data) == ([(1, 0)], 1, GREETING)
+
+
 def test_who_claims_nothing_is_let_in_unauthenticated_and_causes_no_lookup(world: World) -> None:
-    with open_door(world, policy="optional") as door:
+    with open_door(world, policy="optional", ticket_lifetime=600) as door:
         nameless = make_identity("nobody", san=())
         client = log_in(door, Credential(None, nameless.key, nameless.chain), None)  # type: ignore[arg-type]
         assert (client.application_data, door.delivered) == (GREETING, [b"report"])
