@@ -272,7 +272,11 @@ class ServerProtocol(asyncio.BufferedProtocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(self.transport)
         self.flush()
-        self.transport.octets_arrived()
+        if self._announce:
+            self.transport.octets_arrived()
+        else:
+            # Whoever waits for the upgrade gets its transport first: an answer written before would go out in clear.
+            self.loop.call_soon(self.guarded, self.transport.octets_arrived)
 
     def _refused(self, error: OSError) -> None:
         self._count(HandshakeOutcome.REFUSED)
