@@ -3,6 +3,8 @@
 CA-20, CA-21, OP-04 to OP-08, RFC 7671 section 5.2 to 5.4, RFC 5280 section 6.1.
 """
 
+import hashlib
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -444,3 +446,53 @@ def test_more_certificates_than_the_limit_are_invalid() -> None:
     chain = [LEAF, MIDDLE, ROOT, *[STRANGER] * PEER_CERTIFICATES.default]
     assert outcome([anchor(ROOT)], *chain) is Reason.CHAIN_INVALID
     assert outcome([tlsa_for_certificate(LEAF.der)], *chain) == tlsa_for_certificate(LEAF.der)
+
+
+SHA256_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
+SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+class HugeKey:
+    """An RSA key of many primes, whose signatures are true: a peer has it at hand sooner than one of two primes."""
+
+    def __init__(self, primes: int) -> None:
+        halves = [rsa_key(2048).private_numbers() for _ in range(primes // 2)]
+        self._primes = [prime for numbers in halves for prime in (numbers.p, numbers.q)]
+        self._modulus = math.prod(self._primes)
+        self.public = rsa.RSAPublicNumbers(65537, self._modulus).public_key()
+
+    def signed(self, certificate: x509.Certificate) -> bytes:
+        """DER of the same fields under this key's signature."""
+        tbs, octets = certificate.tbs_certificate_bytes, (self._modulus.bit_length() + 7) // 8
+        info = SHA256_INFO + hashlib.sha256(tbs).digest()
+        padded = int.from_bytes(b"\0\1" + b"\xff" * (octets - 3 - len(info)) + b"\0" + info, "big")
+        signature = 0
+        for prime in self._primes:
+            rest = self._modulus // prime
+            root = pow(padded % prime, pow(65537, -1, prime - 1), prime)
+            signature += root * rest * pow(rest, -1, prime)
+        bits = b"\0" + (signature % self._modulus).to_bytes(octets, "big")
+        body = tbs + SHA256_RSA + b"\x03\x82" + len(bits).to_bytes(2, "big") + bits
+        return b"\x30\x82" + len(body).to_bytes(2, "big") + body
+
+
+@pytest.mark.parametrize(("primes", "reason"), [(8, None), (10, Reason.CHAIN_INVALID)])
+def test_a_key_that_is_huge_makes_no_work(primes: int, reason: Reason | None) -> None:
+    """A peer may present authorities with keys of 16384 bits, each signature to be verified at fifty times the cost."""
+    huge, signer = HugeKey(primes), rsa_key(2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "huge")])
+
+    def made(key: rsa.RSAPublicKey, extensions: Extensions) -> bytes:
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key)
+        builder = builder.serial_number(1).not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        builder = builder.not_valid_after(datetime(2090, 1, 1, tzinfo=UTC))
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return huge.signed(builder.sign(signer, hashes.SHA256()))
+
+    leaf, root = made(signer.public_key(), END_ENTITY), made(huge.public, AUTHORITY)
+    bare = tlsa_for_certificate(root, Usage.DANE_TA, Selector.SPKI, MatchingType.FULL)
+    whole = tlsa_for_certificate(root, Usage.DANE_TA, Selector.CERT, MatchingType.SHA2_256)
+    for record, chain in ((whole, (leaf, root)), (bare, (leaf,))):
+        [result] = match([record], Presented(chain), name=CLIENT, now=NOW, policy=MatchPolicy()).results
+        assert result.reason is reason

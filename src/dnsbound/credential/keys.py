@@ -27,6 +27,9 @@ PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey |
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 MINIMUM_RSA_BITS: Final = 2048
+MAXIMUM_RSA_BITS: Final = 8192
+"""For the keys a peer can make us verify signatures with, many at a time: the engine's own limit, 16384 bits, costs
+fifty times as much for each."""
 """RFC 9325 section 4.5, NIST SP 800-131A: smaller RSA keys are refused when made, loaded, or part of a path."""
 
 _CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from dnsbound.credential.certificate_facts import spki_of
 from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
-from dnsbound.credential.keys import KeyFacts, PublicKey
+from dnsbound.credential.keys import MAXIMUM_RSA_BITS, KeyFacts, PublicKey
 from dnsbound.credential.name_constraints import check_names
 from dnsbound.errors import DnsboundError, Malformed, Reason, Refused
 from dnsbound.limits import PEER_CERTIFICATES, Budget
@@ -126,6 +126,8 @@ def _extended(
 
 def _is_signed_by(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     try:
+        if _costs_too_much(issuer.x509.public_key()):
+            return False
         certificate.x509.verify_directly_issued_by(issuer.x509)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
@@ -149,10 +151,16 @@ def _remembered(der: bytes) -> PathCertificate:
     return PathCertificate.from_der(der)
 
 
+def _costs_too_much(key: object) -> bool:
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size > MAXIMUM_RSA_BITS
+
+
 def is_signed_by_key(certificate: PathCertificate, key: PublicKey) -> bool:
     """Whether a bare key signed the certificate (RFC 7671 section 5.2.3). As between certificates, a signature over
     MD5 or SHA-1 is none."""
     signed = certificate.x509
+    if _costs_too_much(key):
+        return False
     try:
         if signed.signature_hash_algorithm is not None and signed.signature_hash_algorithm.name in _BROKEN_DIGESTS:
             return False
