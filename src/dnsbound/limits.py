@@ -65,7 +65,7 @@ PEER_CERTIFICATES: Final = Limit("peer-certificates", 10, 1, 32, "certificates o
 EVIDENCE_CACHE: Final = Limit("evidence-cache", 100_000, 16, 10_000_000, "entries of the cache of DNS evidence")
 POSITIVE_TTL: Final = Limit("positive-ttl", 3600, 0, 86_400, "seconds; cap on how long a secure answer is reused")
 NEGATIVE_TTL: Final = Limit("negative-ttl", 60, 0, 3600, "seconds; cap on how long a proven denial is reused")
-HANDSHAKE_SECONDS: Final = Limit("handshake-seconds", 15, 1, 300, "from the first octet to the verdict")
+HANDSHAKE_SECONDS: Final = Limit("handshake-seconds", 15, 1, 300, "from the connection to the verdict")
 HANDSHAKES_AT_ONCE: Final = Limit("handshakes-at-once", 1024, 1, 1_000_000, "unfinished handshakes of one listener")
 LOOKUPS_PER_SOURCE: Final = Limit(
     "lookups-per-source", 60, 1, 1_000_000, "per minute: lookups by pattern or alias one address may cause"
