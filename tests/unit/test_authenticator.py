@@ -8,16 +8,21 @@ from dataclasses import replace
 
 import dns.name
 import pytest
+from cryptography import x509
 
+from dnsbound.credential.association import tlsa_for_certificate
+from dnsbound.credential.presented import Presented
 from dnsbound.dns.answer import Answer, Security
 from dnsbound.edge.authenticator import DECISIONS, Authenticator
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError, Reason, Refused, Undecided
+from dnsbound.iana import Selector, Usage
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.claim import ABSENT, Asserted, Claim
-from dnsbound.verify.decision import Decision, Verdict
+from dnsbound.verify.decision import DETAIL_CHARACTERS, Decision, Verdict
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
 from unit.claims import CREDENTIAL, DOOR, NAME, NOW, Records, answer, claim
+from unit.estates import AUTHORITY, END_ENTITY, Member
 
 ACCESS = AccessList.allowing(DOOR, [NAME])
 GOOD = answer(NAME, CREDENTIAL.tlsa())
@@ -230,6 +235,31 @@ def test_every_decision_is_one_line_of_json_in_the_log(ask: Ask, caplog: pytest.
     assert (refused["verdict"], refused["reason"], refused["name"]) == ("refused", "not-permitted", "stranger.example")
     assert (nameless["reason"], nameless["source"]) == ("no-name", "192.0.2.9")
     assert "name" not in nameless
+
+
+class Wordy(Member):
+    """A certificate with a long subject."""
+
+    @property
+    def subject(self) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.ObjectIdentifier("1.2.3.4"), "x" * 30_000)])
+
+
+def test_no_peer_makes_a_line_of_the_log_long(ask: Ask) -> None:
+    """Names of its certificates are quoted, and may be as long as the handshake allows."""
+    authority = Wordy("Cars", extensions=AUTHORITY, end=2021)
+    leaf = Member("leaf", authority, END_ENTITY)
+    record = tlsa_for_certificate(authority.der, Usage.DANE_TA, Selector.SPKI)
+    authenticator, seen = door(Records(answer(NAME, record)))
+    with pytest.raises(Refused) as caught:
+        ask(authenticator, claim(presented=Presented((leaf.der, authority.der))))
+    assert len(caught.value.detail) > 30_000
+    assert seen[0].reason is Reason.CHAIN_INVALID
+    assert len(seen[0].detail) == DETAIL_CHARACTERS
+    assert seen[0].detail.endswith("...")
+    long = Refused(Reason.NO_NAME, caught.value.detail)
+    authenticator.turned_away(long)
+    assert len(seen[1].detail) == DETAIL_CHARACTERS
 
 
 def test_the_time_of_a_decision_is_measured_by_the_given_clock() -> None:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.times import Moment, Seconds, iso
 from dnsbound.verify.claim import Absent, Asserted, Claim, Possession
 from dnsbound.verify.peer import VerifiedPeer
+
+DETAIL_CHARACTERS: Final = 1000
+"""Of a detail that is kept. A certificate's names may be as long as a handshake, and are quoted in some."""
 
 
 class Verdict(StrEnum):
@@ -75,14 +78,16 @@ class Decision:
             source=claim.source,
             possession=possession_text(claim.possession),
             reason=error.reason,
-            detail=error.detail,
+            detail=_short(error.detail),
             again=again,
         )
 
     @classmethod
     def without_claim(cls, error: Refused | Undecided, *, door: str, source: str, at: Moment) -> "Decision":
         """The client was turned away before it had made a claim: no credential, no name, a name that does not parse."""
-        return cls(verdict=verdict_of(error), door=door, source=source, at=at, reason=error.reason, detail=error.detail)
+        return cls(
+            verdict=verdict_of(error), door=door, source=source, at=at, reason=error.reason, detail=_short(error.detail)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Only what is set, in plain types; moments as RFC 3339 text."""
@@ -105,6 +110,10 @@ class Decision:
         if self.again:
             shown["again"] = True
         return shown
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= DETAIL_CHARACTERS else detail[: DETAIL_CHARACTERS - 3] + "..."
 
 
 def verdict_of(error: Refused | Undecided) -> Verdict:
