@@ -43,7 +43,7 @@ moved DNAME w
 CHILD = f"host TLSA 3 1 1 {'12' * 32}\nonly A 192.0.2.5\n*.w TLSA 2 1 1 {'34' * 32}\nback CNAME car.cars.example.\n"
 OWNERS = [
     *("@", "car", "ent", "b.ent", "a.b.ent", "alias", "away", "w", "there.w", "deep.w", "deeper.w", "c", "moved"),
-    *("child", "host.child", "only.child", "w.child", "back.child", "open", "host.open", "none", "child.w"),
+    *("child", "host.child", "only.child", "w.child", "back.child", "open", "host.open", "none", "child.w", "childish"),
 ]
 NAMES = [
     key_of(dns.name.from_text(text, dns.name.from_text("cars.example.")))
