@@ -10,5 +10,6 @@ from dnsbound.testing import World
 
 @pytest.fixture
 def door(world: World) -> Iterator[Door]:
-    with open_door(world) as opened:
+    # Tickets are on, so that their absence says something.
+    with open_door(world, ticket_lifetime=600) as opened:
         yield opened

@@ -46,7 +46,7 @@ def test_an_honest_handshake_is_let_in(door: Door) -> None:
     decision = door.decision()
     assert (decision.reason, decision.name) == (None, NAME.decode())
     assert door.lookups() == [NAME.decode()]
-    assert client.tickets == 0
+    assert client.tickets == 1
 
 
 def test_the_server_asks_with_an_empty_name(door: Door) -> None:
@@ -218,7 +218,7 @@ def test_data_before_the_verdict_waits_for_it(world: World) -> None:
     """The flight carries a report; the application must not see it before World has answered."""
     from dnsbound.testing import Fault
 
-    with open_door(world, deadline=1.0) as door:
+    with open_door(world, deadline=1.0, ticket_lifetime=600) as door:
         world.fault(NAME.decode(), Fault.DEAD)
         client = log_in(door, [entry(door)])
         assert client.alerts == [(FATAL, HANDSHAKE_FAILURE)]

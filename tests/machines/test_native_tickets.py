@@ -120,7 +120,7 @@ def test_empty_sealed_data() -> None:
     server, client = ticket_server(), client_config()
     _, far = connect(server, client, session=issue(server, client, data=b""))
     assert far.session_reused()
-    assert far.ticket_application_data() in {b"", None}
+    assert far.ticket_application_data() is None
 
 
 def test_the_most_data() -> None:
@@ -159,7 +159,6 @@ def test_a_damaged_session_is_a_full_handshake_or_an_error() -> None:
         else:
             outcomes.add("resumed" if far.session_reused() else "full")
             assert far.ticket_application_data() in {None, SEALED}
-    assert outcomes <= {"refused", "resumed", "full"}
     assert outcomes & {"refused", "full"}
 
 
