@@ -81,6 +81,7 @@ def test_soa_and_ns_of_the_origin_stay(data: MemoryZone) -> None:
         ("*.users", ["TLSA 3 1 1 " + "ab" * 32]),
         ("*", ["TLSA 2 0 1 " + "ab" * 32, "TLSA 1 1 1 " + "ab" * 32]),
         ("*.sub", ["NS ns.cars.example."]),
+        ("alias", ["CNAME elsewhere"]),
     ],
 )
 def test_records_that_cannot_stand_there(data: MemoryZone, owner: str, records: list[str]) -> None:

@@ -216,6 +216,8 @@ def check_placement(
         raise Misuse(f"{name} is not of zone {origin}")
     if len({(record.rdclass, record.rdtype) for record in records}) != 1:
         raise Misuse(f"an RRset at {name} has one record or more, all of one class and type")
+    if not all(_is_absolute(record) for record in records):
+        raise Misuse(f"{name} would have record data with a relative name in it, which cannot be served")
     rdtype = records[0].rdtype
     if rdtype in _MADE_BY_THE_AUTHORITY or dns.rdatatype.is_metatype(rdtype):
         raise Misuse(f"{dns.rdatatype.to_text(rdtype)} records are not zone content: the authority makes them")
@@ -230,6 +232,14 @@ def check_placement(
         raise Misuse(f"DS of {origin} belongs to its parent")
     if rdtype == dns.rdatatype.DNAME:
         raise Misuse("DNAME is not served")
+
+
+def _is_absolute(record: dns.rdata.Rdata) -> bool:
+    try:
+        record.to_digestable()
+    except dns.name.NeedAbsoluteNameOrOrigin:
+        return False
+    return True
 
 
 def check_wildcard_policy(name: dns.name.Name, records: Sequence[dns.rdata.Rdata]) -> None:
