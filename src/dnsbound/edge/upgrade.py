@@ -34,6 +34,10 @@ async def upgrade(
     The application's protocol stays; announce: call its connection_made again. From now on `verified_peer()` answers
     in the task that awaits this. Raises what the client was refused with, an OSError, once the client has had time to
     read its alert and the connection is closed.
+
+    What the client sent early is delivered once the awaiting task has had its turn. A caller that awaits through
+    another task (`asyncio.wait_for` before Python 3.12) comes a step later: there, a protocol that answers by itself
+    must not use the transport it had before.
     """
     if _holds_plaintext(protocol):
         plain.close()
