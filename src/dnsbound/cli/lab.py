@@ -85,7 +85,7 @@ def _free_port() -> int:
 def _write_configuration(world: "World", directory: Path, unbound_port: int) -> None:
     from dnsbound.testing.peer_configuration import delv_anchors, unbound_configuration
 
-    (directory / "delv.conf").write_text(delv_anchors(world))
+    (directory / "delv.conf").write_text(delv_anchors(world.anchors))
     text = unbound_configuration(world, directory=directory, port=unbound_port)
     (directory / "unbound.conf").write_text(text)
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 from dnsbound.testing.world import RESOLVER_NAME, World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from dnsbound.dns.anchors import TrustAnchors
+
 _UNBOUND: Final = """\
-# Unbound as a validating resolver in front of World's authority. Run: unbound -d -c {directory}/unbound.conf
 server:
     directory: "{directory}"
     chroot: ""
@@ -26,17 +28,16 @@ server:
     do-daemonize: no
     interface: 127.0.0.1
     port: {port}
+    num-threads: 1
     access-control: 127.0.0.0/8 allow
     do-not-query-localhost: no
     do-ip6: no
     module-config: "validator iterator"
-    qname-minimisation: yes
     trust-anchor-file: "{directory}/anchors.txt"
     val-log-level: 2
-    local-zone: "test." nodefault
-remote-control:
+{options}remote-control:
     control-enable: no
-"""
+{stubs}"""
 _STUB: Final = """\
 stub-zone:
     name: "{zone}"
@@ -44,27 +45,54 @@ stub-zone:
 """
 
 
-def delv_anchors(world: World) -> str:
-    """World's root as BIND's `trust-anchors` statement, for `delv -a`."""
-    assert world.root.keys is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stub:
+    """Where a zone is served; name servers have no ports in the DNS. host: an IP address."""
+
+    zone: str
+    host: str = "127.0.0.1"
+    port: int
+
+
+def delv_anchors(anchors: TrustAnchors) -> str:
+    """The DS records as BIND's `trust-anchors` statement, for `delv -a`."""
     lines = (
-        f'    "." static-ds {ds.key_tag} {int(ds.algorithm)} {int(ds.digest_type)} "{ds.digest.hex()}";\n'
-        for ds in world.root.keys.ds()
+        f'    "{anchor.name}" static-ds {ds.key_tag} {int(ds.algorithm)} {int(ds.digest_type)} "{ds.digest.hex()}";\n'
+        for anchor in anchors.by_key.values()
+        for ds in anchor.digests
     )
     return "trust-anchors {\n" + "".join(lines) + "};\n"
 
 
-def unbound_configuration(world: World, *, directory: Path, port: int) -> str:
-    """A configuration that validates from `anchors.txt` in `directory`.
+def unbound_text(*, directory: Path, port: int, stubs: Iterable[Stub], options: Iterable[str] = ()) -> str:
+    """An Unbound on loopback that validates from `anchors.txt` in `directory`, and complains to its standard error.
 
-    Name servers have no ports in the DNS, so each zone that World has now is a stub zone at its authority.
+    options: further lines of its `server` clause, such as `qname-minimisation: yes`.
     """
-    address = world.authority_address
-    stubs = (
-        _STUB.format(zone=zone.origin, host=address.host, port=address.port)
-        for zone in sorted(world.zones.all(), key=lambda zone: zone.origin)
+    return _UNBOUND.format(
+        directory=directory,
+        port=port,
+        options="".join(f"    {option}\n" for option in options),
+        stubs="".join(_STUB.format(zone=stub.zone, host=stub.host, port=stub.port) for stub in stubs),
     )
-    return _UNBOUND.format(directory=directory, port=port) + "".join(stubs)
+
+
+def unbound_configuration(world: World, *, directory: Path, port: int) -> str:
+    """Unbound as a validating resolver in front of World's authority: each zone that World has now is a stub zone."""
+    address = world.authority_address
+    text = unbound_text(
+        directory=directory,
+        port=port,
+        stubs=[
+            Stub(zone=zone.origin.to_text(), host=address.host, port=address.port)
+            for zone in sorted(world.zones.all(), key=lambda zone: zone.origin)
+        ],
+        options=["qname-minimisation: yes", 'local-zone: "test." nodefault'],
+    )
+    return (
+        "# Unbound as a validating resolver in front of World's authority. "
+        f"Run: unbound -d -c {directory}/unbound.conf\n{text}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
