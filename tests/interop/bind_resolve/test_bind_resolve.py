@@ -1,19 +1,12 @@
 """A real BIND that signs zones, resolves them, and speaks DNS over TLS, asked by the stub."""
 
 import asyncio
-import contextlib
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import dns.exception
-import dns.message
-import dns.query
 import pytest
 
 from dnsbound.dns.anchors import TrustAnchors
@@ -21,11 +14,10 @@ from dnsbound.dns.answer import Outcome, Security
 from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import Upstream
 from dnsbound.testing.web_authority import WebAuthority
+from interop.daemon import ask, free_port, program, run, started
 
 pytestmark = [pytest.mark.peer("named"), pytest.mark.peer("dnssec-dsfromkey")]
 
-START_SECONDS: Final = 20.0
-PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 NAME: Final = "dns.made.example"
 POLICIES: Final = {
     "nsec.example": "keys { csk lifetime unlimited algorithm ecdsap256sha256; };",
@@ -91,24 +83,6 @@ class Bind:
         return Resolver([upstream], self.anchors)
 
 
-def program(name: str) -> str:
-    found = shutil.which(name, path=PATH)
-    assert found is not None
-    return found
-
-
-def free_port() -> int:
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        ):
-            stream.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                datagrams.bind(stream.getsockname())
-                return int(stream.getsockname()[1])
-
-
 def configure(directory: Path, port: int, tls_port: int) -> Path:
     policies = zones = ""
     for zone, keys in POLICIES.items():
@@ -133,40 +107,15 @@ def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
     (directory / "server.pem").write_bytes(authority.issue(NAME).to_pem())
     configuration = configure(directory, port, tls_port)
     command = [program("named"), "-g", "-c", str(configuration), "-n", "1"]
-    with (
-        (directory / "named.err").open("wb") as complaints,
-        subprocess.Popen(command, stdout=complaints, stderr=complaints) as process,
-    ):
-        try:
-            wait_until_signed(port, process, directory / "named.err")
-            anchors = TrustAnchors.from_text(ds_records(directory))
-            yield Bind(port=port, tls_port=tls_port, roots=directory / "roots.pem", anchors=anchors)
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with started(command, directory / "named.err") as daemon:
+        daemon.wait_for(lambda: all(is_signed(port, zone) for zone in POLICIES), "every zone is signed")
+        anchors = TrustAnchors.from_text(ds_records(directory))
+        yield Bind(port=port, tls_port=tls_port, roots=directory / "roots.pem", anchors=anchors)
 
 
-def wait_until_signed(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    waiting = set(POLICIES)
-    while waiting:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, f"not signed: {waiting}: {log.read_text()}"
-        for zone in sorted(waiting):
-            query = dns.message.make_query(f"absent.{zone}", "TLSA", want_dnssec=True)
-            try:
-                response = dns.query.tcp(query, "127.0.0.1", port=port, timeout=1)
-            except (dns.exception.DNSException, OSError):
-                time.sleep(0.05)
-                continue
-            # SOA and two or three denials, each with a signature: the whole zone is signed.
-            if len(response.authority) >= 6:
-                waiting.discard(zone)
-            else:
-                time.sleep(0.05)
+def is_signed(port: int, zone: str) -> bool:
+    # SOA and two or three denials, each with a signature: the whole zone is signed.
+    return len(ask(port, f"absent.{zone}", "TLSA").authority) >= 6
 
 
 def ds_records(directory: Path) -> str:
@@ -174,9 +123,8 @@ def ds_records(directory: Path) -> str:
     texts = []
     for path in directory.glob("K*.key"):
         if " 257 " in path.read_text():
-            done = subprocess.run(
-                [program("dnssec-dsfromkey"), "-2", str(path)], capture_output=True, text=True, timeout=30, check=True
-            )
+            done = run([program("dnssec-dsfromkey"), "-2", str(path)])
+            done.check_returncode()
             texts.append(done.stdout)
     return "".join(texts)
 

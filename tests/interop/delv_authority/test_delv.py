@@ -1,16 +1,17 @@
 """BIND's delv validates what the embedded authority signs. Its exit code is 0 on failure, so its text is read."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
 import pytest
 from dns.dnssectypes import Algorithm
 
+from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.signer import ZoneKeys
 from dnsbound.testing import Fault, Organisation, World
+from dnsbound.testing.peer_configuration import delv_anchors
+from interop.daemon import program, run
 
 pytestmark = pytest.mark.peer("delv")
 
@@ -35,24 +36,16 @@ class Delv:
     def anchor_at(self, organisation: Organisation) -> None:
         assert organisation.keys is not None
         self._root = organisation.origin.to_text()
-        lines = [
-            f'"{self._root}" static-ds {ds.key_tag} {int(ds.algorithm)} {int(ds.digest_type)} "{ds.digest.hex()}";'
-            for ds in organisation.keys.ds()
-        ]
-        self._anchors.write_text("trust-anchors {\n" + "\n".join(lines) + "\n};\n")
+        anchors = TrustAnchors.of((organisation.origin, ds) for ds in organisation.keys.ds())
+        self._anchors.write_text(delv_anchors(anchors))
 
     def ask(self, name: str, rdtype: str = "TLSA") -> str:
         address = self._world.authority_address
-        done = subprocess.run(
+        done = run(
             [
-                str(shutil.which("delv")),
-                *("-a", str(self._anchors), f"+root={self._root}", "+nocrypto", "+vtrace"),
+                *(program("delv"), "-a", str(self._anchors), f"+root={self._root}", "+nocrypto", "+vtrace"),
                 *(f"@{address.host}", "-p", str(address.port), name, rdtype),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
+            ]
         )
         return done.stdout + done.stderr
 

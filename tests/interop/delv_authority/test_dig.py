@@ -1,11 +1,11 @@
 """dig and kdig at the embedded authority: flags, codes, sizes and transports as other people's parsers read them."""
 
 import re
-import subprocess
 
 import pytest
 
 from dnsbound.testing import Organisation, Transport, World
+from interop.daemon import program, run
 
 pytestmark = pytest.mark.peer("dig", "kdig")
 
@@ -17,15 +17,9 @@ def cars(world: World) -> Organisation:
     return organisation
 
 
-def ask(world: World, program: str, *arguments: str) -> str:
+def ask(world: World, client: str, *arguments: str) -> str:
     address = world.authority_address
-    done = subprocess.run(
-        [program, f"@{address.host}", "-p", str(address.port), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run([program(client), f"@{address.host}", "-p", str(address.port), *arguments])
     assert "malformed" not in done.stdout.lower() + done.stderr.lower(), done.stdout
     return done.stdout
 

@@ -4,8 +4,6 @@ delv's exit code is 0 on failure, so its text is read: a comment for each RRset 
 """
 
 import re
-import shutil
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +11,14 @@ from pathlib import Path
 import dns.rdatatype
 import pytest
 
+from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Security
+from dnsbound.testing.peer_configuration import delv_anchors
 from dnsbound.testing.zone_answers import ZoneAnswers
 from dnsbound.testing.zone_corpus import Corpus
 from dnsbound.testing.zone_server import serve_zones
 from dnsbound.testing.zone_situations import Situation, read_situations
+from interop.daemon import program, run
 
 pytestmark = pytest.mark.peer("delv")
 
@@ -69,8 +70,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What delv wrote about each situation, by name."""
     corpus = Corpus.read(DIRECTORY, now=time.time())
     anchors = tmp_path_factory.mktemp("delv") / "anchors.conf"
-    [*_, tag, algorithm, kind, digest] = corpus.tree.anchors().split()
-    anchors.write_text(f'trust-anchors {{ "." static-ds {tag} {algorithm} {kind} "{digest}"; }};\n')
+    anchors.write_text(delv_anchors(TrustAnchors.from_text(corpus.tree.anchors())))
     answers = ZoneAnswers(corpus.tree.zones, recursive=True)
     with (
         serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)) as port,
@@ -81,17 +81,12 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def _delv(situation: Situation, anchors: Path, port: int) -> str:
-    program = shutil.which("delv")
-    assert program is not None
-    done = subprocess.run(
+    done = run(
         [
-            *(program, "-a", str(anchors), "+root=.", "@127.0.0.1", "-p", str(port)),
+            *(program("delv"), "-a", str(anchors), "+root=.", "@127.0.0.1", "-p", str(port)),
             *(situation.question.to_text(), dns.rdatatype.to_text(situation.rdtype)),
         ],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
+        seconds=SECONDS,
     )
     return done.stdout + done.stderr
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from dnsbound import _native
-from interop.native_sockets import Peer, Wire, call, free_port, save, serving
+from interop.daemon import free_port
+from interop.native_sockets import Peer, Wire, call, save, serving
 from machines.native_pairs import (
     CLIENT_NAME,
     RAW,

@@ -1,30 +1,20 @@
 """Zones that a real Knot DNS signs and serves, looked up by the stub from the zones' own keys as anchors."""
 
 import asyncio
-import contextlib
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import dns.exception
-import dns.message
-import dns.query
 import pytest
 
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Outcome, Security
 from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import Upstream
+from interop.daemon import ask, free_port, program, run, started
 
 pytestmark = [pytest.mark.peer("knotd"), pytest.mark.peer("keymgr")]
-
-START_SECONDS: Final = 20.0
-PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 
 # Zone, and how it is signed.
 POLICIES: Final = {
@@ -73,24 +63,6 @@ class Knot:
         return Resolver([Upstream(address="127.0.0.1", port=self.port)], self.anchors)
 
 
-def program(name: str) -> str:
-    found = shutil.which(name, path=PATH)
-    assert found is not None
-    return found
-
-
-def free_port() -> int:
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        ):
-            stream.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                datagrams.bind(stream.getsockname())
-                return int(stream.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
     directory = tmp_path_factory.mktemp("knot")
@@ -104,49 +76,21 @@ def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
         zones += "    zonefile-load: difference-no-serial\n    journal-content: all\n"
     configuration = directory / "knot.conf"
     configuration.write_text(CONFIGURATION.format(directory=directory, port=port, policies=policies, zones=zones))
-    with (
-        (directory / "knot.err").open("wb") as complaints,
-        subprocess.Popen([program("knotd"), "-c", str(configuration)], stdout=complaints, stderr=complaints) as process,
-    ):
-        try:
-            wait_until_signed(port, process, directory / "knot.err")
-            yield Knot(port=port, anchors=TrustAnchors.from_text(anchors(configuration)))
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with started([program("knotd"), "-c", str(configuration)], directory / "knot.err") as daemon:
+        daemon.wait_for(lambda: all(is_signed(port, zone) for zone in POLICIES), "every zone is signed")
+        yield Knot(port=port, anchors=TrustAnchors.from_text(anchors(configuration)))
 
 
-def wait_until_signed(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    waiting = set(POLICIES)
-    while waiting:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, f"not signed: {waiting}: {log.read_text()}"
-        for zone in sorted(waiting):
-            query = dns.message.make_query(zone, "DNSKEY", want_dnssec=True)
-            try:
-                response = dns.query.tcp(query, "127.0.0.1", port=port, timeout=1)
-            except (dns.exception.DNSException, OSError):
-                time.sleep(0.05)
-                continue
-            if len(response.answer) == 2:
-                waiting.discard(zone)
+def is_signed(port: int, zone: str) -> bool:
+    return len(ask(port, zone, "DNSKEY").answer) == 2
 
 
 def anchors(configuration: Path) -> str:
     """The DS records Knot's own key manager states."""
     texts = []
     for zone in POLICIES:
-        done = subprocess.run(
-            [program("keymgr"), "-c", str(configuration), zone, "ds"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
+        done = run([program("keymgr"), "-c", str(configuration), zone, "ds"])
+        done.check_returncode()
         texts += [line for line in done.stdout.splitlines() if " DS " in line]
     return "\n".join(texts)
 

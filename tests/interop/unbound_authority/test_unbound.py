@@ -4,16 +4,12 @@ It is told where each zone is served (stub zones) because name servers cannot be
 forgets everything within a second, so that the tests need not wait for long.
 """
 
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import dns.exception
 import dns.flags
 import dns.message
 import dns.query
@@ -24,81 +20,36 @@ from dns.dnssectypes import Algorithm
 
 from dnsbound.dns.signer import ZoneKeys
 from dnsbound.testing import Face, Fault, Organisation, World
+from dnsbound.testing.peer_configuration import Stub
+from interop import daemon
 
 pytestmark = pytest.mark.peer("unbound")
 
-START_SECONDS: Final = 20.0
 ASK_SECONDS: Final = 10.0
 FORGET_SECONDS: Final = 1.5
 """Longer than anything stays in the cache under `cache-max-ttl: 1`."""
 
-CONFIGURATION: Final = """
-server:
-    directory: "{directory}"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    logfile: "{directory}/unbound.log"
-    do-daemonize: no
-    interface: 127.0.0.1
-    port: {port}
-    num-threads: 1
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    do-ip6: no
-    module-config: "validator iterator"
-    trust-anchor-file: "{directory}/anchors.txt"
-    val-log-level: 2
-    qname-minimisation: yes
-    qname-minimisation-strict: yes
-    harden-referral-path: no
-    cache-max-ttl: 1
-    cache-max-negative-ttl: 1
-    val-bogus-ttl: 1
-    local-zone: "test." nodefault
-remote-control:
-    control-enable: no
-"""
-STUB: Final = """
-stub-zone:
-    name: "{zone}"
-    stub-addr: {address}
-"""
+OPTIONS: Final = (
+    "qname-minimisation: yes",
+    "qname-minimisation-strict: yes",
+    "harden-referral-path: no",
+    "cache-max-ttl: 1",
+    "cache-max-negative-ttl: 1",
+    "val-bogus-ttl: 1",
+    'local-zone: "test." nodefault',
+)
 ZONES: Final = (
     *(".", "example", "cars.example", "made.example", "plant.cars.example", "old.cars.example"),
     *("test", "hire.test", "plain.test"),
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unbound:
-    """One Unbound process for one World."""
+    """One running Unbound for one World."""
 
-    def __init__(self, world: World, directory: Path) -> None:
-        self._directory = directory
-        self.port = free_port()
-        address = world.authority_address
-        (directory / "anchors.txt").write_text(world.anchors_text)
-        stubs = [STUB.format(zone=zone, address=f"{address.host}@{address.port}") for zone in ZONES]
-        configuration = CONFIGURATION.format(directory=directory, port=self.port)
-        (directory / "unbound.conf").write_text(configuration + "".join(stubs))
-        program = shutil.which("unbound", path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin")
-        assert program
-        self._process = subprocess.Popen(
-            [program, "-d", "-c", str(directory / "unbound.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-
-    def wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, self._process.stderr.read()
-            try:
-                dns.query.tcp(dns.message.make_query(".", "SOA"), "127.0.0.1", timeout=0.5, port=self.port)
-            except (OSError, dns.exception.Timeout, EOFError):
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError(self.log())
+    running: daemon.Daemon
+    port: int
 
     def ask(self, name: str, rdtype: str = "TLSA") -> dns.message.Message:
         query = dns.message.make_query(name, rdtype, want_dnssec=True)
@@ -107,8 +58,8 @@ class Unbound:
     def secure(self, name: str, rdtype: str = "TLSA") -> dns.message.Message:
         """The response, which Unbound has validated."""
         response = self.ask(name, rdtype)
-        assert response.rcode() == dns.rcode.NOERROR, self.log()
-        assert response.flags & dns.flags.AD, self.log()
+        assert response.rcode() == dns.rcode.NOERROR, self.running.log_tail()
+        assert response.flags & dns.flags.AD, self.running.log_tail()
         return response
 
     def bogus(self, name: str, rdtype: str = "TLSA") -> bool:
@@ -116,35 +67,15 @@ class Unbound:
 
     def eventually(self, condition: Callable[[], bool]) -> None:
         """It comes true within a few of the cache's seconds."""
-        deadline = time.monotonic() + 5 * FORGET_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.05)
-
-    def log(self) -> str:
-        return (self._directory / "unbound.log").read_text()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        self._process.stderr.close()
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as tcp, closing(socket.socket(type=socket.SOCK_DGRAM)) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(tcp.getsockname())
-        return tcp.getsockname()[1]
+        daemon.eventually(condition, 5 * FORGET_SECONDS, otherwise=self.running.log_tail)
 
 
 @pytest.fixture
 def unbound(world: World, tmp_path: Path) -> Iterator[Unbound]:
-    process = Unbound(world, tmp_path)
-    try:
-        process.wait_until_it_answers()
-        yield process
-    finally:
-        process.stop()
+    address = world.authority_address
+    stubs = [Stub(zone=zone, host=address.host, port=address.port) for zone in ZONES]
+    with daemon.unbound(tmp_path, anchors=world.anchors_text, stubs=stubs, options=OPTIONS) as (running, port):
+        yield Unbound(running=running, port=port)
 
 
 @pytest.fixture

@@ -1,70 +1,43 @@
 """The whole corpus behind one server, and one real Unbound that validates it from the corpus's own root."""
 
 import contextlib
-import os
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import dns.exception
 import dns.flags
 import dns.message
-import dns.name
-import dns.query
 import dns.rcode
-import dns.rdatatype
 import pytest
 
 from dnsbound.dns.answer import Outcome, Security
 from dnsbound.dns.canonical import name_of
 from dnsbound.dns.messages import Query, Question, Response
+from dnsbound.testing.peer_configuration import Stub
 from dnsbound.testing.zone_answers import ZoneAnswers
 from dnsbound.testing.zone_corpus import Corpus
 from dnsbound.testing.zone_server import serve_zones
 from dnsbound.testing.zone_situations import Situation
+from interop import daemon
 
 Seen = tuple[Security | None, Outcome | None]
 
-START_SECONDS = 20.0
-STARTS = 3
 REPLY_SECONDS = 10.0
 
-CONFIGURATION = """
-server:
-    directory: "{directory}"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    logfile: "{directory}/unbound.log"
-    do-daemonize: no
-    interface: 127.0.0.1
-    port: {port}
-    num-threads: 1
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    do-ip6: no
-    edns-buffer-size: 1232
-    ede: yes
-    val-log-level: 2
-    # The same windows and the same limit as the validator under test.
-    val-sig-skew-min: 0
-    val-sig-skew-max: 0
-    val-nsec3-keysize-iterations: "1024 100 2048 100 4096 100"
-    # Each situation is judged by its own records, not by what others left in the cache.
-    aggressive-nsec: no
-    harden-below-nxdomain: no
-    qname-minimisation: no
-    rrset-roundrobin: no
-    module-config: "validator iterator"
-{anchors}
-remote-control:
-    control-enable: no
-{stubs}
+OPTIONS = """\
+edns-buffer-size: 1232
+ede: yes
+# The same windows and the same limit as the validator under test.
+val-sig-skew-min: 0
+val-sig-skew-max: 0
+val-nsec3-keysize-iterations: "1024 100 2048 100 4096 100"
+# Each situation is judged by its own records, not by what others left in the cache.
+aggressive-nsec: no
+harden-below-nxdomain: no
+qname-minimisation: no
+rrset-roundrobin: no
 """
 
 
@@ -124,7 +97,14 @@ def start_unbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         def start(corpus: Corpus) -> Unbound:
             answers = ZoneAnswers(corpus.tree.zones)
             server = end.enter_context(serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)))
-            return _started(corpus, tmp_path_factory.mktemp("unbound"), server, end)
+            # One stub for each zone: a learnt NS would otherwise send Unbound to port 53 of that zone's server.
+            stubs = [Stub(zone=zone.origin.to_text(), port=server) for zone in corpus.tree.zones]
+            options = [*OPTIONS.splitlines(), *(f"domain-insecure: {name}" for name in corpus.negative_anchors)]
+            directory = tmp_path_factory.mktemp("unbound")
+            running, port = end.enter_context(
+                daemon.unbound(directory, anchors=corpus.anchors, stubs=stubs, options=options)
+            )
+            return Unbound(port=port, log=running.log)
 
         yield start
 
@@ -132,76 +112,3 @@ def start_unbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 @pytest.fixture(scope="session")
 def unbound(corpus: Corpus, start_unbound: Callable[[Corpus], Unbound]) -> Unbound:
     return start_unbound(corpus)
-
-
-def _started(corpus: Corpus, directory: Path, server: int, end: contextlib.ExitStack) -> Unbound:
-    """A running Unbound. It is told its port, which another process may take first: then with another one."""
-    configuration = directory / "unbound.conf"
-    complaints = []
-    for _ in range(STARTS):
-        running = Unbound(port=_free_port(), log=directory / "unbound.log")
-        text = CONFIGURATION.format(
-            directory=directory, port=running.port, anchors=_anchors(corpus), stubs=_stubs(corpus, server)
-        )
-        configuration.write_text(text)
-        process = end.enter_context(_running(configuration))
-        if _answers(running, process):
-            return running
-        complaints.append((directory / "unbound.err").read_text())
-    raise AssertionError(f"Unbound does not start: {complaints}")
-
-
-def _anchors(corpus: Corpus) -> str:
-    lines = [f'    trust-anchor: "{line}"' for line in corpus.anchors.splitlines()]
-    return "\n".join(lines + [f"    domain-insecure: {name}" for name in corpus.negative_anchors])
-
-
-def _stubs(corpus: Corpus, port: int) -> str:
-    # One for each zone: a learnt NS would otherwise send Unbound to port 53 of that zone's server.
-    return "\n".join(
-        f"stub-zone:\n    name: {zone.origin}\n    stub-addr: 127.0.0.1@{port}" for zone in corpus.tree.zones
-    )
-
-
-def _free_port() -> int:
-    """A port nobody has, over TCP or over UDP, at this moment."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        ):
-            stream.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                datagrams.bind(stream.getsockname())
-                return int(stream.getsockname()[1])
-
-
-@contextlib.contextmanager
-def _running(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
-    program = shutil.which("unbound", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    assert program is not None
-    with (
-        configuration.with_suffix(".err").open("wb") as complaints,
-        subprocess.Popen([program, "-d", "-c", str(configuration)], stderr=complaints) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(REPLY_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _answers(unbound: Unbound, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until it answers; False when it ends or says nothing for too long."""
-    end = time.monotonic() + START_SECONDS
-    query = dns.message.make_query(".", dns.rdatatype.SOA)
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            dns.query.udp(query, "127.0.0.1", port=unbound.port, timeout=0.25)
-            return True
-        except (dns.exception.DNSException, OSError):
-            time.sleep(0.05)
-    return False

@@ -5,19 +5,14 @@ The stub sets CD and judges by itself, so that what Unbound refuses to its own c
 
 import asyncio
 import contextlib
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import dns.exception
 import dns.flags
 import dns.message
-import dns.query
 import dns.rcode
 import pytest
 
@@ -25,15 +20,16 @@ from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Outcome, Security
 from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import Upstream
+from dnsbound.testing.peer_configuration import Stub
 from dnsbound.testing.web_authority import WebAuthority
 from dnsbound.testing.zone_answers import ZoneAnswers
 from dnsbound.testing.zone_server import serve_zones
 from dnsbound.testing.zones import ZonePlan, ZoneTree
+from interop import daemon
 
 pytestmark = pytest.mark.peer("unbound")
 
-START_SECONDS: Final = 20.0
-PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+ASK_SECONDS: Final = 10.0
 NAME: Final = "dns.made.example"
 CAR: Final = "car54._device.cars.example"
 RECORD: Final = "3 1 1 " + "ab" * 32
@@ -50,32 +46,12 @@ PLANS: Final = [
     ZonePlan.of("hashed.example.", denial="nsec3 iterations=5 salt=ab", records=f"car54._device TLSA {RECORD}\n"),
     ZonePlan.of("plain.example.", keys=(), records=f"car1 TLSA {RECORD}\n"),
 ]
-CONFIGURATION: Final = """
-server:
-    directory: "{directory}"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    logfile: "{directory}/unbound.log"
-    do-daemonize: no
-    interface: 127.0.0.1@{port}
-    interface: 127.0.0.1@{tls_port}
-    tls-port: {tls_port}
-    tls-service-key: "{directory}/server.pem"
-    tls-service-pem: "{directory}/server.pem"
-    num-threads: 1
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    do-ip6: no
-    module-config: "validator iterator"
-    trust-anchor-file: "{directory}/anchors.txt"
-    val-log-level: 2
-    ede: yes
-{modules}
-remote-control:
-    control-enable: no
-{stubs}
+OPTIONS: Final = """\
+interface: 127.0.0.1@{tls_port}
+tls-port: {tls_port}
+tls-service-key: "{directory}/server.pem"
+tls-service-pem: "{directory}/server.pem"
+ede: yes
 """
 
 
@@ -94,72 +70,27 @@ class Unbound:
 
     def says(self, name: str, rdtype: str = "TLSA") -> dns.message.Message:
         """What an ordinary client is told, who leaves the validation to Unbound."""
-        query = dns.message.make_query(name, rdtype, want_dnssec=True)
-        return dns.query.tcp(query, "127.0.0.1", port=self.port, timeout=10)
-
-
-def free_port() -> int:
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        ):
-            stream.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                datagrams.bind(stream.getsockname())
-                return int(stream.getsockname()[1])
+        return daemon.ask(self.port, name, rdtype, seconds=ASK_SECONDS)
 
 
 @contextlib.contextmanager
-def running(directory: Path, modules: str = "") -> Iterator[Unbound]:
+def running(directory: Path, *more: str) -> Iterator[Unbound]:
     tree = ZoneTree.build(PLANS, now=time.time())
     answers = ZoneAnswers(tree.zones)
     authority = WebAuthority("Test authority", now=time.time())
     (directory / "roots.pem").write_bytes(authority.root_pem)
     (directory / "server.pem").write_bytes(authority.issue(NAME).to_pem())
-    (directory / "anchors.txt").write_text(tree.anchors())
+    tls_port = daemon.free_port()
+    options = [*OPTIONS.format(directory=directory, tls_port=tls_port).splitlines(), *more]
     with serve_zones(lambda packet, udp: answers.respond_wire(packet, udp=udp)) as served:
-        stubs = "".join(
-            f"stub-zone:\n    name: {zone.origin}\n    stub-addr: 127.0.0.1@{served}\n" for zone in tree.zones
-        )
-        port, tls_port = free_port(), free_port()
-        configuration = directory / "unbound.conf"
-        configuration.write_text(
-            CONFIGURATION.format(directory=directory, port=port, tls_port=tls_port, modules=modules, stubs=stubs)
-        )
-        found = shutil.which("unbound", path=PATH)
-        assert found is not None
-        with (
-            (directory / "unbound.err").open("wb") as complaints,
-            subprocess.Popen([found, "-d", "-c", str(configuration)], stdout=complaints, stderr=complaints) as process,
-        ):
-            unbound = Unbound(
+        stubs = [Stub(zone=zone.origin.to_text(), port=served) for zone in tree.zones]
+        with daemon.unbound(directory, anchors=tree.anchors(), stubs=stubs, options=options) as (_, port):
+            yield Unbound(
                 port=port,
                 tls_port=tls_port,
                 roots=directory / "roots.pem",
                 anchors=TrustAnchors.from_text(tree.anchors()),
             )
-            try:
-                wait_until_it_answers(unbound, process, directory / "unbound.err")
-                yield unbound
-            finally:
-                process.terminate()
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-
-
-def wait_until_it_answers(unbound: Unbound, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            unbound.says(".", "SOA")
-            return
-        except (dns.exception.DNSException, OSError, EOFError):
-            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -237,8 +168,8 @@ def test_asyncio_over_tls(unbound: Unbound) -> None:
 
 def test_ad_bit_of_a_resolver_that_lies_is_not_used(tmp_path: Path) -> None:
     """Unbound told to state an answer of its own: AD or not, an unsigned record in a signed zone is bogus."""
-    modules = f'    local-zone: "{CAR}." redirect\n    local-data: "{CAR}. TLSA 3 1 1 {"cd" * 32}"\n'
-    with running(tmp_path, modules) as lying, lying.resolver() as resolver:
+    lie = (f'local-zone: "{CAR}." redirect', f'local-data: "{CAR}. TLSA 3 1 1 {"cd" * 32}"')
+    with running(tmp_path, *lie) as lying, lying.resolver() as resolver:
         assert [rrset.to_text().split()[-1] for rrset in lying.says(CAR).answer] == ["cd" * 32]
         answer = resolver.lookup_blocking(CAR, "TLSA")
     assert (answer.security, answer.outcome, answer.records) == (Security.BOGUS, Outcome.FAILED, ())

@@ -8,53 +8,26 @@ changes, then the identity is revoked, and each time the door closes, by caches 
 import contextlib
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from dnsbound.testing.peer_configuration import Stub
+from interop.daemon import eventually, free_port, run, started, unbound
+
 pytestmark = pytest.mark.peer("unbound", "curl")
 
 CAR: Final = "car54._device.cars.example"
 TTL: Final = 2
-START_SECONDS: Final = 20.0
+RUN_SECONDS: Final = 60.0
 PATIENCE: Final = 15.0
 """How long anything may take that waits for caches."""
 REFUSED_BY_PEER: Final = (35, 55, 56)
 """curl's exit codes for a TLS connection that the server refused: while connecting, sending, receiving."""
-
-UNBOUND: Final = """
-server:
-    directory: "{here}"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    logfile: "{here}/unbound.log"
-    do-daemonize: no
-    interface: 127.0.0.1
-    port: {port}
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    do-ip6: no
-    module-config: "validator iterator"
-    trust-anchor-file: "{here}/anchors.txt"
-    val-log-level: 2
-    qname-minimisation: yes
-remote-control:
-    control-enable: no
-stub-zone:
-    name: "cars.example"
-    stub-addr: {authority}
-"""
 
 
 @dataclass(frozen=True)
@@ -85,42 +58,34 @@ class Site:
         return self.dnsbound(*arguments, *self.asks)
 
     def _run(self, *command: str) -> Ran:
-        done = subprocess.run(
-            command, cwd=self.here, env=self._environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = run(command, cwd=self.here, env=self._environment, seconds=RUN_SECONDS)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> dict[str, Any]:
         """A server of ours; what it says of itself once it listens."""
-        told = (self.here / f"{arguments[1]}.log").open("w")
-        self._running.callback(told.close)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dnsbound", *arguments, "--json"],
-            cwd=self.here,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=told,
-            text=True,
+        daemon = self._running.enter_context(
+            started(
+                [sys.executable, "-m", "dnsbound", *arguments, "--json"],
+                self.here / f"{arguments[1]}.log",
+                output=self.here / f"{arguments[1]}.out",
+                cwd=self.here,
+                env=self._environment,
+            )
         )
-        self._running.callback(_end, process)
-        line = process.stdout.readline()
-        assert line, (self.here / f"{arguments[1]}.log").read_text()
-        facts: dict[str, Any] = json.loads(line)
+        facts: dict[str, Any] = json.loads(daemon.wait_for_line())
         return facts
 
     def start_unbound(self, authority: str) -> None:
-        port = _free_port()
-        configuration = UNBOUND.format(here=self.here, port=port, authority=authority.replace(":", "@"))
-        (self.here / "unbound.conf").write_text(configuration)
-        program = shutil.which("unbound", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        assert program
-        process = subprocess.Popen(
-            [program, "-d", "-c", str(self.here / "unbound.conf")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        host, _, served = authority.rpartition(":")
+        _, port = self._running.enter_context(
+            unbound(
+                self.here,
+                anchors=(self.here / "anchors.txt").read_text(),
+                stubs=[Stub(zone="cars.example", host=host, port=int(served))],
+                options=["qname-minimisation: yes"],
+            )
         )
-        self._running.callback(_end, process)
         self.asks = ("--resolver", f"127.0.0.1:{port}", "--anchors", "anchors.txt")
-        # Its door opens a moment after it starts: a connection tells.
-        _eventually(lambda: _connects(port), START_SECONDS)
 
     def curl(self, url: str, *options: str) -> Ran:
         return self._run("curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", *options, url)
@@ -129,38 +94,6 @@ class Site:
         """What the door logged."""
         lines = (self.here / "demo-api.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def _end(process: "subprocess.Popen[Any]") -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(10)
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
-
-
-def _connects(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def _eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> float:
-    """The seconds it took to come true."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds
-        time.sleep(0.05)
-    return time.monotonic() - started
 
 
 @pytest.fixture
@@ -212,7 +145,7 @@ def test_from_the_first_key_to_the_closed_door(published: Site) -> None:
     assert [check for check in doctored["checks"] if check["level"] != "ok"] == []
 
     assert site.dnsbound("id", "revoke", CAR, "--yes").code == 0
-    seconds = _eventually(lambda: site.curl(url, *credential(site)).code in REFUSED_BY_PEER)
+    seconds = eventually(lambda: site.curl(url, *credential(site)).code in REFUSED_BY_PEER, PATIENCE)
     assert seconds < 3 * TTL
     assert site.decisions()[-1]["reason"] == "no-tlsa"
     refused = json.loads(site.ask("explain", CAR, "--json").out)
@@ -230,7 +163,7 @@ def test_the_list_closes_the_door_too(published: Site) -> None:
     shorter = site.here / "access.toml.new"
     shorter.write_text('[door.api]\nallow = ["car55._device.cars.example"]\n')
     shorter.replace(site.here / "access.toml")
-    _eventually(lambda: site.curl(url, *credential(site)).code in REFUSED_BY_PEER)
+    eventually(lambda: site.curl(url, *credential(site)).code in REFUSED_BY_PEER, PATIENCE)
     assert site.decisions()[-1]["reason"] == "not-permitted"
     assert site.ask("explain", CAR).code == 0
 
@@ -250,7 +183,7 @@ def test_another_key_of_the_same_name_stays_out(published: Site) -> None:
 def test_the_resolver_dies(published: Site) -> None:
     """Nobody is let in by what cannot be found out, and every command says so by its own exit code."""
     site = published
-    site.asks = ("--resolver", f"127.0.0.1:{_free_port()}", "--anchors", "anchors.txt")
+    site.asks = ("--resolver", f"127.0.0.1:{free_port()}", "--anchors", "anchors.txt")
     url = open_door(site)
     assert site.curl(url, *credential(site)).code in REFUSED_BY_PEER
     last = site.decisions()[-1]
