@@ -4,10 +4,12 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
-from dnsbound.testing.pytest_plugin import world
-
-__all__ = ["world"]
+# The ordinary run is the same every time; `HYPOTHESIS_PROFILE=searching` looks for examples not tried before.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("searching", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -93,7 +93,9 @@ class InventoryModel(RuleBasedStateMachine):
             change=lambda: self.inventory.identities.revoke(ClientName.parse(name), **ACT),
         )
         if self.active.pop(name, None) is not None:
+            # Whatever else could still identify somebody under the name goes as well.
             self.records.pop((name, "TLSA"), None)
+            self.records.pop((name, "CNAME"), None)
 
     @rule(name=names, address=st.sampled_from(ADDRESSES))
     def publish_address(self, name, address):
