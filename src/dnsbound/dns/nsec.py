@@ -66,7 +66,7 @@ class NsecDenials:
         del prefer  # one NSEC record says which of the two it is
         matching = self._matching(name)
         if matching is not None:
-            return _no_data(matching, name, rdtype)
+            return no_data(matching.types, name, rdtype, matching.text())
         covering = self._covering(name)
         if covering is None:
             return NoProof(f"no NSEC record covers {text_of(name)}")
@@ -75,7 +75,7 @@ class NsecDenials:
         wildcard = (*_closest_encloser(covering, name), WILDCARD)
         at_wildcard = self._matching(wildcard)
         if at_wildcard is not None:
-            return _no_data(at_wildcard, wildcard, rdtype)
+            return no_data(at_wildcard.types, wildcard, rdtype, at_wildcard.text())
         over_wildcard = self._covering(wildcard)
         if over_wildcard is None:
             return NoProof(f"no NSEC record denies the wildcard {text_of(wildcard)}")
@@ -135,18 +135,20 @@ def _closest_encloser(covering: Interval, name: Key) -> Key:
     return max(common_ancestor(name, covering.owner), common_ancestor(name, covering.next), key=len)
 
 
-def _no_data(interval: Interval, name: Key, rdtype: dns.rdatatype.RdataType) -> Denial | NoProof:
-    """What the record of the very name says about a type there."""
-    types = interval.types
+def no_data(types: TypeWindows, name: Key, rdtype: dns.rdatatype.RdataType, subject: str) -> Denial | NoProof:
+    """What the type bitmap of the very name says about a type there (RFC 4035 section 5.4, RFC 5155 section 8.5).
+
+    subject: the record whose bitmap it is, for people.
+    """
     if has_type(types, NXNAME):
-        return Denial(Proof.PROVED, Outcome.NXDOMAIN, f"{interval.text()} (NXNAME)")
+        return Denial(Proof.PROVED, Outcome.NXDOMAIN, f"{subject} (NXNAME)")
     if has_type(types, rdtype):
-        return NoProof(f"{interval.text()} says that {dns.rdatatype.to_text(rdtype)} exists at {text_of(name)}")
+        return NoProof(f"{subject} says that {dns.rdatatype.to_text(rdtype)} exists")
     if has_type(types, dns.rdatatype.CNAME):
-        return NoProof(f"{interval.text()} says that a CNAME exists at {text_of(name)}")
+        return NoProof(f"{subject} says that a CNAME exists")
     if rdtype == dns.rdatatype.DS:
         if name and has_type(types, dns.rdatatype.SOA):
-            return NoProof(f"{interval.text()} is of the child's side of the delegation")
+            return NoProof(f"{subject} is of the child's side of the delegation")
     elif delegates(types):
-        return NoProof(f"{interval.text()} is of the parent's side of a delegation")
-    return Denial(Proof.PROVED, Outcome.NODATA, interval.text())
+        return NoProof(f"{subject} is of the parent's side of a delegation")
+    return Denial(Proof.PROVED, Outcome.NODATA, subject)

@@ -12,7 +12,7 @@ from dns.rdtypes.ANY.NSEC3 import NSEC3
 from dnsbound.dns.answer import Outcome
 from dnsbound.dns.canonical import WILDCARD, Key, is_at_or_below, text_of, wire_of
 from dnsbound.dns.denial import Cut, Denial, NoDS, NoProof, Proof
-from dnsbound.dns.nsec import NXNAME, TypeWindows, delegates, has_type
+from dnsbound.dns.nsec import NXNAME, TypeWindows, delegates, has_type, no_data
 from dnsbound.dns.policy import Work
 from dnsbound.dns.signatures import Verified
 
@@ -83,7 +83,7 @@ class Nsec3Denials:
             return NoProof(f"{text_of(name)} is not in the zone {text_of(self._zone)}")
         matching = self._matching(name)
         if matching is not None:
-            return _no_data(matching, name, rdtype)
+            return no_data(matching.types, name, rdtype, f"{matching.text()} of {text_of(name)}")
         encloser = self._closest_encloser(name)
         if isinstance(encloser, NoProof):
             return encloser
@@ -92,7 +92,7 @@ class Nsec3Denials:
         proof = Proof.OPT_OUT if encloser.covering.opt_out else Proof.PROVED
         at_wildcard = self._matching(wildcard)
         if at_wildcard is not None:
-            denial = _no_data(at_wildcard, wildcard, rdtype)
+            denial = no_data(at_wildcard.types, wildcard, rdtype, f"{at_wildcard.text()} of {text_of(wildcard)}")
             return denial if isinstance(denial, NoProof) else Denial(proof, denial.outcome, denial.subject)
         if rdtype == dns.rdatatype.DS and encloser.covering.opt_out:
             return Denial(Proof.OPT_OUT, prefer, subject)
@@ -191,21 +191,3 @@ def _owner_hash(one: Verified, zone: Key) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return digest if len(digest) == _HASH_OCTETS else None
-
-
-def _no_data(record: Hashed, name: Key, rdtype: dns.rdatatype.RdataType) -> Denial | NoProof:
-    """What the record of the very name says about a type there (RFC 5155 section 8.5)."""
-    types = record.types
-    subject = f"{record.text()} of {text_of(name)}"
-    if has_type(types, NXNAME):
-        return Denial(Proof.PROVED, Outcome.NXDOMAIN, f"{subject} (NXNAME)")
-    if has_type(types, rdtype):
-        return NoProof(f"{subject} says that {dns.rdatatype.to_text(rdtype)} exists")
-    if has_type(types, dns.rdatatype.CNAME):
-        return NoProof(f"{subject} says that a CNAME exists")
-    if rdtype == dns.rdatatype.DS:
-        if name and has_type(types, dns.rdatatype.SOA):
-            return NoProof(f"{subject} is of the child's side of the delegation")
-    elif delegates(types):
-        return NoProof(f"{subject} is of the parent's side of a delegation")
-    return Denial(Proof.PROVED, Outcome.NODATA, subject)
