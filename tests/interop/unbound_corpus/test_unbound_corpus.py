@@ -21,6 +21,7 @@ ANSWERED = [situation for situation in AGREED if situation.expected.security in 
 BY_NAME = {situation.name: situation for situation in SITUATIONS}
 
 DNSSEC_ERRORS = {
+    dns.edns.EDECode.UNSUPPORTED_DNSKEY_ALGORITHM,
     dns.edns.EDECode.DNSSEC_BOGUS,
     dns.edns.EDECode.SIGNATURE_EXPIRED,
     dns.edns.EDECode.SIGNATURE_NOT_YET_VALID,
