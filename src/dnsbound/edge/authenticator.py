@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import dns.name
 import dns.rdatatype
@@ -21,7 +21,7 @@ from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessSource
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.decision import Decision
-from dnsbound.verify.engine import Verifier
+from dnsbound.verify.engine import NeedRecords, Verifier
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Sessions
@@ -96,89 +96,42 @@ class Authenticator:
     async def authenticate(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """The evidence that the claim holds. Refused or Undecided otherwise. again: a live session is asked about, so
         evidence at hand is not enough."""
-        started = self._clock()
-        try:
-            need = self._verifier.begin(claim, now=started, charged=not again)
+        with _Judging(self, claim, again=again) as judging:
+            need = self._verifier.begin(claim, now=judging.started, charged=not again)
             answer = await self._resolver.lookup(
                 need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
             )
-            peer = need.answer(answer, now=self._clock())
-        except (Refused, Undecided) as error:
-            self._report_refusal(claim, error, started, again=again)
-            raise
-        except Misuse:
-            raise
-        except DnsboundError as error:
-            raise self._unexpected(claim, error, started, again=again) from error
-        self._report_peer(claim, peer, started, again=again)
-        return peer
+            return judging.concluded(need, answer)
 
     def authenticate_blocking(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """As `authenticate`, for a thread that may wait."""
         if not again and (peer := self.authenticate_at_hand(claim)) is not None:
             return peer
-        started = self._clock()
-        try:
-            need = self._verifier.begin(claim, now=started, charged=not again)
+        with _Judging(self, claim, again=again) as judging:
+            need = self._verifier.begin(claim, now=judging.started, charged=not again)
             answer = self._resolver.lookup_blocking(
                 need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
             )
-            peer = need.answer(answer, now=self._clock())
-        except (Refused, Undecided) as error:
-            self._report_refusal(claim, error, started, again=again)
-            raise
-        except Misuse:
-            raise
-        except DnsboundError as error:
-            raise self._unexpected(claim, error, started, again=again) from error
-        self._report_peer(claim, peer, started, again=again)
-        return peer
+            return judging.concluded(need, answer)
 
     def authenticate_at_hand(self, claim: Claim) -> VerifiedPeer | None:
         """As `authenticate`, by evidence that is at hand, without waiting; None when the DNS would have to be asked."""
         answer = self._resolver.cached(claim.name.text, dns.rdatatype.TLSA)
         if answer is None:
             return None
-        started = self._clock()
-        try:
-            need = self._verifier.begin(claim, now=started, charged=False)
-            peer = need.answer(answer, now=self._clock())
-        except (Refused, Undecided) as error:
-            self._report_refusal(claim, error, started, again=False)
-            raise
-        except Misuse:
-            raise
-        except DnsboundError as error:
-            raise self._unexpected(claim, error, started, again=False) from error
-        self._report_peer(claim, peer, started, again=False)
-        return peer
+        with _Judging(self, claim, again=False) as judging:
+            need = self._verifier.begin(claim, now=judging.started, charged=False)
+            return judging.concluded(need, answer)
 
     def gave_up(self, claim: Claim) -> Undecided:
         """Report, and return, that no answer about a live session came while its evidence held."""
         undecided = Undecided(Reason.DNS_FAILED, "no answer came before the evidence ended")
-        self._report_refusal(claim, undecided, self._clock(), again=True)
+        self._emit(Decision.not_admitted(claim, undecided, at=self._clock(), seconds=0.0, again=True))
         return undecided
 
     def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
         """Report a client that was refused before it had made a claim, so that the log misses no decision."""
         self._emit(Decision.without_claim(error, door=self.door, source=source, at=self._clock()))
-
-    def _unexpected(self, claim: Claim, error: DnsboundError, started: Moment, *, again: bool) -> Undecided:
-        """What a resolver should not have raised is still no yes."""
-        reason = Reason.WORK_BUDGET if isinstance(error, LimitExceeded) else Reason.DNS_FAILED
-        undecided = Undecided(reason, str(error))
-        self._report_refusal(claim, undecided, started, again=again)
-        return undecided
-
-    def _report_peer(self, claim: Claim, peer: VerifiedPeer, started: Moment, *, again: bool) -> None:
-        if self._on_decision is None and not _log.isEnabledFor(logging.INFO):
-            return  # Nobody would see it.
-        now = self._clock()
-        self._emit(Decision.admitted(claim, peer, at=now, seconds=now - started, again=again))
-
-    def _report_refusal(self, claim: Claim, error: Refused | Undecided, started: Moment, *, again: bool) -> None:
-        now = self._clock()
-        self._emit(Decision.not_admitted(claim, error, at=now, seconds=now - started, again=again))
 
     def _emit(self, decision: Decision) -> None:
         if _log.isEnabledFor(logging.INFO):
@@ -190,3 +143,49 @@ class Authenticator:
             self._on_decision(decision)
         except Exception:  # noqa: BLE001 (an observer's mistake must not change who comes in)
             _log.exception("on_decision failed")
+
+    @property
+    def _is_watched(self) -> bool:
+        """Somebody would see a decision."""
+        return self._on_decision is not None or _log.isEnabledFor(logging.INFO)
+
+
+class _Judging:
+    """One judgement in progress, as a `with` block: however it ends, that is reported once, and of the package's errors
+    only Refused, Undecided and Misuse come out of it."""
+
+    __slots__ = ("_again", "_authenticator", "_claim", "started")
+
+    def __init__(self, authenticator: Authenticator, claim: Claim, *, again: bool) -> None:
+        self._authenticator = authenticator
+        self._claim = claim
+        self._again = again
+        self.started: Final[Moment] = authenticator.now()
+
+    def concluded(self, need: NeedRecords, answer: Answer) -> VerifiedPeer:
+        """The peer, when the answer admits it."""
+        peer = need.answer(answer, now=self._authenticator.now())
+        if self._authenticator._is_watched:  # noqa: SLF001 (the two classes are one machine)
+            now = self._authenticator.now()
+            self._report(Decision.admitted(self._claim, peer, at=now, seconds=now - self.started, again=self._again))
+        return peer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Refused | Undecided):
+            self._not_admitted(error)
+        elif isinstance(error, DnsboundError) and not isinstance(error, Misuse):
+            # What a resolver should not have raised is still no yes.
+            reason = Reason.WORK_BUDGET if isinstance(error, LimitExceeded) else Reason.DNS_FAILED
+            undecided = Undecided(reason, str(error))
+            self._not_admitted(undecided)
+            raise undecided from error
+
+    def _not_admitted(self, error: Refused | Undecided) -> None:
+        now = self._authenticator.now()
+        self._report(Decision.not_admitted(self._claim, error, at=now, seconds=now - self.started, again=self._again))
+
+    def _report(self, decision: Decision) -> None:
+        self._authenticator._emit(decision)  # noqa: SLF001 (the two classes are one machine)
