@@ -67,7 +67,7 @@ def digest(spki):
 
 def register(inventory, name=CAR, key=None, **changes):
     key = new_spki() if key is None else key
-    given = {"spki": key, "records": [digest(key)], "ttl": 60, "now": NOW, "actor": "alice"} | changes
+    given = {"spki": key, "records": [digest(key)], "ttl": 60, "now": NOW, "actor": "operations"} | changes
     return inventory.identities.register(name, **given)
 
 
@@ -79,12 +79,12 @@ def create_zone(inventory, name="cars.example", ttl=120):
         rname=OwnerName.parse(f"hostmaster.{name}"),
         ttl=ttl,
     )
-    return inventory.zones.create(settings, now=NOW, actor="alice")
+    return inventory.zones.create(settings, now=NOW, actor="operations")
 
 
 def publish(inventory, owner, rdtype, rdata, ttl=60):
     record = Record(owner=OwnerName.parse(owner), rdtype=rdtype, rdata=rdata, ttl=ttl)
-    inventory.zones.publish(record, now=NOW, actor="alice")
+    inventory.zones.publish(record, now=NOW, actor="operations")
 
 
 def test_register_keeps_and_reads_back(inventory, spki):
@@ -108,24 +108,24 @@ def test_revoking_removes_every_way_in(inventory):
     register(inventory)
     other = new_spki()
     publish(inventory, CAR.text, "TLSA", digest(other).to_text())
-    revoked = inventory.identities.revoke(CAR, reason="stolen", now=NOW + 5, actor="bob")
+    revoked = inventory.identities.revoke(CAR, reason="stolen", now=NOW + 5, actor="night-shift")
     assert (revoked.state, revoked.revoked_at, revoked.records) == (IdentityState.REVOKED, NOW + 5, ())
     assert list(inventory.zones.records(ZONE)) == []
     with pytest.raises(NotInInventory):
-        inventory.identities.revoke(CAR, now=NOW + 6, actor="bob")
+        inventory.identities.revoke(CAR, now=NOW + 6, actor="night-shift")
 
 
 def test_revoking_works_when_the_records_are_gone_already(inventory):
     create_zone(inventory)
     register(inventory)
-    inventory.zones.withdraw(OwnerName.parse(CAR.text), "TLSA", now=NOW, actor="alice")
-    assert inventory.identities.revoke(CAR, now=NOW, actor="alice").state is IdentityState.REVOKED
+    inventory.zones.withdraw(OwnerName.parse(CAR.text), "TLSA", now=NOW, actor="operations")
+    assert inventory.identities.revoke(CAR, now=NOW, actor="operations").state is IdentityState.REVOKED
 
 
 def test_a_revoked_name_may_be_registered_anew_and_the_old_key_stays_on_record(inventory):
     first, second = new_spki(), new_spki()
     register(inventory, key=first)
-    inventory.identities.revoke(CAR, now=NOW + 1, actor="alice")
+    inventory.identities.revoke(CAR, now=NOW + 1, actor="operations")
     register(inventory, key=second)
     assert inventory.identities.named(CAR).spki == second
     assert [one.spki for one in inventory.identities.all()] == [first, second]
@@ -281,7 +281,7 @@ def test_serial_counts_changes_of_that_zone_alone(inventory):
     create_zone(inventory)
     create_zone(inventory, "_device.cars.example")
     register(inventory)
-    inventory.identities.revoke(CAR, now=NOW, actor="alice")
+    inventory.identities.revoke(CAR, now=NOW, actor="operations")
     assert inventory.zones.named(ZONE).serial == 1
     assert inventory.zones.named(OwnerName.parse("_device.cars.example")).serial == 3
 
@@ -311,7 +311,7 @@ def test_records_have_one_form(inventory, rdtype, rdata, kept):
     assert [record.rdata for record in inventory.zones.records(ZONE)] == [kept]
     with pytest.raises(AlreadyInInventory):
         publish(inventory, "X.cars.example.", rdtype, kept)
-    inventory.zones.withdraw(OwnerName.parse("x.cars.example"), rdtype, rdata, now=NOW, actor="alice")
+    inventory.zones.withdraw(OwnerName.parse("x.cars.example"), rdtype, rdata, now=NOW, actor="operations")
     assert list(inventory.zones.records(ZONE)) == []
 
 
@@ -382,12 +382,12 @@ def test_ds_stands_beside_ns_alone(inventory):
         publish(inventory, "sub.cars.example", "NS", host)
     publish(inventory, "sub.cars.example", "DS", ds)
     owner = OwnerName.parse("sub.cars.example")
-    inventory.zones.withdraw(owner, "NS", "ns1.other.example.", now=NOW, actor="alice")
+    inventory.zones.withdraw(owner, "NS", "ns1.other.example.", now=NOW, actor="operations")
     for rdata in ("ns2.other.example.", None):
         with pytest.raises(Misuse):
-            inventory.zones.withdraw(owner, "NS", rdata, now=NOW, actor="alice")
-    inventory.zones.withdraw(owner, "DS", now=NOW, actor="alice")
-    inventory.zones.withdraw(owner, "NS", now=NOW, actor="alice")
+            inventory.zones.withdraw(owner, "NS", rdata, now=NOW, actor="operations")
+    inventory.zones.withdraw(owner, "DS", now=NOW, actor="operations")
+    inventory.zones.withdraw(owner, "NS", now=NOW, actor="operations")
     assert list(inventory.zones.records(ZONE)) == []
 
 
@@ -449,7 +449,7 @@ def test_zone_settings_are_checked(inventory):
         fields = {field: getattr(good, field) for field in good.__dataclass_fields__}
         fields |= {"name": OwnerName.parse("bad.example")} | change
         with pytest.raises(Misuse):
-            inventory.zones.create(ZoneSettings(**fields), now=NOW, actor="alice")
+            inventory.zones.create(ZoneSettings(**fields), now=NOW, actor="operations")
     assert len(inventory.zones.all()) == 1
 
 
@@ -457,17 +457,19 @@ def test_zone_keys_are_a_path_and_ds_records(inventory):
     made = create_zone(inventory)
     assert (made.key_path, made.ds) == (None, ())
     ds = [f"7 13 2 {'AB' * 32}", f"8 13 2 {'cd' * 32}"]
-    changed = inventory.zones.set_keys(ZONE, Path("/keys/cars.pem"), ds, now=NOW + 1, actor="bob")
+    changed = inventory.zones.set_keys(ZONE, Path("/keys/cars.pem"), ds, now=NOW + 1, actor="night-shift")
     assert changed == inventory.zones.named(ZONE)
     assert (changed.key_path, changed.ds) == (Path("/keys/cars.pem"), tuple(text.lower() for text in ds))
     assert changed.serial == made.serial + 1
     create_zone(inventory, "other.example")
     with pytest.raises(AlreadyInInventory):
-        inventory.zones.set_keys(OwnerName.parse("other.example"), Path("/keys/cars.pem"), ds, now=NOW, actor="bob")
+        inventory.zones.set_keys(
+            OwnerName.parse("other.example"), Path("/keys/cars.pem"), ds, now=NOW, actor="night-shift"
+        )
     with pytest.raises(Malformed):
-        inventory.zones.set_keys(ZONE, Path("/keys/cars.pem"), ["nonsense"], now=NOW, actor="bob")
+        inventory.zones.set_keys(ZONE, Path("/keys/cars.pem"), ["nonsense"], now=NOW, actor="night-shift")
     with pytest.raises(NotInInventory):
-        inventory.zones.set_keys(OwnerName.parse("none.example"), Path("/k"), ds, now=NOW, actor="bob")
+        inventory.zones.set_keys(OwnerName.parse("none.example"), Path("/k"), ds, now=NOW, actor="night-shift")
 
 
 def test_identity_transitions_are_total():
@@ -478,11 +480,11 @@ def test_wildcards_carry_authorities_and_never_one_key_for_all(inventory):
     create_zone(inventory)
     wild = OwnerName.parse("*._device.cars.example", wildcard=True)
     authority = Record(owner=wild, rdtype="TLSA", rdata=f"2 0 1 {'ab' * 32}", ttl=60)
-    inventory.zones.publish(authority, now=NOW, actor="alice")
+    inventory.zones.publish(authority, now=NOW, actor="operations")
     assert list(inventory.zones.records(ZONE)) == [authority]
     for rdtype, rdata in (("TLSA", f"3 1 1 {'ab' * 32}"), ("TLSA", f"1 1 1 {'ab' * 32}"), ("NS", "ns.example.")):
         with pytest.raises(Misuse):
-            inventory.zones.publish(Record(owner=wild, rdtype=rdtype, rdata=rdata, ttl=60), now=NOW, actor="alice")
+            inventory.zones.publish(Record(owner=wild, rdtype=rdtype, rdata=rdata, ttl=60), now=NOW, actor="operations")
     for text in ("*", "a.*.example", "**.example"):
         with pytest.raises(Malformed):
             OwnerName.parse(text, wildcard=True)
@@ -495,15 +497,15 @@ def test_every_change_is_an_event(inventory):
     create_zone(inventory)
     register(inventory)
     publish(inventory, "host.cars.example", "A", "192.0.2.1")
-    inventory.zones.withdraw(OwnerName.parse("host.cars.example"), "A", now=NOW + 1, actor="bob")
-    inventory.identities.revoke(CAR, reason="stolen", now=NOW + 2, actor="bob")
+    inventory.zones.withdraw(OwnerName.parse("host.cars.example"), "A", now=NOW + 1, actor="night-shift")
+    inventory.identities.revoke(CAR, reason="stolen", now=NOW + 2, actor="night-shift")
     log = list(inventory.events())
     assert [(one.actor, one.action, one.subject, one.at) for one in log] == [
-        ("alice", "create-zone", "cars.example", NOW),
-        ("alice", "register", CAR.text, NOW),
-        ("alice", "publish", "host.cars.example", NOW),
-        ("bob", "withdraw", "host.cars.example", NOW + 1),
-        ("bob", "revoke", CAR.text, NOW + 2),
+        ("operations", "create-zone", "cars.example", NOW),
+        ("operations", "register", CAR.text, NOW),
+        ("operations", "publish", "host.cars.example", NOW),
+        ("night-shift", "withdraw", "host.cars.example", NOW + 1),
+        ("night-shift", "revoke", CAR.text, NOW + 2),
     ]
     assert log[-1].detail["reason"] == "stolen"
     assert [one.action for one in inventory.events(subject=CAR.text)] == ["register", "revoke"]

@@ -127,7 +127,7 @@ def create_zone(inventory):
     settings = ZoneSettings(
         name=ZONE, nameservers=(OwnerName.parse("ns.cars.example"),), rname=OwnerName.parse("admin.cars.example"), ttl=2
     )
-    inventory.zones.create(settings, now=NOW, actor="alice")
+    inventory.zones.create(settings, now=NOW, actor="operations")
 
 
 # The schema.

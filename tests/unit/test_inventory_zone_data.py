@@ -28,7 +28,7 @@ from dnsbound.records.tlsa import TLSA
 NOW = 1_800_000_000.0
 CAR = ClientName.parse("car54._device.cars.example")
 ZONE = OwnerName.parse("cars.example")
-ACT = {"now": NOW, "actor": "alice"}
+ACT = {"now": NOW, "actor": "operations"}
 
 
 def load_keys(origin, path):

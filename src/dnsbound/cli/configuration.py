@@ -8,7 +8,7 @@ file could change whom to trust. Its keys:
     zone_keys = "/srv/identities/zone-keys"
     resolver = ["tls://192.0.2.1:853#dns.example", "192.0.2.2"]
     anchors = "/etc/dnsbound/anchors.txt"
-    actor = "alice"
+    actor = "operations"
 
 XDG Base Directory Specification 0.8.
 """

@@ -32,7 +32,7 @@ def own_environment(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("DNSBOUND_ACTOR", "alice")
+    monkeypatch.setenv("DNSBOUND_ACTOR", "operations")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "here").mkdir()

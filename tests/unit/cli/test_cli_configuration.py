@@ -26,7 +26,7 @@ def test_without_a_file(tmp_path):
 def test_the_file_counts_below_option_and_environment(file, tmp_path, monkeypatch):
     write(
         file,
-        'inventory = "store/i.db"\nzone_keys = "/keys"\nresolver = ["192.0.2.1", "192.0.2.2"]\nactor = "bob"\n',
+        'inventory = "store/i.db"\nzone_keys = "/keys"\nresolver = ["192.0.2.1", "192.0.2.2"]\nactor = "night-shift"\n',
     )
     assert inventory_path(None) == file.parent / "store" / "i.db"
     assert inventory_path(tmp_path / "other.db") == tmp_path / "other.db"
@@ -34,9 +34,9 @@ def test_the_file_counts_below_option_and_environment(file, tmp_path, monkeypatc
     assert upstream_texts(None) == ["192.0.2.1", "192.0.2.2"]
     assert upstream_texts(["192.0.2.9"]) == ["192.0.2.9"]
     assert upstream_texts(["192.0.2.8,192.0.2.9"]) == ["192.0.2.8", "192.0.2.9"]
-    assert actor() == "alice"
+    assert actor() == "operations"
     monkeypatch.delenv("DNSBOUND_ACTOR")
-    assert actor() == "bob"
+    assert actor() == "night-shift"
 
 
 def test_a_file_of_the_current_directory_is_not_read(tmp_path):

@@ -26,7 +26,7 @@ def test_new_makes_a_credential_and_registers_its_public_part(dnsbound):
     assert shown["state"] == "active"
     assert shown["records"] == ran.lines
     assert [event["action"] for event in shown["events"]] == ["register"]
-    assert [event["actor"] for event in shown["events"]] == ["alice"]
+    assert [event["actor"] for event in shown["events"]] == ["operations"]
 
 
 @pytest.mark.parametrize(("algorithm", "words"), [("p256", "P-256"), ("Ed25519", "Ed25519"), ("rsa2048", "RSA-2048")])
@@ -131,7 +131,7 @@ def test_people_see_the_same_facts(dnsbound):
     assert "cars.example" in ran.err
     shown = dnsbound("id", "show", NAME)
     assert shown.lines[0] == f"{NAME}  active"
-    assert any(re.search(r"register by alice$", line) for line in shown.lines)
+    assert any(re.search(r"register by operations$", line) for line in shown.lines)
 
 
 def test_names_outside_every_zone_are_told_so(dnsbound):
