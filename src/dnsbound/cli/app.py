@@ -136,9 +136,8 @@ def _failed(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
+    _drop_what_cannot_be_written()
     if code is ExitCode.READER_GONE:
-        # Nobody reads any more; without this the interpreter would complain once more on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code
     if type(error).__name__ == "NoArgsIsHelpError":
         return code  # Typer has printed the help page.
@@ -148,3 +147,12 @@ def _failed(error: BaseException) -> int:
     hint = f" (see {context.command_path} --help)" if context is not None else ""
     typer.echo(f"{PROGRAM}: {line_of_error(error)}{hint}", err=True)
     return code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Output whose reader is gone, or whose disk is full: without this the interpreter would try once more on its way
+    out, complain, and end with a status of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

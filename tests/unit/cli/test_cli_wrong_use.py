@@ -208,7 +208,8 @@ def wait_until_reading(pid):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk(unbuffered):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-c", "from dnsbound.cli import main; main()", "completion", "bash"],
@@ -216,6 +217,7 @@ def test_a_full_disk():
             stderr=subprocess.PIPE,
             timeout=60,
             check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 3
     [line] = done.stderr.decode().splitlines()
