@@ -75,8 +75,6 @@ DANE_CLIENTID: Final = 0xFF5A
 """Code point of dane_clientid. None is assigned yet, so this is of the Private Use range (first octet 0xFF); every
 Context takes another one as an argument."""
 
-TLSA_RRTYPE: Final = 52
-
 
 class SignatureScheme(IntEnum):
     """TLS signature schemes (RFC 9846 section 4.3.3) that sign a TLS 1.3 handshake here."""

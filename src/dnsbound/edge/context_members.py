@@ -69,7 +69,6 @@ class EngineContext(ssl.SSLContext):
         self._danger_unverified_server: Final = danger_unverified_server
         self._verify_mode = ssl.CERT_NONE if self._server_side else ssl.CERT_REQUIRED
         self._check_hostname = not self._server_side
-        self._anchored = False
         self._keylog_file: KeylogFile | None = None
         self._lock = threading.RLock()
         self._configs: dict[tuple[int, ...], Config] = {}

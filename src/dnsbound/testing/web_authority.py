@@ -45,10 +45,6 @@ class WebAuthority:
     def root_pem(self) -> bytes:
         return self._root.public_bytes(serialization.Encoding.PEM)
 
-    @property
-    def root_der(self) -> bytes:
-        return self._root.public_bytes(serialization.Encoding.DER)
-
     def issue(self, *names: str, now: Moment | None = None) -> Credential:
         """A fresh key and a server certificate for host names and IP addresses. now: another day to be issued on."""
         if not names:

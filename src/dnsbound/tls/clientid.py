@@ -20,8 +20,6 @@ from dnsbound.iana import TLS_1_3
 from dnsbound.names import ClientName
 from dnsbound.wire import Reader, prefixed
 
-MAX_CLIENT_NAME_OCTETS: Final = 255
-
 
 class Profile(StrEnum):
     """Which text of the drafts is spoken."""

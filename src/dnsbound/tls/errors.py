@@ -17,9 +17,6 @@ from dnsbound.iana import AlertDescription
 ERR_LIB_SSL: Final = 20
 ERR_LIB_X509: Final = 11
 SSL_R_CERTIFICATE_VERIFY_FAILED: Final = 134
-SSL_R_UNEXPECTED_EOF_WHILE_READING: Final = 294
-SSL_AD_REASON_OFFSET: Final = 1000
-"""A fatal alert received has the reason number 1000 + AlertDescription (openssl/ssl.h)."""
 
 _LIBRARY_NAMES: Final = MappingProxyType(
     {0: "", 2: "SYS", 6: "EVP", 9: "PEM", ERR_LIB_X509: "X509", 13: "ASN1", 20: "SSL"}
