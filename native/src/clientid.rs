@@ -3,143 +3,131 @@
 //! Shape only: lengths, who may send it and how often. What a name must look like, and whether its owner may come in,
 //! is decided elsewhere.
 
-use crate::error::{self, Failure, Outcome};
-use crate::ffi;
-use crate::state::{self, guarded, State};
+use crate::error::{Failure, Outcome};
+use crate::extension::{
+    self, Alert, Extension, Message, CERTIFICATE, CERTIFICATE_REQUEST, DECODE_ERROR, ILLEGAL_PARAMETER,
+    UNSUPPORTED_EXTENSION,
+};
+use crate::state::State;
 use openssl_sys as sys;
-use std::ffi::{c_int, c_uchar, c_uint, c_void};
-use std::ptr;
-
-const DECODE_ERROR: c_int = 50;
-const ILLEGAL_PARAMETER: c_int = 47;
-const INTERNAL_ERROR: c_int = 80;
-const UNSUPPORTED_EXTENSION: c_int = 110;
-
-/// Without RAW_PUBLIC_KEY the client silently omits the extension beside a raw public key.
-const CONTEXT: c_uint =
-    sys::SSL_EXT_TLS1_3_CERTIFICATE_REQUEST | sys::SSL_EXT_TLS1_3_CERTIFICATE | ffi::SSL_EXT_TLS1_3_RAW_PUBLIC_KEY;
+use std::cell::{Cell, RefCell};
 
 /// A zero-length ClientName: what a server's CertificateRequest carries.
 static REQUEST: [u8; 1] = [0];
 
-pub fn register(ctx: *mut sys::SSL_CTX, code_point: u16) -> Outcome<()> {
-    error::clear_queue();
-    // SAFETY: ctx is alive and not yet used by a connection; the callbacks are static.
-    unsafe {
-        if sys::SSL_extension_supported(c_uint::from(code_point)) == 1 {
-            return Err(Failure::argument(format!("extension {code_point} is OpenSSL's own")));
+/// What a Config says about the extension.
+#[derive(Clone, Copy, Default)]
+pub struct Settings {
+    /// It is spoken at all.
+    pub known: bool,
+    /// The server puts it into its CertificateRequest.
+    pub wanted: bool,
+}
+
+impl Settings {
+    pub fn set(&mut self, ctx: *mut sys::SSL_CTX, code_point: u16, wanted: bool) -> Outcome<()> {
+        if self.known {
+            return Err(Failure::State("the extension is set already"));
         }
-        let added = sys::SSL_CTX_add_custom_ext(
-            ctx,
-            c_uint::from(code_point),
-            CONTEXT,
-            Some(on_add),
-            None,
-            ptr::null_mut(),
-            Some(on_parse),
-            ptr::null_mut(),
-        );
-        if added == 1 {
-            Ok(())
-        } else {
-            Err(Failure::from_queue("the extension could not be registered"))
+        extension::register::<ClientId>(ctx, code_point, CERTIFICATE_REQUEST | CERTIFICATE)?;
+        *self = Settings { known: true, wanted };
+        Ok(())
+    }
+}
+
+/// What a connection is told.
+#[derive(Default)]
+pub struct Wish {
+    pub name: Option<Vec<u8>>,
+}
+
+impl Wish {
+    pub fn check(&self, settings: Settings) -> Outcome<()> {
+        match &self.name {
+            None => Ok(()),
+            Some(name) if name.is_empty() || name.len() > 255 => {
+                Err(Failure::argument("a ClientName has 1 to 255 octets"))
+            }
+            Some(_) if !settings.known => Err(Failure::argument("a client name needs Config.set_clientid")),
+            Some(_) => Ok(()),
         }
     }
 }
 
-extern "C" fn on_add(
-    ssl: *mut sys::SSL,
-    _code_point: c_uint,
-    context: c_uint,
-    out: *mut *const c_uchar,
-    out_length: *mut usize,
-    _certificate: *mut sys::X509,
-    entry: usize,
-    _alert: *mut c_int,
-    _arg: *mut c_void,
-) -> c_int {
-    // SAFETY: OpenSSL passes a live connection and two places for the answer; it copies the octets before it returns to
-    // us, and they live as long as the connection.
-    unsafe {
-        let Some(state) = state::of(ssl) else { return 0 };
-        let data: &[u8] = if context & sys::SSL_EXT_TLS1_3_CERTIFICATE_REQUEST != 0 {
-            if !state.clientid_wanted {
-                return 0;
-            }
-            state.clientid_requested.set(true);
-            &REQUEST
-        } else {
-            // OpenSSL asks for a client's Certificate only after the server's request was seen; a server's own
-            // Certificate and every entry but the first go without.
-            if entry > 0 || !state.clientid_requested.get() || state.client_name.is_empty() {
-                return 0;
-            }
-            &state.client_name
-        };
-        *out = data.as_ptr();
-        *out_length = data.len();
-        1
+/// A connection's part in it.
+#[derive(Default)]
+pub struct Cells {
+    wanted: bool,
+    /// The client's extension_data, length octet first; empty when it has no name to give.
+    answer: Vec<u8>,
+    pub requested: Cell<bool>,
+    pub names: RefCell<Vec<(u32, Vec<u8>)>>,
+}
+
+impl Cells {
+    pub fn new(settings: Settings, wish: &Wish) -> Self {
+        Cells {
+            wanted: settings.wanted,
+            answer: wish.name.as_deref().map(extension_data).unwrap_or_default(),
+            ..Cells::default()
+        }
     }
 }
 
-extern "C" fn on_parse(
-    ssl: *mut sys::SSL,
-    _code_point: c_uint,
-    context: c_uint,
-    data: *const c_uchar,
-    length: usize,
-    _certificate: *mut sys::X509,
-    entry: usize,
-    alert: *mut c_int,
-    _arg: *mut c_void,
-) -> c_int {
-    // SAFETY: OpenSSL passes a live connection, `length` readable octets and a place for the alert.
-    unsafe {
-        *alert = INTERNAL_ERROR;
-        let Some(state) = state::of(ssl) else { return 0 };
-        let data = if length == 0 { &[][..] } else { std::slice::from_raw_parts(data, length) };
-        let server = sys::SSL_is_server(ssl) == 1;
-        let verdict = guarded(Err(INTERNAL_ERROR), || {
-            let name = client_name(data)?;
-            if context & sys::SSL_EXT_TLS1_3_CERTIFICATE_REQUEST != 0 {
-                take_request(state, name)
-            } else if server {
-                take_answer(state, name, entry)
-            } else {
-                Err(UNSUPPORTED_EXTENSION)
-            }
-        });
-        match verdict {
-            Ok(()) => 1,
-            Err(description) => {
-                *alert = description;
-                0
-            }
+/// `opaque ClientName<0..2^8-1>`; its length was checked.
+fn extension_data(name: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    std::iter::once(length).chain(name.iter().copied()).collect()
+}
+
+struct ClientId;
+
+impl Extension for ClientId {
+    fn add<'a>(state: &'a State, message: &Message) -> Result<Option<&'a [u8]>, Alert> {
+        let cells = &state.clientid;
+        if message.is(CERTIFICATE_REQUEST) {
+            cells.requested.set(cells.wanted);
+            return Ok(cells.wanted.then_some(&REQUEST));
+        }
+        // OpenSSL asks for a client's Certificate only after the server's request was seen; a server's own Certificate
+        // and every entry but the first go without.
+        let silent = message.entry > 0 || !cells.requested.get() || cells.answer.is_empty();
+        Ok((!silent).then_some(&cells.answer))
+    }
+
+    fn take(state: &State, message: &Message, data: &[u8]) -> Result<(), Alert> {
+        let name = client_name(data)?;
+        if message.is(CERTIFICATE_REQUEST) {
+            take_request(&state.clientid, name)
+        } else if message.server {
+            take_answer(&state.clientid, name, message.entry)
+        } else {
+            Err(UNSUPPORTED_EXTENSION)
         }
     }
 }
 
 /// `opaque ClientName<0..2^8-1>`, and nothing behind it.
-fn client_name(data: &[u8]) -> Result<&[u8], c_int> {
+fn client_name(data: &[u8]) -> Result<&[u8], Alert> {
     match data.split_first() {
         Some((&length, name)) if usize::from(length) == name.len() => Ok(name),
         _ => Err(DECODE_ERROR),
     }
 }
 
-fn take_request(state: &State, name: &[u8]) -> Result<(), c_int> {
+fn take_request(cells: &Cells, name: &[u8]) -> Result<(), Alert> {
     if !name.is_empty() {
         return Err(ILLEGAL_PARAMETER);
     }
-    state.clientid_requested.set(true);
+    cells.requested.set(true);
     Ok(())
 }
 
-fn take_answer(state: &State, name: &[u8], entry: usize) -> Result<(), c_int> {
-    if !state.clientid_requested.get() {
+fn take_answer(cells: &Cells, name: &[u8], entry: usize) -> Result<(), Alert> {
+    if !cells.requested.get() {
         return Err(UNSUPPORTED_EXTENSION);
     }
-    let mut names = state.client_names.borrow_mut();
+    let mut names = cells.names.borrow_mut();
     if !names.is_empty() {
         return Err(ILLEGAL_PARAMETER);
     }

@@ -1,5 +1,6 @@
 //! The Python face of a Connection: a lock around one [`Tls`], and the GIL given up wherever cryptography runs.
 
+use crate::clientid;
 use crate::config::Config;
 use crate::dane::{self, Record};
 use crate::error::{Failure, Outcome};
@@ -56,7 +57,8 @@ impl Connection {
         client_name: Option<Vec<u8>>,
         session: Option<Vec<u8>>,
     ) -> PyResult<Self> {
-        let wishes = Wishes { server_hostname, verify_hostname, client_name, session };
+        let clientid = clientid::Wish { name: client_name };
+        let wishes = Wishes { server_hostname, verify_hostname, clientid, session };
         let tls = config.get().connect(py, wishes)?;
         Ok(Connection { server_side: tls.server_side, tls: Mutex::new(tls) })
     }
@@ -170,7 +172,7 @@ impl Connection {
     }
 
     fn clientid_requested(&self, py: Python<'_>) -> PyResult<bool> {
-        self.look(py, |tls| tls.state.clientid_requested.get())
+        self.look(py, |tls| tls.state.clientid.requested.get())
     }
 
     fn client_names<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u32, PyOctets<'py>)>> {

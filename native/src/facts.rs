@@ -142,7 +142,7 @@ pub fn certificate_types(tls: &Tls) -> (c_int, c_int) {
 
 pub fn client_names(tls: &Tls) -> Vec<(u32, Vec<u8>)> {
     if tls.complete {
-        tls.state.client_names.borrow().clone()
+        tls.state.clientid.names.borrow().clone()
     } else {
         Vec::new()
     }

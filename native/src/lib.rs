@@ -10,6 +10,7 @@ mod connection;
 mod context;
 mod dane;
 mod error;
+mod extension;
 mod facts;
 mod ffi;
 mod octets;

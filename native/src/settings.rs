@@ -53,8 +53,7 @@ pub struct Settings {
     pub frozen: bool,
     pub verification: PeerVerification,
     pub alpn: Arc<[u8]>,
-    pub clientid: bool,
-    pub clientid_wanted: bool,
+    pub clientid: clientid::Settings,
     pub ticket_lifetime: u32,
     pub own_types: Vec<u8>,
     pub peer_types: Vec<u8>,
@@ -68,8 +67,7 @@ impl Settings {
             frozen: false,
             verification: PeerVerification::None,
             alpn: Arc::default(),
-            clientid: false,
-            clientid_wanted: false,
+            clientid: clientid::Settings::default(),
             ticket_lifetime: 0,
             own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
             peer_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
@@ -292,13 +290,8 @@ impl Settings {
     }
 
     pub fn set_clientid(&mut self, code_point: u16, request: bool) -> Outcome<()> {
-        if self.clientid {
-            return Err(Failure::State("the extension is set already"));
-        }
-        clientid::register(self.ctx(), code_point)?;
-        self.clientid = true;
-        self.clientid_wanted = self.server_side && request;
-        Ok(())
+        let ctx = self.ctx();
+        self.clientid.set(ctx, code_point, self.server_side && request)
     }
 
     pub fn set_tickets(&mut self, lifetime: u32) -> Outcome<()> {

@@ -2,6 +2,7 @@
 //!
 //! A callback runs inside a call on its connection, under that connection's lock and on its thread: cells are enough.
 
+use crate::clientid;
 use crate::error;
 use crate::ffi;
 use openssl_sys as sys;
@@ -30,16 +31,11 @@ impl Drop for Session {
 
 #[derive(Default)]
 pub struct State {
-    /// dane_clientid's extension_data, length octet first; empty when the client has no name to give.
-    pub client_name: Vec<u8>,
-    /// The server puts the extension into its CertificateRequest.
-    pub clientid_wanted: bool,
+    pub clientid: clientid::Cells,
     /// Server: ALPN protocols in preference order, wire form.
     pub alpn: Arc<[u8]>,
     /// RFC 7250 types this side may show.
     pub own_types: Vec<u8>,
-    pub clientid_requested: Cell<bool>,
-    pub client_names: RefCell<Vec<(u32, Vec<u8>)>>,
     pub certificate_requested: Cell<bool>,
     pub alert_received: Cell<Option<u8>>,
     pub alert_sent: Cell<Option<u8>>,

@@ -3,6 +3,7 @@
 //! Not thread-safe by itself: the Python face keeps it behind a lock.
 
 use crate::alert;
+use crate::clientid;
 use crate::context::Context;
 use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
@@ -27,7 +28,7 @@ const UNSUPPORTED_CERTIFICATE: u8 = 43;
 pub struct Wishes {
     pub server_hostname: Option<String>,
     pub verify_hostname: Option<String>,
-    pub client_name: Option<Vec<u8>>,
+    pub clientid: clientid::Wish,
     pub session: Option<Vec<u8>>,
 }
 
@@ -79,8 +80,7 @@ impl Tls {
             ssl,
             wire: Rc::default(),
             state: Rc::new(State {
-                client_name: wishes.client_name.as_deref().map(extension_data).unwrap_or_default(),
-                clientid_wanted: settings.clientid_wanted,
+                clientid: clientid::Cells::new(settings.clientid, &wishes.clientid),
                 alpn: Arc::clone(&settings.alpn),
                 own_types: settings.own_types.clone(),
                 ..State::default()
@@ -363,29 +363,16 @@ impl Tls {
     }
 }
 
-/// `opaque ClientName<0..2^8-1>`; its length was checked.
-fn extension_data(name: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
-    std::iter::once(length).chain(name.iter().copied()).collect()
-}
-
 impl Wishes {
     fn check(&self, settings: &Settings) -> Outcome<()> {
         let any = self.server_hostname.is_some()
             || self.verify_hostname.is_some()
-            || self.client_name.is_some()
+            || self.clientid.name.is_some()
             || self.session.is_some();
         if settings.server_side && any {
             return Err(Failure::argument("a server connection takes none of these"));
         }
-        if let Some(name) = &self.client_name {
-            if name.is_empty() || name.len() > 255 {
-                return Err(Failure::argument("a ClientName has 1 to 255 octets"));
-            }
-            if !settings.clientid {
-                return Err(Failure::argument("a client name needs Config.set_clientid"));
-            }
-        }
+        self.clientid.check(settings.clientid)?;
         if self.verify_hostname.is_some() && !settings.verification.checks_certificates() {
             return Err(Failure::argument("this Config does not check certificates, so no host name either"));
         }
