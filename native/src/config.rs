@@ -2,11 +2,12 @@
 
 use crate::error::{Failure, Outcome};
 use crate::settings::{PeerVerification, Settings};
+use crate::ticket_keys::TicketKeys;
 use crate::tls::{Tls, Wishes};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// What connections of one role share: an SSL_CTX. Frozen once the first Connection was made from it.
 #[pyclass(frozen, module = "dnsbound._native")]
@@ -154,9 +155,16 @@ impl Config {
         self.change(py, |settings| settings.set_clientid(code_point, request))
     }
 
-    #[pyo3(signature = (*, lifetime))]
-    fn set_tickets(&self, py: Python<'_>, lifetime: u32) -> PyResult<()> {
-        self.change(py, |settings| settings.set_tickets(lifetime))
+    #[pyo3(signature = (*, lifetime, context = None, keys = None))]
+    fn set_tickets(
+        &self,
+        py: Python<'_>,
+        lifetime: u32,
+        context: Option<&[u8]>,
+        keys: Option<&Bound<'_, TicketKeys>>,
+    ) -> PyResult<()> {
+        let ring = keys.map(|keys| Arc::clone(&keys.get().ring));
+        self.change(py, |settings| settings.set_tickets(lifetime, context.unwrap_or_default(), ring))
     }
 
     fn set_keylog(&self, py: Python<'_>, enabled: bool) -> PyResult<()> {

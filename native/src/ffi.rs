@@ -62,6 +62,14 @@ pub type DecryptTicket = unsafe extern "C" fn(
     status: c_int,
     arg: *mut c_void,
 ) -> c_int;
+pub type TicketKey = unsafe extern "C" fn(
+    ssl: *mut sys::SSL,
+    name: *mut c_uchar,
+    iv: *mut c_uchar,
+    cipher: *mut sys::EVP_CIPHER_CTX,
+    code: *mut sys::EVP_MAC_CTX,
+    sealing: c_int,
+) -> c_int;
 pub type VerifyAll = unsafe extern "C" fn(ctx: *mut sys::X509_STORE_CTX, arg: *mut c_void) -> c_int;
 pub type Info = unsafe extern "C" fn(ssl: *const sys::SSL, place: c_int, value: c_int);
 pub type CertificateWanted = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut c_void) -> c_int;
@@ -110,6 +118,8 @@ extern "C" {
         data: *mut *mut c_void,
         length: *mut usize,
     ) -> c_int;
+    pub fn SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx: *mut sys::SSL_CTX, key: Option<TicketKey>) -> c_int;
+    pub fn OSSL_PARAM_construct_utf8_string(key: *const c_char, text: *mut c_char, length: usize) -> sys::OSSL_PARAM;
     pub fn SSL_SESSION_set_timeout(session: *mut sys::SSL_SESSION, seconds: c_long) -> c_long;
     pub fn SSL_CTX_set_timeout(ctx: *mut sys::SSL_CTX, seconds: c_long) -> c_long;
 

@@ -16,6 +16,7 @@ mod ffi;
 mod octets;
 mod settings;
 mod state;
+mod ticket_keys;
 mod tickets;
 mod tls;
 mod wire;
@@ -35,5 +36,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TlsError", error::tls_error_type(py)?)?;
     module.add_class::<config::Config>()?;
     module.add_class::<connection::Connection>()?;
+    module.add_class::<ticket_keys::TicketKeys>()?;
     Ok(())
 }

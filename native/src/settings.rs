@@ -6,9 +6,10 @@ use crate::context::{Context, ALWAYS_SET, NEVER_SET};
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
 use crate::state;
+use crate::ticket_keys::{self, Ring};
 use crate::x509::{self, Certificate, Chain, Key};
 use openssl_sys as sys;
-use std::ffi::{c_char, c_int, c_long, CStr, CString};
+use std::ffi::{c_char, c_int, c_long, c_uint, CStr, CString};
 use std::ptr;
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ pub struct Settings {
     pub alpn: Arc<[u8]>,
     pub clientid: clientid::Settings,
     pub ticket_lifetime: u32,
+    pub ticket_keys: Option<Arc<Ring>>,
     pub own_types: Vec<u8>,
     pub peer_types: Vec<u8>,
 }
@@ -69,6 +71,7 @@ impl Settings {
             alpn: Arc::default(),
             clientid: clientid::Settings::default(),
             ticket_lifetime: 0,
+            ticket_keys: None,
             own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
             peer_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
         };
@@ -294,16 +297,21 @@ impl Settings {
         self.clientid.set(ctx, code_point, self.server_side && request)
     }
 
-    pub fn set_tickets(&mut self, lifetime: u32) -> Outcome<()> {
+    pub fn set_tickets(&mut self, lifetime: u32, context: &[u8], keys: Option<Arc<Ring>>) -> Outcome<()> {
         if !self.server_side {
             return Err(Failure::State("only a server has tickets"));
         }
         if lifetime > crate::tickets::LONGEST {
             return Err(Failure::argument("a ticket lives seven days at most (RFC 9846 section 4.7.1)"));
         }
-        self.ticket_lifetime = lifetime;
-        // SAFETY: the context is alive and not frozen.
+        let length = c_uint::try_from(context.len()).unwrap_or(c_uint::MAX);
+        error::clear_queue();
+        // SAFETY: the context is alive and not frozen; the octets are copied, the callback is static.
         unsafe {
+            if length > 0 && sys::SSL_CTX_set_session_id_context(self.ctx(), context.as_ptr(), length) != 1 {
+                return Err(Failure::argument("a session context has 32 octets at most"));
+            }
+            ffi::SSL_CTX_set_tlsext_ticket_key_evp_cb(self.ctx(), keys.is_some().then_some(ticket_keys::on_ticket_key));
             if lifetime == 0 {
                 sys::SSL_CTX_set_options(self.ctx(), ffi::SSL_OP_NO_TICKET);
             } else {
@@ -311,6 +319,7 @@ impl Settings {
                 ffi::SSL_CTX_set_timeout(self.ctx(), c_long::from(lifetime));
             }
         }
+        (self.ticket_lifetime, self.ticket_keys) = (lifetime, keys);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 use crate::clientid;
 use crate::error;
 use crate::ffi;
+use crate::ticket_keys;
 use openssl_sys as sys;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_void};
@@ -42,6 +43,8 @@ pub struct State {
     pub key_log: RefCell<Vec<String>>,
     pub session: RefCell<Option<Session>>,
     pub ticket: RefCell<Option<Ticket>>,
+    /// Server: what seals and opens tickets; OpenSSL's own keys otherwise.
+    pub ticket_keys: Option<Arc<ticket_keys::Ring>>,
 }
 
 /// Runs a callback's body; a panic becomes `otherwise`, since it may not unwind into C.

@@ -83,6 +83,7 @@ impl Tls {
                 clientid: clientid::Cells::new(settings.clientid, &wishes.clientid),
                 alpn: Arc::clone(&settings.alpn),
                 own_types: settings.own_types.clone(),
+                ticket_keys: settings.ticket_keys.clone(),
                 ..State::default()
             }),
             server_side: settings.server_side,

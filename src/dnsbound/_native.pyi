@@ -12,7 +12,7 @@ each later call raises the same.
 from collections.abc import Sequence
 from typing import Final, final
 
-__all__ = ["OPENSSL_VERSION", "OPENSSL_VERSION_NUMBER", "VENDORED", "Config", "Connection", "TlsError"]
+__all__ = ["OPENSSL_VERSION", "OPENSSL_VERSION_NUMBER", "VENDORED", "Config", "Connection", "TicketKeys", "TlsError"]
 
 OPENSSL_VERSION: Final[str]
 OPENSSL_VERSION_NUMBER: Final[int]
@@ -116,10 +116,13 @@ class Config:
         server's request, or the extension in two entries, is illegal_parameter.
         request=False: a server sends CertificateRequests without it, and knows it only to refuse it. TLS 1.3 only.
         """
-    def set_tickets(self, *, lifetime: int) -> None:
+    def set_tickets(self, *, lifetime: int, context: bytes | None = None, keys: TicketKeys | None = None) -> None:
         """Server: seconds a ticket may be resumed; 0 (the default) never resumes. Tickets are only ever sent by
-        Connection.send_ticket. Stateless, with keys of this Config that live as long as it does. 604800 at most.
-        TLS 1.2 has no tickets and no session cache: it never resumes here.
+        Connection.send_ticket, and never allow early data. Stateless. 604800 at most. TLS 1.2 has no tickets and no
+        session cache: it never resumes here.
+
+        context: at most 32 octets; the ticket of a Config with another context, whatever its keys, is a full handshake.
+        keys: what seals and opens tickets; without them this Config has keys of its own that live as long as it does.
         """
     def set_keylog(self, enabled: bool) -> None: ...
     def ciphers(self) -> list[str]: ...
@@ -230,3 +233,15 @@ class Connection:
         """(own, peer) Finished, for tls-unique in TLS 1.2."""
     def take_keylog(self) -> list[str]:
         """NSS key log lines since the last call."""
+
+@final
+class TicketKeys:
+    """Keys of session tickets, for any number of Configs; may be replaced while they are in use.
+
+    A key is 80 octets: 16 of name, 32 for AES-256-CBC, 32 for HMAC-SHA-256. The first one seals, each one opens. A
+    ticket of a key that is not there is a full handshake.
+    """
+
+    def __new__(cls, keys: Sequence[bytes]) -> TicketKeys:
+        """ValueError for no key, another length, or two of one name."""
+    def replace(self, keys: Sequence[bytes]) -> None: ...
