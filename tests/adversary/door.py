@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dnsbound
+from dnsbound.dns.cache import EvidenceCache
 from dnsbound.testing import World
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.verify.decision import Decision
@@ -24,9 +25,12 @@ class Door:
         self.car = self.cars.device("car54")
         self.delivered: list[bytes] = []
         self._decisions: queue.SimpleQueue[Decision] = queue.SimpleQueue()
+        self.evidence = EvidenceCache()
+        """What the resolver remembers; cleared, it asks again before the records' TTL is over."""
+        resolver = world.resolver(cache=self.evidence)
         access = dnsbound.AccessList.allowing("api", ["car54._device.cars.example", "car55._device.cars.example"])
         self.authenticator = dnsbound.Authenticator(
-            access, world.resolver(), door="api", on_decision=self._decisions.put, deadline=options.pop("deadline", 2.0)
+            access, resolver, door="api", on_decision=self._decisions.put, deadline=options.pop("deadline", 2.0)
         )
         context = dnsbound.Context.server(
             world.web_credential("api.cars.example"), authenticator=self.authenticator, **options
