@@ -75,6 +75,15 @@ DANE_CLIENTID: Final = 0xFF5A
 """Code point of dane_clientid. None is assigned yet, so this is of the Private Use range (first octet 0xFF); every
 Context takes another one as an argument."""
 
+TLS_FLAGS: Final = 62
+"""Extension type of tls_flags (draft-ietf-tls-tlsflags) in deployed software; the draft itself leaves it open."""
+TLS_FLAGS_PROTOTYPE: Final = 0xFE01
+"""Extension type under which prototypes of the request flag were seen on the wire."""
+REQUEST_CLIENT_AUTH: Final = 80
+"""Flag of draft-jhoyla-req-mtls-flag as in the prototypes; no number is assigned."""
+RESUMPTION_ACROSS_NAMES: Final = 8
+"""Flag of NewSessionTicket (draft-ietf-tls-tlsflags section 4; draft-ietf-tls-cross-sni-resumption)."""
+
 
 class SignatureScheme(IntEnum):
     """TLS signature schemes (RFC 9846 section 4.3.3) that sign a TLS 1.3 handshake here."""

@@ -22,6 +22,7 @@ from dnsbound.tls.clientid import (
     parse_request,
     profile_rules,
 )
+from dnsbound.tls.flags import MAX_FLAG, Flags
 from dnsbound.tls.handshake_claim import single_san
 from dnsbound.verify.claim import NameSource, Presented
 from machines.native_pairs import authority, make_identity
@@ -165,3 +166,19 @@ def test_damaged_certificate_is_shown_or_not(position: int, bits: int) -> None:
     assert len(server_end_point(bytes(damaged)) or b"none") in {4, 20, 28, 32, 48, 64}
     result = outcome(single_san, bytes(damaged))
     assert isinstance(result, ClientName) or result.reason in {Reason.NO_NAME, Reason.AMBIGUOUS_NAME}
+
+
+# --- tls_flags
+
+
+@given(st.frozensets(st.integers(0, MAX_FLAG), min_size=1))
+def test_flags_read_back_and_are_shortest(numbers: frozenset[int]) -> None:
+    wire = Flags(numbers).to_wire()
+    assert Flags.from_wire(wire).numbers == numbers
+    assert len(wire) == 2 + max(numbers) // 8
+
+
+@given(st.binary(max_size=260))
+def test_any_flags_are_a_value_with_one_form_or_an_error(octets: bytes) -> None:
+    result = outcome(Flags.from_wire, octets)
+    assert isinstance(result, Malformed) or result.to_wire() == octets
