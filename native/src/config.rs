@@ -144,6 +144,9 @@ impl Config {
 
     fn set_peer_verification(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
         let mode = PeerVerification::parse(mode)?;
+        if mode == PeerVerification::AcceptSignalled && !self.server_side {
+            return Err(Failure::argument("only a server asks clients that signal").into());
+        }
         self.change(py, |settings| {
             settings.set_verification(mode);
             Ok(())
@@ -153,6 +156,11 @@ impl Config {
     #[pyo3(signature = (code_point, *, request = true))]
     fn set_clientid(&self, py: Python<'_>, code_point: u16, request: bool) -> PyResult<()> {
         self.change(py, |settings| settings.set_clientid(code_point, request))
+    }
+
+    #[pyo3(signature = (signals, *, send = false))]
+    fn set_request_signal(&self, py: Python<'_>, signals: Vec<(u16, u16)>, send: bool) -> PyResult<()> {
+        self.change(py, |settings| settings.set_request_signal(&signals, send))
     }
 
     #[pyo3(signature = (*, lifetime, context = None, keys = None))]

@@ -180,6 +180,10 @@ impl Connection {
         Ok(names.into_iter().map(|(entry, name)| (entry, PyBytes::new(py, &name))).collect())
     }
 
+    fn request_signalled(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.state.flags.received())
+    }
+
     fn certificate_requested(&self, py: Python<'_>) -> PyResult<bool> {
         self.look(py, |tls| tls.state.certificate_requested.get())
     }

@@ -90,7 +90,7 @@ unsafe fn prepare_server(ctx: *mut sys::SSL_CTX) -> bool {
     // SAFETY: the caller's; every callback is a static function that fits its slot.
     unsafe {
         sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, sys::SSL_SESS_CACHE_OFF, ptr::null_mut());
-        ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_version_known), ptr::null_mut());
+        ffi::SSL_CTX_set_cert_cb(ctx, Some(state::on_client_hello), ptr::null_mut());
         sys::SSL_CTX_set_num_tickets(ctx, 0) == 1
             && sys::SSL_CTX_set_session_id_context(ctx, SESSION_CONTEXT.as_ptr(), SESSION_CONTEXT.len() as u32) == 1
             && ffi::SSL_CTX_set_session_ticket_cb(

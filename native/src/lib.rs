@@ -13,6 +13,7 @@ mod error;
 mod extension;
 mod facts;
 mod ffi;
+mod flags;
 mod octets;
 mod settings;
 mod state;

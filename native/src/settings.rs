@@ -5,6 +5,7 @@ use crate::clientid;
 use crate::context::{Context, ALWAYS_SET, NEVER_SET};
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
+use crate::flags;
 use crate::state;
 use crate::ticket_keys::{self, Ring};
 use crate::x509::{self, Certificate, Chain, Key};
@@ -20,6 +21,7 @@ pub enum PeerVerification {
     VerifyRequired,
     Accept,
     AcceptRequired,
+    AcceptSignalled,
     None,
 }
 
@@ -30,6 +32,7 @@ impl PeerVerification {
             "verify-required" => Ok(Self::VerifyRequired),
             "accept" => Ok(Self::Accept),
             "accept-required" => Ok(Self::AcceptRequired),
+            "accept-signalled" => Ok(Self::AcceptSignalled),
             "none" => Ok(Self::None),
             _ => Err(Failure::argument(format!("no such peer verification: {mode:?}"))),
         }
@@ -41,7 +44,8 @@ impl PeerVerification {
 
     fn bits(self) -> c_int {
         match self {
-            Self::None => sys::SSL_VERIFY_NONE,
+            // A connection that should ask after all is told once its ClientHello was read.
+            Self::None | Self::AcceptSignalled => sys::SSL_VERIFY_NONE,
             Self::Verify | Self::Accept => sys::SSL_VERIFY_PEER,
             Self::VerifyRequired | Self::AcceptRequired => sys::SSL_VERIFY_PEER | sys::SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
         }
@@ -55,6 +59,7 @@ pub struct Settings {
     pub verification: PeerVerification,
     pub alpn: Arc<[u8]>,
     pub clientid: clientid::Settings,
+    pub flags: flags::Settings,
     pub ticket_lifetime: u32,
     pub ticket_keys: Option<Arc<Ring>>,
     pub own_types: Vec<u8>,
@@ -70,6 +75,7 @@ impl Settings {
             verification: PeerVerification::None,
             alpn: Arc::default(),
             clientid: clientid::Settings::default(),
+            flags: flags::Settings::default(),
             ticket_lifetime: 0,
             ticket_keys: None,
             own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
@@ -295,6 +301,14 @@ impl Settings {
     pub fn set_clientid(&mut self, code_point: u16, request: bool) -> Outcome<()> {
         let ctx = self.ctx();
         self.clientid.set(ctx, code_point, self.server_side && request)
+    }
+
+    pub fn set_request_signal(&mut self, signals: &[flags::Signal], send: bool) -> Outcome<()> {
+        if self.server_side && send {
+            return Err(Failure::argument("a server does not signal, it answers"));
+        }
+        let ctx = self.ctx();
+        self.flags.set(ctx, signals, send)
     }
 
     pub fn set_tickets(&mut self, lifetime: u32, context: &[u8], keys: Option<Arc<Ring>>) -> Outcome<()> {

@@ -5,6 +5,7 @@
 use crate::clientid;
 use crate::error;
 use crate::ffi;
+use crate::flags;
 use crate::ticket_keys;
 use openssl_sys as sys;
 use std::cell::{Cell, RefCell};
@@ -33,6 +34,7 @@ impl Drop for Session {
 #[derive(Default)]
 pub struct State {
     pub clientid: clientid::Cells,
+    pub flags: flags::Cells,
     /// Server: ALPN protocols in preference order, wire form.
     pub alpn: Arc<[u8]>,
     /// RFC 7250 types this side may show.
@@ -127,10 +129,15 @@ pub extern "C" fn on_certificate_wanted(ssl: *mut sys::SSL, _arg: *mut c_void) -
     1
 }
 
-/// Server: TLS 1.2 would send a ticket inside its handshake, before anybody has spoken about the client.
-pub extern "C" fn on_version_known(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_int {
+/// Server: a ClientHello was read. TLS 1.2 would send a ticket inside its handshake, before anybody has spoken about the
+/// client; and who asks only clients that signal knows now.
+pub extern "C" fn on_client_hello(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_int {
     // SAFETY: OpenSSL passes a live connection.
     unsafe {
+        if let Some(state) = of(ssl).filter(|state| state.flags.decides) {
+            let mode = if state.flags.received() { sys::SSL_VERIFY_PEER } else { sys::SSL_VERIFY_NONE };
+            sys::SSL_set_verify(ssl, mode, None);
+        }
         if sys::SSL_version(ssl) == sys::TLS1_2_VERSION {
             ffi::SSL_set_options(ssl, ffi::SSL_OP_NO_TICKET);
         }

@@ -7,6 +7,7 @@ use crate::clientid;
 use crate::context::Context;
 use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
+use crate::flags;
 use crate::settings::{c_string, PeerVerification, Settings};
 use crate::state::{self, Session, State};
 use crate::wire::{self, Wire};
@@ -81,6 +82,7 @@ impl Tls {
             wire: Rc::default(),
             state: Rc::new(State {
                 clientid: clientid::Cells::new(settings.clientid, &wishes.clientid),
+                flags: flags::Cells::new(&settings.flags, settings.verification == PeerVerification::AcceptSignalled),
                 alpn: Arc::clone(&settings.alpn),
                 own_types: settings.own_types.clone(),
                 ticket_keys: settings.ticket_keys.clone(),

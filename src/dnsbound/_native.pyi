@@ -105,6 +105,8 @@ class Config:
         "accept": any certificate or raw key is taken whose key reaches the security level; possession is proved by the
         handshake, nothing else is: no chain, dates, names, key usage.
         "accept-required": the same, and a server refuses a client that sends none (certificate_required).
+        "accept-signalled", a server's alone: as "accept", and only clients whose ClientHello had the request flag are
+        asked (set_request_signal).
         "none" (a server's default): a client verifies nothing; a server asks for nothing (no CertificateRequest).
         """
     def set_clientid(self, code_point: int, *, request: bool = True) -> None:
@@ -115,6 +117,15 @@ class Config:
         Shape is checked here, on arrival: octets that do not fit the one-octet length are decode_error; a name in the
         server's request, or the extension in two entries, is illegal_parameter.
         request=False: a server sends CertificateRequests without it, and knows it only to refuse it. TLS 1.3 only.
+        """
+    def set_request_signal(self, signals: Sequence[tuple[int, int]], *, send: bool = False) -> None:
+        """Know the request flag of TLS 1.3's tls_flags under these (extension type, flag number), two at most, each of
+        another extension type.
+
+        Server: recognises each, and repeats in its CertificateRequest what the ClientHello had. Client: with `send`,
+        the first is in every ClientHello. illegal_parameter, on arrival: no flag at all or a last octet of zero; the
+        flag in a CertificateRequest that was not signalled for, or in a NewSessionTicket; the extension in any message
+        but ClientHello, CertificateRequest and NewSessionTicket. Other flags there are passed over.
         """
     def set_tickets(self, *, lifetime: int, context: bytes | None = None, keys: TicketKeys | None = None) -> None:
         """Server: seconds a ticket may be resumed; 0 (the default) never resumes. Tickets are only ever sent by
@@ -214,6 +225,8 @@ class Connection:
         """Server: (entry index, octets of ClientName) of the entry that carried the extension; one at most. Empty until
         the handshake is complete, since only then possession is proved, and after resumption.
         """
+    def request_signalled(self) -> bool:
+        """Server: the client's hello had the request flag. Client: the CertificateRequest had it, in answer to ours."""
     def certificate_requested(self) -> bool:
         """Client: the server asked for a certificate."""
     def set_server_tlsa(self, base_domain: str, records: Sequence[tuple[int, int, int, bytes]]) -> int:

@@ -24,6 +24,7 @@ from adversary.hostile_client import (
     ENCRYPTED_EXTENSIONS,
     FINISHED,
     HANDSHAKE,
+    NEW_SESSION_TICKET,
     SERVER_HELLO,
     extension,
     extensions_of,
@@ -33,35 +34,59 @@ from adversary.hostile_client import (
 from adversary.key_schedule import KeySchedule, Protection, finished
 from machines.native_pairs import Identity
 
+RETRY_RANDOM = hashlib.sha256(b"HelloRetryRequest").digest()
+P256 = 0x0017
+
 
 class HostileServer:
     """`answer` gives the whole flight to one ClientHello; `open` decrypts what the client says to it."""
 
-    def __init__(self, identity: Identity, *, request: bytes = b"", entry: bytes = b"") -> None:
-        """request: the CertificateRequest's extensions beside signature_algorithms; entry: those of our own entry."""
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        request: bytes = b"",
+        entry: bytes = b"",
+        hello: bytes = b"",
+        encrypted: bytes = b"",
+    ) -> None:
+        """request: the CertificateRequest's extensions beside signature_algorithms; entry: those of our own entry;
+        hello, encrypted: more of ServerHello and EncryptedExtensions."""
         self.identity = identity
         self.request = request
         self.entry = entry
+        self.hello = hello
+        self.encrypted = encrypted
         self._transcript = b""
 
+    def retry(self, flight: bytes, extensions: bytes) -> bytes:
+        """A HelloRetryRequest for P-256, with more extensions; nothing can follow it."""
+        session_id = _client_hello(flight)[39 : 39 + _client_hello(flight)[38]]
+        block = extension(43, b"\x03\x04") + extension(51, P256.to_bytes(2, "big")) + extensions
+        body = b"\x03\x03" + RETRY_RANDOM + vector(session_id, 1) + b"\x13\x01\x00" + vector(block, 2)
+        return _clear(message(SERVER_HELLO, body))
+
     def answer(self, flight: bytes) -> bytes:
-        assert flight[0] == HANDSHAKE
-        length = int.from_bytes(flight[3:5], "big")
-        hello = flight[5 : 5 + length]
-        assert hello[0] == CLIENT_HELLO
-        self._transcript = hello
+        hello = self._transcript = _client_hello(flight)
         record = self._server_hello(hello)
         sealed = Protection(self._schedule.handshake_secret("s", self._hash()))
         self._receive = Protection(self._schedule.handshake_secret("c", self._hash()))
         algorithms = extension(13, vector(bytes.fromhex("04030804"), 2))
         messages = [
-            self._say(message(ENCRYPTED_EXTENSIONS, vector(b"", 2))),
+            self._say(message(ENCRYPTED_EXTENSIONS, vector(self.encrypted, 2))),
             self._say(message(CERTIFICATE_REQUEST, b"\0" + vector(algorithms + self.request, 2))),
             self._say(message(CERTIFICATE, b"\0" + vector(self._entries(), 3))),
             self._say(message(CERTIFICATE_VERIFY, self._signature())),
             self._say(message(FINISHED, finished(sealed.secret, self._hash()))),
         ]
-        return record + sealed.seal(HANDSHAKE, b"".join(messages))
+        flight = record + sealed.seal(HANDSHAKE, b"".join(messages))
+        self._send = Protection(self._schedule.application_secret("s", self._hash()))
+        return flight
+
+    def ticket(self, extensions: bytes) -> bytes:
+        """A NewSessionTicket; only after `answer`."""
+        body = struct.pack("!II", 600, 0) + vector(b"n", 1) + vector(b"ticket", 2) + vector(extensions, 2)
+        return self._send.seal(HANDSHAKE, message(NEW_SESSION_TICKET, body))
 
     def open(self, flight: bytes) -> list[tuple[int, bytes]]:
         """(content type, content) of each record of the client's."""
@@ -87,10 +112,9 @@ class HostileServer:
         key = X25519PrivateKey.generate()
         mine = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self._schedule = KeySchedule(key.exchange(X25519PublicKey.from_public_bytes(extensions_share(shares))))
-        extensions = extension(43, b"\x03\x04") + extension(51, b"\x00\x1d" + vector(mine, 2))
+        extensions = extension(43, b"\x03\x04") + extension(51, b"\x00\x1d" + vector(mine, 2)) + self.hello
         body = b"\x03\x03" + os.urandom(32) + vector(session_id, 1) + b"\x13\x01\x00" + vector(extensions, 2)
-        whole = self._say(message(SERVER_HELLO, body))
-        return struct.pack("!BHH", HANDSHAKE, 0x0303, len(whole)) + whole
+        return _clear(self._say(message(SERVER_HELLO, body)))
 
     def _entries(self) -> bytes:
         first, *rest = self.identity.chain
@@ -108,6 +132,25 @@ class HostileServer:
 
     def _hash(self) -> bytes:
         return hashlib.sha256(self._transcript).digest()
+
+
+def _client_hello(flight: bytes) -> bytes:
+    assert flight[0] == HANDSHAKE
+    hello = flight[5 : 5 + int.from_bytes(flight[3:5], "big")]
+    assert hello[0] == CLIENT_HELLO
+    return hello
+
+
+def client_hello_extensions(flight: bytes) -> dict[int, bytes]:
+    """Those of the ClientHello a flight begins with."""
+    hello = _client_hello(flight)
+    suites = 39 + hello[38]
+    compression = suites + 2 + int.from_bytes(hello[suites : suites + 2], "big")
+    return extensions_of(hello[compression + 1 + hello[compression] + 2 :])
+
+
+def _clear(whole: bytes) -> bytes:
+    return struct.pack("!BHH", HANDSHAKE, 0x0303, len(whole)) + whole
 
 
 def extensions_share(shares: bytes) -> bytes:
