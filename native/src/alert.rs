@@ -1,4 +1,5 @@
-//! A fatal alert after the handshake, which OpenSSL's public functions cannot send.
+//! A fatal alert after the handshake, which OpenSSL's public functions cannot send, and one by hand before the peer's
+//! handshake is over.
 //!
 //! A vendored build calls libssl's internal `ssl3_send_alert`. Whether that still does what it did is tried once, on a
 //! connection of our own, before it is first used.
@@ -20,6 +21,13 @@ pub fn send(ssl: *mut sys::SSL, description: c_int) -> Outcome<()> {
     }
 }
 
+/// A fatal alert as a record of its own, for a peer of TLS 1.2 that has not yet seen our ChangeCipherSpec.
+pub fn plaintext(description: u8) -> [u8; 7] {
+    const ALERT: u8 = 21;
+    const FATAL: u8 = 2;
+    [ALERT, 3, 3, 0, 2, FATAL, description]
+}
+
 #[cfg(not(vendored_openssl))]
 pub fn send(_ssl: *mut sys::SSL, _description: c_int) -> Outcome<()> {
     Err(Failure::from_queue("a shared OpenSSL has no way to send an alert after the handshake"))
@@ -37,7 +45,8 @@ mod self_test {
     use crate::error::{self, Failure};
     use crate::ffi;
     use crate::settings::{PeerVerification, Settings};
-    use crate::tls::{Tls, Wishes};
+    use crate::tls::Tls;
+    use crate::wishes::Wishes;
     use crate::x509::Key;
     use std::ptr;
 

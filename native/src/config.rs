@@ -3,7 +3,8 @@
 use crate::error::{Failure, Outcome};
 use crate::settings::{PeerVerification, Settings};
 use crate::ticket_keys::TicketKeys;
-use crate::tls::{Tls, Wishes};
+use crate::tls::Tls;
+use crate::wishes::Wishes;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
@@ -153,9 +154,20 @@ impl Config {
         })
     }
 
-    #[pyo3(signature = (code_point, *, request = true))]
-    fn set_clientid(&self, py: Python<'_>, code_point: u16, request: bool) -> PyResult<()> {
-        self.change(py, |settings| settings.set_clientid(code_point, request))
+    #[pyo3(signature = (code_point, *, request = true, profiles = None))]
+    fn set_clientid(
+        &self,
+        py: Python<'_>,
+        code_point: u16,
+        request: bool,
+        profiles: Option<Vec<String>>,
+    ) -> PyResult<()> {
+        let profiles = profiles.unwrap_or_else(|| vec!["ca13".to_owned()]);
+        self.change(py, |settings| settings.set_clientid(code_point, request, &profiles))
+    }
+
+    fn set_held_flight(&self, py: Python<'_>, held: bool) -> PyResult<()> {
+        self.change(py, |settings| settings.set_held_flight(held))
     }
 
     #[pyo3(signature = (signals, *, send = false))]

@@ -7,7 +7,8 @@ use crate::error::{Failure, Outcome};
 use crate::facts;
 use crate::octets::Octets;
 use crate::tickets;
-use crate::tls::{Tls, Wishes};
+use crate::tls::Tls;
+use crate::wishes::Wishes;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
@@ -48,16 +49,17 @@ fn poisoned() -> Failure {
 #[pymethods]
 impl Connection {
     #[new]
-    #[pyo3(signature = (config, *, server_hostname=None, verify_hostname=None, client_name=None, session=None))]
+    #[pyo3(signature = (config, *, server_hostname=None, verify_hostname=None, client_name=None, clear_name=false, session=None))]
     fn new(
         py: Python<'_>,
         config: &Bound<'_, Config>,
         server_hostname: Option<String>,
         verify_hostname: Option<String>,
         client_name: Option<Vec<u8>>,
+        clear_name: bool,
         session: Option<Vec<u8>>,
     ) -> PyResult<Self> {
-        let clientid = clientid::Wish { name: client_name };
+        let clientid = clientid::Wish { name: client_name, clear: clear_name };
         let wishes = Wishes { server_hostname, verify_hostname, clientid, session };
         let tls = config.get().connect(py, wishes)?;
         Ok(Connection { server_side: tls.server_side, tls: Mutex::new(tls) })
@@ -114,6 +116,11 @@ impl Connection {
         self.work(py, |tls| tls.send_alert(description))
     }
 
+    fn release_flight(&self, py: Python<'_>) -> PyResult<()> {
+        self.look(py, Tls::release_flight)??;
+        Ok(())
+    }
+
     fn send_ticket(&self, py: Python<'_>, lifetime: u32, application_data: &[u8]) -> PyResult<()> {
         self.work(py, |tls| tickets::send(tls, lifetime, application_data))
     }
@@ -121,6 +128,11 @@ impl Connection {
     #[getter]
     fn handshake_complete(&self, py: Python<'_>) -> PyResult<bool> {
         self.look(py, |tls| tls.complete)
+    }
+
+    #[getter]
+    fn flight_held(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.wire.is_holding())
     }
 
     fn version(&self, py: Python<'_>) -> PyResult<i32> {
@@ -176,8 +188,13 @@ impl Connection {
     }
 
     fn client_names<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u32, PyOctets<'py>)>> {
-        let names = self.look(py, |tls| facts::client_names(tls))?;
-        Ok(names.into_iter().map(|(entry, name)| (entry, PyBytes::new(py, &name))).collect())
+        let answers = self.look(py, |tls| facts::client_answers(tls))?;
+        Ok(answers.into_iter().filter_map(|(entry, name)| Some((entry, PyBytes::new(py, &name?)))).collect())
+    }
+
+    fn clientid_empty(&self, py: Python<'_>) -> PyResult<bool> {
+        let answers = self.look(py, |tls| facts::client_answers(tls))?;
+        Ok(answers.iter().any(|(entry, name)| *entry == 0 && name.is_none()))
     }
 
     fn request_signalled(&self, py: Python<'_>) -> PyResult<bool> {

@@ -21,6 +21,9 @@ pub const UNSUPPORTED_EXTENSION: Alert = 110;
 /// A Certificate's entry. Without RAW_PUBLIC_KEY a client silently omits an extension beside a raw public key.
 pub const CERTIFICATE: c_uint = sys::SSL_EXT_TLS1_3_CERTIFICATE | ffi::SSL_EXT_TLS1_3_RAW_PUBLIC_KEY;
 pub const CERTIFICATE_REQUEST: c_uint = sys::SSL_EXT_TLS1_3_CERTIFICATE_REQUEST;
+pub const CLIENT_HELLO: c_uint = sys::SSL_EXT_CLIENT_HELLO;
+/// Of TLS 1.2 and DTLS 1.2.
+pub const TLS12_SERVER_HELLO: c_uint = sys::SSL_EXT_TLS1_2_SERVER_HELLO;
 
 /// One block of extensions that is being written or read.
 pub struct Message {

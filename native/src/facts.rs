@@ -140,9 +140,10 @@ pub fn certificate_types(tls: &Tls) -> (c_int, c_int) {
     }
 }
 
-pub fn client_names(tls: &Tls) -> Vec<(u32, Vec<u8>)> {
+/// Server: (entry, ClientName) of what the client answered; none for an extension without a ClientName inside.
+pub fn client_answers(tls: &Tls) -> Vec<(u32, Option<Vec<u8>>)> {
     if tls.complete {
-        tls.state.clientid.names.borrow().clone()
+        tls.state.clientid.answers(tls.is_tls13())
     } else {
         Vec::new()
     }

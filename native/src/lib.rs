@@ -21,6 +21,7 @@ mod ticket_keys;
 mod tickets;
 mod tls;
 mod wire;
+mod wishes;
 mod x509;
 
 use pyo3::prelude::*;

@@ -1,7 +1,7 @@
 //! The settings of a Config: an SSL_CTX that may still be written, and what its connections are told.
 
 use crate::accept;
-use crate::clientid;
+use crate::clientid::{self, Profiles};
 use crate::context::{Context, ALWAYS_SET, NEVER_SET};
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
@@ -60,6 +60,7 @@ pub struct Settings {
     pub alpn: Arc<[u8]>,
     pub clientid: clientid::Settings,
     pub flags: flags::Settings,
+    pub holds_flight: bool,
     pub ticket_lifetime: u32,
     pub ticket_keys: Option<Arc<Ring>>,
     pub own_types: Vec<u8>,
@@ -76,6 +77,7 @@ impl Settings {
             alpn: Arc::default(),
             clientid: clientid::Settings::default(),
             flags: flags::Settings::default(),
+            holds_flight: false,
             ticket_lifetime: 0,
             ticket_keys: None,
             own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
@@ -298,9 +300,17 @@ impl Settings {
         }
     }
 
-    pub fn set_clientid(&mut self, code_point: u16, request: bool) -> Outcome<()> {
+    pub fn set_clientid(&mut self, code_point: u16, request: bool, profiles: &[String]) -> Outcome<()> {
         let ctx = self.ctx();
-        self.clientid.set(ctx, code_point, self.server_side && request)
+        self.clientid.set(ctx, code_point, Profiles::parse(profiles)?, self.server_side && request)
+    }
+
+    pub fn set_held_flight(&mut self, held: bool) -> Outcome<()> {
+        if !self.server_side {
+            return Err(Failure::State("only a server holds its last flight"));
+        }
+        self.holds_flight = held;
+        Ok(())
     }
 
     pub fn set_request_signal(&mut self, signals: &[flags::Signal], send: bool) -> Outcome<()> {

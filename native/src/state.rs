@@ -138,7 +138,7 @@ pub extern "C" fn on_client_hello(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_in
             let mode = if state.flags.received() { sys::SSL_VERIFY_PEER } else { sys::SSL_VERIFY_NONE };
             sys::SSL_set_verify(ssl, mode, None);
         }
-        if sys::SSL_version(ssl) == sys::TLS1_2_VERSION {
+        if sys::SSL_version(ssl) != sys::TLS1_3_VERSION {
             ffi::SSL_set_options(ssl, ffi::SSL_OP_NO_TICKET);
         }
     }

@@ -11,6 +11,7 @@ use crate::flags;
 use crate::settings::{c_string, PeerVerification, Settings};
 use crate::state::{self, Session, State};
 use crate::wire::{self, Wire};
+use crate::wishes::Wishes;
 use openssl_sys as sys;
 use std::ffi::{c_int, c_long, CString};
 use std::mem::MaybeUninit;
@@ -24,15 +25,6 @@ pub const RECORD: usize = 16 * 1024;
 const HANDSHAKE_FAILURE: u8 = 40;
 const UNSUPPORTED_CERTIFICATE: u8 = 43;
 
-/// What a connection is made with.
-#[derive(Default)]
-pub struct Wishes {
-    pub server_hostname: Option<String>,
-    pub verify_hostname: Option<String>,
-    pub clientid: clientid::Wish,
-    pub session: Option<Vec<u8>>,
-}
-
 pub struct Tls {
     ssl: *mut sys::SSL,
     pub wire: Rc<Wire>,
@@ -43,6 +35,7 @@ pub struct Tls {
     pub verify_hostname: Option<CString>,
     pub verification: PeerVerification,
     peer_types: Vec<u8>,
+    holds_flight: bool,
     /// What a resumed ticket had sealed inside; a later send_ticket overwrites it in OpenSSL's session.
     pub resumed_data: Option<Vec<u8>>,
     failed: Option<Box<Report>>,
@@ -94,6 +87,7 @@ impl Tls {
             verify_hostname: wishes.verify_hostname.as_deref().map(c_string).transpose()?,
             verification: settings.verification,
             peer_types: settings.peer_types.clone(),
+            holds_flight: settings.holds_flight,
             resumed_data: None,
             failed: None,
             shut: false,
@@ -234,10 +228,17 @@ impl Tls {
             return Ok(true);
         }
         self.begin();
+        let already_out = self.wire.pending_out();
         // SAFETY: ssl is alive.
         let result = unsafe { sys::SSL_do_handshake(self.ssl) };
         match self.end(result, "handshake failed")? {
-            Step::Done => self.finish_handshake().map(|()| true),
+            Step::Done => {
+                // Before TLS 1.3 the call that completes a server's handshake writes its last flight and nothing else.
+                if self.holds_flight && !self.is_tls13() {
+                    self.wire.hold_from(already_out);
+                }
+                self.finish_handshake().map(|()| true)
+            }
             Step::WantsMore => Ok(false),
             Step::Closed => {
                 let report = self.report("close_notify during the handshake");
@@ -248,7 +249,7 @@ impl Tls {
 
     /// Two things OpenSSL would let pass.
     fn finish_handshake(&mut self) -> Outcome<()> {
-        if self.version() == sys::TLS1_2_VERSION && !self.has_extended_master_secret() {
+        if !self.is_tls13() && !self.has_extended_master_secret() {
             let words = "TLS 1.2 without extended master secret (RFC 7627)";
             return Err(self.refuse(HANDSHAKE_FAILURE, ffi::SSL_R_INCONSISTENT_EXTMS, words));
         }
@@ -262,7 +263,7 @@ impl Tls {
     }
 
     fn refuse(&mut self, description: u8, reason: c_int, words: &str) -> Failure {
-        let sent = alert::send(self.ssl, c_int::from(description)).is_ok();
+        let sent = self.put_alert(description).is_ok();
         self.fail(Report {
             library: ffi::ERR_LIB_SSL,
             reason,
@@ -270,6 +271,15 @@ impl Tls {
             alert_sent: sent.then_some(description),
             ..Report::default()
         })
+    }
+
+    /// A peer whose handshake waits for the last flight still reads in clear: it never gets that flight.
+    fn put_alert(&mut self, description: u8) -> Outcome<()> {
+        if self.wire.drop_held() {
+            self.wire.put(&alert::plaintext(description));
+            return Ok(());
+        }
+        alert::send(self.ssl, c_int::from(description))
     }
 
     /// A peer that does not know RFC 7250 shows X.509, whatever was asked for.
@@ -287,14 +297,35 @@ impl Tls {
         unsafe { sys::SSL_version(self.ssl) }
     }
 
+    pub fn is_tls13(&self) -> bool {
+        self.version() == sys::TLS1_3_VERSION
+    }
+
     fn has_extended_master_secret(&self) -> bool {
         // SAFETY: ssl is alive; the control takes no argument.
         unsafe { sys::SSL_ctrl(self.ssl, ffi::SSL_CTRL_GET_EXTMS_SUPPORT, 0, ptr::null_mut()) == 1 }
     }
 
+    /// For what moves application data.
+    fn open(&self) -> Outcome<()> {
+        self.established()?;
+        if self.wire.is_holding() {
+            Err(Failure::State("the last flight is held: release_flight was not called"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets the last flight go; nothing to do where none is held.
+    pub fn release_flight(&mut self) -> Outcome<()> {
+        self.established()?;
+        self.wire.release();
+        Ok(())
+    }
+
     /// One record's plaintext at most, lent to `take`; `None` when more ciphertext is needed, empty after close_notify.
     pub fn read<T>(&mut self, size: usize, take: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
-        self.established()?;
+        self.open()?;
         let mut buffer = [MaybeUninit::<u8>::uninit(); RECORD];
         let mut count = 0;
         self.begin();
@@ -309,7 +340,7 @@ impl Tls {
     }
 
     pub fn write(&mut self, data: &[u8]) -> Outcome<usize> {
-        self.established()?;
+        self.open()?;
         if self.shut {
             return Err(Failure::State("close_notify has been sent"));
         }
@@ -332,7 +363,7 @@ impl Tls {
 
     /// Sends close_notify once; true when the peer's has arrived. Data that came before it stays readable.
     pub fn shutdown(&mut self) -> Outcome<bool> {
-        self.established()?;
+        self.open()?;
         self.begin();
         if !self.shut {
             // SAFETY: ssl is alive.
@@ -356,34 +387,12 @@ impl Tls {
             return Err(Failure::State("close_notify has been sent"));
         }
         self.begin();
-        alert::send(self.ssl, c_int::from(description))?;
+        self.put_alert(description)?;
         self.failed = Some(Box::new(Report {
             text: "closed by an alert of ours".to_owned(),
             alert_sent: Some(description),
             ..Report::default()
         }));
-        Ok(())
-    }
-}
-
-impl Wishes {
-    fn check(&self, settings: &Settings) -> Outcome<()> {
-        let any = self.server_hostname.is_some()
-            || self.verify_hostname.is_some()
-            || self.clientid.name.is_some()
-            || self.session.is_some();
-        if settings.server_side && any {
-            return Err(Failure::argument("a server connection takes none of these"));
-        }
-        self.clientid.check(settings.clientid)?;
-        if self.verify_hostname.is_some() && !settings.verification.checks_certificates() {
-            return Err(Failure::argument("this Config does not check certificates, so no host name either"));
-        }
-        for name in [&self.server_hostname, &self.verify_hostname].into_iter().flatten() {
-            if name.is_empty() || !name.is_ascii() {
-                return Err(Failure::argument("host names are A-labels or addresses, and not empty"));
-            }
-        }
         Ok(())
     }
 }

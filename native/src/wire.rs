@@ -20,6 +20,8 @@ pub struct Wire {
     incoming: RefCell<Vec<u8>>,
     taken: Cell<usize>,
     outgoing: RefCell<Vec<u8>>,
+    /// The end of what was produced, while it may not leave.
+    held: RefCell<Option<Vec<u8>>>,
     eof: Cell<bool>,
 }
 
@@ -56,6 +58,31 @@ impl Wire {
         let result = take(&outgoing);
         empty(&mut outgoing);
         result
+    }
+
+    /// Adds to what is to be sent.
+    pub fn put(&self, octets: &[u8]) {
+        self.outgoing.borrow_mut().extend_from_slice(octets);
+    }
+
+    /// Keeps back what is to be sent, from this octet on, until `release` or `drop_held`.
+    pub fn hold_from(&self, start: usize) {
+        *self.held.borrow_mut() = Some(self.outgoing.borrow_mut().split_off(start));
+    }
+
+    pub fn is_holding(&self) -> bool {
+        self.held.borrow().is_some()
+    }
+
+    pub fn release(&self) {
+        if let Some(octets) = self.held.take() {
+            self.put(&octets);
+        }
+    }
+
+    /// Whether there was something to drop.
+    pub fn drop_held(&self) -> bool {
+        self.held.take().is_some()
     }
 
     fn read(&self, into: &mut [u8]) -> usize {
@@ -161,7 +188,7 @@ extern "C" fn on_write(bio: *mut sys::BIO, from: *const c_char, length: c_int) -
             if from.is_null() || size == 0 {
                 return 0;
             }
-            wire_of(bio).outgoing.borrow_mut().extend_from_slice(std::slice::from_raw_parts(from.cast::<u8>(), size));
+            wire_of(bio).put(std::slice::from_raw_parts(from.cast::<u8>(), size));
             length
         }
     })

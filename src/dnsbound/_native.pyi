@@ -109,14 +109,25 @@ class Config:
         asked (set_request_signal).
         "none" (a server's default): a client verifies nothing; a server asks for nothing (no CertificateRequest).
         """
-    def set_clientid(self, code_point: int, *, request: bool = True) -> None:
-        """Speak dane_clientid (profile ca13) under this code point.
+    def set_clientid(self, code_point: int, *, request: bool = True, profiles: Sequence[str] | None = None) -> None:
+        """Speak dane_clientid under this code point. profiles: any of "ca13" (the default), "ca10", "cid07".
 
-        Server: sent, with a zero-length name, in every CertificateRequest; a copy that arrives unasked is answered
-        with unsupported_extension. Client: answered from Connection.client_name in the first entry, only when asked.
-        Shape is checked here, on arrival: octets that do not fit the one-octet length are decode_error; a name in the
-        server's request, or the extension in two entries, is illegal_parameter.
-        request=False: a server sends CertificateRequests without it, and knows it only to refuse it. TLS 1.3 only.
+        TLS 1.3, every profile. Server: sent in every CertificateRequest, as a zero-length name (one octet), or as no
+        octets where cid07 is the only profile; a copy that arrives unasked is answered with unsupported_extension.
+        Client: answered from Connection.client_name in the first entry, only when asked.
+        TLS 1.2 and DTLS 1.2, cid07 alone. Client: in the ClientHello of a connection with clear_name, where it is read
+        in clear even if TLS 1.3 is then chosen. Server: no octets in ServerHello, when the client sent it. Without
+        cid07 a copy in a ClientHello is illegal_parameter.
+        Shape is checked here, on arrival: octets that do not fit the one-octet length, no octets at all where neither
+        ca10 nor cid07 is spoken, and a zero-length name where only cid07 is, are decode_error; a name in the server's
+        request, the extension in two entries, and a Certificate whose name is not the ClientHello's are
+        illegal_parameter.
+        request=False: a server does not ask; it knows the extension only to refuse it in a Certificate, and heeds none
+        in a ClientHello.
+        """
+    def set_held_flight(self, held: bool) -> None:
+        """Server: before TLS 1.3, keep the flight that completes a handshake (ChangeCipherSpec, Finished) until
+        Connection.release_flight. Off by default. TLS 1.3 has no such flight.
         """
     def set_request_signal(self, signals: Sequence[tuple[int, int]], *, send: bool = False) -> None:
         """Know the request flag of TLS 1.3's tls_flags under these (extension type, flag number), two at most, each of
@@ -149,13 +160,16 @@ class Connection:
         server_hostname: str | None = None,
         verify_hostname: str | None = None,
         client_name: bytes | None = None,
+        clear_name: bool = False,
         session: bytes | None = None,
     ) -> Connection:
         """server_hostname: SNI to send. verify_hostname: name or address the server's certificate must show.
-        client_name: octets of ClientName, without the length. session: what `session()` gave earlier (client).
+        client_name: octets of ClientName, without the length. clear_name: it may stand in the ClientHello, in clear.
+        session: what `session()` gave earlier (client).
 
-        All four are a client's. Names are ASCII (A-labels); an address is never sent as SNI; verify_hostname needs a
-        Config that verifies, client_name (1 to 255 octets) one with set_clientid. A resumed connection checks no
+        All five are a client's. Names are ASCII (A-labels); an address is never sent as SNI; verify_hostname needs a
+        Config that verifies, client_name (1 to 255 octets; none, for an extension without a name, where ca10 or cid07
+        is spoken) one with set_clientid, clear_name one with cid07. A resumed connection checks no
         certificate: callers offer a session only to the name, port and Config it came from, and TLS 1.3's only once.
         """
 
@@ -184,7 +198,12 @@ class Connection:
     def send_alert(self, description: int) -> None:
         """Fatal alert after the handshake; the last thing drain() gives, and nothing can be read or written after it.
 
-        TLS 1.3 and established TLS 1.2. Raises TlsError where this build cannot (a shared OpenSSL).
+        A held flight is dropped, and the alert goes in clear, as the peer still reads. Raises TlsError where this build
+        cannot (a shared OpenSSL).
+        """
+    def release_flight(self) -> None:
+        """Server: let the held flight go to drain(); nothing to do where none is held. Until then reading, writing and
+        shutdown raise RuntimeError.
         """
     def send_ticket(self, lifetime: int, application_data: bytes) -> None:
         """Server, TLS 1.3, after the handshake: one NewSessionTicket that lives `lifetime` seconds at most and
@@ -199,6 +218,8 @@ class Connection:
     def handshake_complete(self) -> bool: ...
     @property
     def server_side(self) -> bool: ...
+    @property
+    def flight_held(self) -> bool: ...
     def version(self) -> int:
         """0x0303 or 0x0304, 0 before."""
     def cipher(self) -> tuple[str, str, int] | None:
@@ -220,10 +241,15 @@ class Connection:
     def certificate_types(self) -> tuple[int, int]:
         """Negotiated (client's, server's)."""
     def clientid_requested(self) -> bool:
-        """The extension was in the CertificateRequest we sent or received."""
+        """The extension was in the CertificateRequest, or in the ServerHello of TLS 1.2, we sent or received."""
     def client_names(self) -> list[tuple[int, bytes]]:
-        """Server: (entry index, octets of ClientName) of the entry that carried the extension; one at most. Empty until
-        the handshake is complete, since only then possession is proved, and after resumption.
+        """Server: (entry index, octets of ClientName) of the entry that carried the extension; one at most. The name in
+        the ClientHello of TLS 1.2 has index 0; with TLS 1.3 it counts for nothing. Empty until the handshake is
+        complete, since only then possession is proved, and after resumption.
+        """
+    def clientid_empty(self) -> bool:
+        """Server: the extension came without a ClientName inside (ca10, cid07), where client_names would tell one of
+        entry 0.
         """
     def request_signalled(self) -> bool:
         """Server: the client's hello had the request flag. Client: the CertificateRequest had it, in answer to ours."""

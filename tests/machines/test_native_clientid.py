@@ -3,6 +3,8 @@
 draft-ietf-dance-client-auth-13 section 7; RFC 9846 section 4.3.
 """
 
+from collections.abc import Sequence
+
 import pytest
 
 from adversary.hostile_client import CERTIFICATE, HANDSHAKE, Entry, HostileClient, extension, vector
@@ -219,10 +221,15 @@ def test_a_name_without_possession_is_never_told(what: str) -> None:
 
 
 def ask(
-    *, request: bytes = b"", entry: bytes = b"", name: bytes | None = CLIENT_NAME
+    *,
+    request: bytes = b"",
+    entry: bytes = b"",
+    name: bytes | None = CLIENT_NAME,
+    profiles: Sequence[str] = ("ca13",),
 ) -> tuple[_native.Connection, HostileServer]:
     """A client that has the hostile server's flight before it."""
-    config = client_config()
+    config = client_config(clientid=False)
+    config.set_clientid(CODE_POINT, profiles=profiles)
     config.set_versions(TLS13, TLS13)
     config.set_groups("X25519")
     config.set_cipher_suites("TLS_AES_128_GCM_SHA256")

@@ -1,0 +1,35 @@
+//! What one connection is made with, checked before it is made.
+
+use crate::clientid;
+use crate::error::{Failure, Outcome};
+use crate::settings::Settings;
+
+#[derive(Default)]
+pub struct Wishes {
+    pub server_hostname: Option<String>,
+    pub verify_hostname: Option<String>,
+    pub clientid: clientid::Wish,
+    pub session: Option<Vec<u8>>,
+}
+
+impl Wishes {
+    pub fn check(&self, settings: &Settings) -> Outcome<()> {
+        let any = self.server_hostname.is_some()
+            || self.verify_hostname.is_some()
+            || self.clientid.is_any()
+            || self.session.is_some();
+        if settings.server_side && any {
+            return Err(Failure::argument("a server connection takes none of these"));
+        }
+        self.clientid.check(settings.clientid)?;
+        if self.verify_hostname.is_some() && !settings.verification.checks_certificates() {
+            return Err(Failure::argument("this Config does not check certificates, so no host name either"));
+        }
+        for name in [&self.server_hostname, &self.verify_hostname].into_iter().flatten() {
+            if name.is_empty() || !name.is_ascii() {
+                return Err(Failure::argument("host names are A-labels or addresses, and not empty"));
+            }
+        }
+        Ok(())
+    }
+}
