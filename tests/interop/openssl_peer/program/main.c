@@ -227,19 +227,9 @@ static void close_politely(void)
     simple_event("closed");
 }
 
-static void obey(char *line)
+static bool obeyed_on_connection(const char *word, const char *one, const char *two, const char *three)
 {
-    char *word = strtok(line, " \n"), *one = strtok(NULL, " \n"), *two = strtok(NULL, " \n"),
-         *three = strtok(NULL, " \n");
-    if (word == NULL)
-        return;
-    if (strcmp(word, "accept") == 0 && settings.server)
-        accept_one();
-    else if (strcmp(word, "connect") == 0 && !settings.server)
-        connect_one(one);
-    else if (ssl == NULL)
-        give_up("there is no connection to %s on", word);
-    else if (strcmp(word, "read") == 0)
+    if (strcmp(word, "read") == 0)
         read_some();
     else if (strcmp(word, "write") == 0 && one)
         write_all(one);
@@ -256,7 +246,22 @@ static void obey(char *line)
     else if (strcmp(word, "close") == 0)
         close_politely();
     else
-        give_up("no such command: %s", word);
+        return false;
+    return true;
+}
+
+static void obey(char *line)
+{
+    char *word = strtok(line, " \n"), *one = strtok(NULL, " \n"), *two = strtok(NULL, " \n"),
+         *three = strtok(NULL, " \n");
+    if (word == NULL)
+        return;
+    if (strcmp(word, "accept") == 0 && settings.server)
+        accept_one();
+    else if (strcmp(word, "connect") == 0 && !settings.server)
+        connect_one(one);
+    else if (ssl == NULL || !obeyed_on_connection(word, one, two, three))
+        give_up("no such command here: %s", word);
 }
 
 int main(int count, char **arguments)

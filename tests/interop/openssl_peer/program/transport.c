@@ -37,10 +37,10 @@ static void never_block(int fd)
         give_up("fcntl: %s", strerror(errno));
 }
 
-int open_listener(void)
+static int bound_socket(int port)
 {
     int fd = made_socket(), yes = 1;
-    struct sockaddr_in here = address(settings.port);
+    struct sockaddr_in here = address(port);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (bind(fd, (struct sockaddr *)&here, sizeof here) < 0 || (!settings.datagram && listen(fd, 16) < 0))
         give_up("bind: %s", strerror(errno));
@@ -55,6 +55,17 @@ int bound_port(int fd)
     if (getsockname(fd, (struct sockaddr *)&here, &length) < 0)
         give_up("getsockname: %s", strerror(errno));
     return ntohs(here.sin_port);
+}
+
+int open_listener(void)
+{
+    int fd = bound_socket(settings.port);
+    if (!settings.datagram)
+        return fd;
+    /* A port that the system chose is lost when the socket is given back by a client; one asked for by number stays. */
+    int lasting = bound_socket(bound_port(fd));
+    close(fd);
+    return lasting;
 }
 
 static bool readable(int fd, int milliseconds)
@@ -98,14 +109,18 @@ void attach(SSL *ssl, int fd)
     BIO_ADDR_free(server);
 }
 
-/* A datagram listener belongs to one client until it is given back. */
+/* A datagram listener belongs to one client until it is given back, without that client's last error. */
 void detach(int fd)
 {
     struct sockaddr_in nobody = {.sin_family = AF_UNSPEC};
-    if (settings.server && settings.datagram)
-        connect(fd, (struct sockaddr *)&nobody, sizeof nobody);
-    else
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (!settings.server || !settings.datagram) {
         close(fd);
+        return;
+    }
+    connect(fd, (struct sockaddr *)&nobody, sizeof nobody);
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
 }
 
 /* Answers ClientHellos without state until one brings its cookie; then the socket belongs to that client. */
