@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, Outcome};
 use crate::settings::{PeerVerification, Settings};
+use crate::signer::Signer;
 use crate::ticket_keys::TicketKeys;
 use crate::tls::Tls;
 use crate::wishes::Wishes;
@@ -105,6 +106,18 @@ impl Config {
 
     fn set_credential(&self, py: Python<'_>, chain: Vec<Vec<u8>>, private_key: &[u8]) -> PyResult<()> {
         self.change(py, |settings| settings.set_credential(&chain, private_key))
+    }
+
+    fn set_credential_signer(
+        &self,
+        py: Python<'_>,
+        chain: Vec<Vec<u8>>,
+        spki: &[u8],
+        schemes: Vec<u16>,
+        sign: Py<PyAny>,
+    ) -> PyResult<()> {
+        let signer = Signer { schemes, sign };
+        self.change(py, |settings| settings.set_credential_signer(&chain, spki, signer))
     }
 
     #[pyo3(signature = (*, own, peer))]

@@ -6,12 +6,14 @@ use crate::dane::{self, Record};
 use crate::error::{Failure, Outcome};
 use crate::facts;
 use crate::octets::Octets;
+use crate::signer::{self, AtWork};
 use crate::tickets;
 use crate::tls::Tls;
 use crate::wishes::Wishes;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
+use std::ptr;
 use std::sync::Mutex;
 
 /// One TLS connection over two memory BIOs.
@@ -28,17 +30,24 @@ type PyRecord<'py> = (u8, u8, u8, PyOctets<'py>);
 impl Connection {
     /// Cheap work, done with the GIL held.
     fn look<T>(&self, py: Python<'_>, look: impl FnOnce(&mut Tls) -> T) -> PyResult<T> {
+        signer::refuse_reentry(self.place())?;
         let mut tls = self.tls.lock_py_attached(py).map_err(|_| poisoned())?;
         Ok(look(&mut tls))
     }
 
-    /// Work that runs cryptography, done without the GIL. Nothing inside may need it: see the callbacks.
+    /// Work that runs cryptography, done without the GIL. Only a signer takes it back, for the time of its call.
     fn work<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Tls) -> Outcome<T> + Send) -> PyResult<T> {
+        let at_work = AtWork::begin(self.place())?;
         let result = py.detach(|| match self.tls.lock() {
             Ok(mut tls) => work(&mut tls),
             Err(_) => Err(poisoned()),
         });
+        drop(at_work);
         Ok(result?)
+    }
+
+    fn place(&self) -> usize {
+        ptr::from_ref(self).addr()
     }
 }
 

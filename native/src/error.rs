@@ -1,6 +1,7 @@
 //! What went wrong: OpenSSL's error queue as numbers, and how it becomes a Python exception.
 
 use crate::ffi;
+use crate::signer::Cause;
 use openssl_sys as sys;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -8,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use std::ffi::{c_char, c_int, c_long, CStr};
 use std::ptr;
+use std::sync::Arc;
 
 /// One cause, as `TlsError` shows it.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Report {
     pub verify_code: c_long,
     pub verify_text: String,
     pub unexpected_eof: bool,
+    /// What a signer raised.
+    pub cause: Option<Arc<Cause>>,
 }
 
 /// Why a call did not do what it was asked.
@@ -136,6 +140,9 @@ pub fn tls_error_type(py: Python<'_>) -> PyResult<&Py<PyType>> {
 }
 
 fn to_exception(py: Python<'_>, report: &Report) -> PyResult<PyErr> {
+    if let Some(cause) = report.cause.as_ref().filter(|cause| cause.interrupts) {
+        return Ok(cause.error.clone_ref(py));
+    }
     let words =
         if report.verify_code == 0 { report.text.clone() } else { format!("{}: {}", report.text, report.verify_text) };
     let instance = tls_error_type(py)?.bind(py).call1((words,))?;
@@ -147,7 +154,11 @@ fn to_exception(py: Python<'_>, report: &Report) -> PyResult<PyErr> {
     instance.setattr("verify_code", report.verify_code)?;
     instance.setattr("verify_text", &report.verify_text)?;
     instance.setattr("unexpected_eof", report.unexpected_eof)?;
-    Ok(PyErr::from_value(instance))
+    let error = PyErr::from_value(instance);
+    if let Some(cause) = &report.cause {
+        error.set_cause(py, Some(cause.error.clone_ref(py)));
+    }
+    Ok(error)
 }
 
 impl From<Failure> for PyErr {

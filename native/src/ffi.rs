@@ -5,11 +5,12 @@
 #![allow(non_camel_case_types, non_snake_case)]
 
 use openssl_sys as sys;
-use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_void, CStr};
 
 pub const SSL_EXT_TLS1_3_RAW_PUBLIC_KEY: c_uint = 0x10000;
 pub const SSL_CTRL_GET_EXTMS_SUPPORT: c_int = 122;
 pub const SSL_CTRL_SET_SIGALGS_LIST: c_int = 98;
+pub const SSL_CTRL_SET_CLIENT_SIGALGS_LIST: c_int = 102;
 pub const SSL_CTRL_SET_GROUPS_LIST: c_int = 92;
 pub const SSL_CTRL_SET_MIN_PROTO_VERSION: c_int = 123;
 pub const SSL_CTRL_SET_MAX_PROTO_VERSION: c_int = 124;
@@ -53,6 +54,76 @@ pub const BIO_CTRL_WPENDING: c_int = 13;
 pub const OPENSSL_INIT_NO_LOAD_CONFIG: u64 = 0x80;
 pub const OPENSSL_INIT_NO_ATEXIT: u64 = 0x0008_0000;
 
+pub const OSSL_OP_KEYMGMT: c_int = 10;
+pub const OSSL_OP_SIGNATURE: c_int = 12;
+pub const OSSL_KEYMGMT_SELECT_PRIVATE_KEY: c_int = 0x01;
+pub const OSSL_PARAM_UTF8_STRING: c_uint = 4;
+pub const OSSL_PARAM_OCTET_PTR: c_uint = 7;
+
+/// One function of a provider, by number (OSSL_DISPATCH).
+#[repr(C)]
+pub struct Dispatch {
+    pub id: c_int,
+    pub function: *const c_void,
+}
+// SAFETY: only static functions are pointed to.
+unsafe impl Sync for Dispatch {}
+
+impl Dispatch {
+    pub const END: Dispatch = Dispatch { id: 0, function: std::ptr::null() };
+}
+
+/// One algorithm of a provider (OSSL_ALGORITHM).
+#[repr(C)]
+pub struct Algorithm {
+    names: *const c_char,
+    properties: *const c_char,
+    functions: *const Dispatch,
+    description: *const c_char,
+}
+// SAFETY: only static texts and tables are pointed to.
+unsafe impl Sync for Algorithm {}
+
+impl Algorithm {
+    pub const END: Algorithm = Algorithm {
+        names: std::ptr::null(),
+        properties: std::ptr::null(),
+        functions: std::ptr::null(),
+        description: std::ptr::null(),
+    };
+
+    pub const fn new(names: &'static CStr, properties: &'static CStr, functions: &'static [Dispatch]) -> Self {
+        Algorithm {
+            names: names.as_ptr(),
+            properties: properties.as_ptr(),
+            functions: functions.as_ptr(),
+            description: std::ptr::null(),
+        }
+    }
+}
+
+/// A static list of parameters, ended by [`no_parameter`].
+#[repr(transparent)]
+pub struct Parameters<const N: usize = 1>(pub [sys::OSSL_PARAM; N]);
+// SAFETY: only static texts are pointed to.
+unsafe impl<const N: usize> Sync for Parameters<N> {}
+
+pub const fn parameter(key: &CStr, data_type: c_uint, data: *mut c_void, data_size: usize) -> sys::OSSL_PARAM {
+    sys::OSSL_PARAM { key: key.as_ptr(), data_type, data, data_size, return_size: usize::MAX }
+}
+
+pub const fn no_parameter() -> sys::OSSL_PARAM {
+    let nothing = std::ptr::null_mut();
+    sys::OSSL_PARAM { key: std::ptr::null(), data_type: 0, data: nothing, data_size: 0, return_size: 0 }
+}
+
+pub type ProviderInit = unsafe extern "C" fn(
+    handle: *const c_void,
+    upcalls: *const Dispatch,
+    out: *mut *const Dispatch,
+    context: *mut *mut c_void,
+) -> c_int;
+pub type TakeParameters = unsafe extern "C" fn(parameters: *const sys::OSSL_PARAM, arg: *mut c_void) -> c_int;
 pub type GenerateTicket = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut c_void) -> c_int;
 pub type DecryptTicket = unsafe extern "C" fn(
     ssl: *mut sys::SSL,
@@ -76,6 +147,19 @@ pub type CertificateWanted = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut 
 
 extern "C" {
     pub fn BIO_get_new_index() -> c_int;
+
+    pub fn OSSL_PROVIDER_add_builtin(
+        library: *mut sys::OSSL_LIB_CTX,
+        name: *const c_char,
+        init: Option<ProviderInit>,
+    ) -> c_int;
+    pub fn EVP_PKEY_export(
+        key: *const sys::EVP_PKEY,
+        selection: c_int,
+        take: Option<TakeParameters>,
+        arg: *mut c_void,
+    ) -> c_int;
+    pub fn OSSL_PARAM_get_int(parameter: *const sys::OSSL_PARAM, value: *mut c_int) -> c_int;
 
     pub fn SSL_CTX_set1_client_cert_type(ctx: *mut sys::SSL_CTX, types: *const c_uchar, length: usize) -> c_int;
     pub fn SSL_CTX_set1_server_cert_type(ctx: *mut sys::SSL_CTX, types: *const c_uchar, length: usize) -> c_int;

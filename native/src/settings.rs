@@ -3,12 +3,14 @@
 use crate::accept;
 use crate::clientid::{self, Profiles};
 use crate::context::{Context, ALWAYS_SET, NEVER_SET};
+use crate::credential;
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
 use crate::flags;
+use crate::signer::Signer;
 use crate::state;
 use crate::ticket_keys::{self, Ring};
-use crate::x509::{self, Certificate, Chain, Key};
+use crate::x509::{self, Certificate, Chain};
 use openssl_sys as sys;
 use std::ffi::{c_char, c_int, c_long, c_uint, CStr, CString};
 use std::ptr;
@@ -65,6 +67,7 @@ pub struct Settings {
     pub ticket_keys: Option<Arc<Ring>>,
     pub own_types: Vec<u8>,
     pub peer_types: Vec<u8>,
+    credential: credential::Settings,
 }
 
 impl Settings {
@@ -82,6 +85,7 @@ impl Settings {
             ticket_keys: None,
             own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
             peer_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
+            credential: credential::Settings::new(server_side),
         };
         settings.set_verification(if server_side { PeerVerification::None } else { PeerVerification::Verify });
         Ok(settings)
@@ -129,9 +133,8 @@ impl Settings {
     }
 
     pub fn set_signature_algorithms(&mut self, algorithms: &str) -> Outcome<()> {
-        self.with_text(algorithms, "no such signature algorithms", |ctx, list| {
-            control_list(ctx, ffi::SSL_CTRL_SET_SIGALGS_LIST, list)
-        })
+        let ctx = self.ctx();
+        self.credential.accept(ctx, c_string(algorithms)?)
     }
 
     fn with_text(
@@ -183,24 +186,13 @@ impl Settings {
     }
 
     pub fn set_credential(&mut self, chain: &[Vec<u8>], private_key: &[u8]) -> Outcome<()> {
-        let key = Key::from_pkcs8(private_key)?;
-        let mut certificates = chain.iter().map(|der| Certificate::from_der(der)).collect::<Outcome<Vec<_>>>()?;
-        error::clear_queue();
-        // SAFETY: the context is alive and not frozen; OpenSSL takes references of its own to all it is given.
-        let done = unsafe {
-            if certificates.is_empty() {
-                sys::SSL_CTX_use_PrivateKey(self.ctx(), key.0)
-            } else {
-                let leaf = certificates.remove(0);
-                let rest = Chain::new(certificates)?;
-                ffi::SSL_CTX_use_cert_and_key(self.ctx(), leaf.0, key.0, rest.0, 1)
-            }
-        };
-        if done == 1 {
-            Ok(())
-        } else {
-            Err(Failure::from_queue("credential not accepted"))
-        }
+        let ctx = self.ctx();
+        self.credential.set(ctx, chain, private_key)
+    }
+
+    pub fn set_credential_signer(&mut self, chain: &[Vec<u8>], spki: &[u8], signer: Signer) -> Outcome<()> {
+        let ctx = self.ctx();
+        self.credential.set_signer(ctx, chain, spki, signer)
     }
 
     pub fn set_certificate_types(&mut self, own: &[u8], peer: &[u8]) -> Outcome<()> {
@@ -377,7 +369,7 @@ pub unsafe fn cipher_names(stack: *const sys::stack_st_SSL_CIPHER) -> Vec<String
     }
 }
 
-fn control_list(ctx: *mut sys::SSL_CTX, control: c_int, list: *const c_char) -> c_int {
+pub fn control_list(ctx: *mut sys::SSL_CTX, control: c_int, list: *const c_char) -> c_int {
     // SAFETY: the caller's context is alive; the control reads a terminated string.
     let done = unsafe { sys::SSL_CTX_ctrl(ctx, control, 0, list.cast_mut().cast()) };
     c_int::from(done == 1)

@@ -9,6 +9,7 @@ use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
 use crate::flags;
 use crate::settings::{c_string, PeerVerification, Settings};
+use crate::signer;
 use crate::state::{self, Session, State};
 use crate::wire::{self, Wire};
 use crate::wishes::Wishes;
@@ -184,13 +185,15 @@ impl Tls {
     }
 
     pub fn fail(&mut self, report: Report) -> Failure {
-        let report = Box::new(report);
-        self.failed = Some(report.clone());
-        Failure::Tls(report)
+        let mut kept = report.clone();
+        kept.cause = kept.cause.filter(|cause| !cause.interrupts);
+        self.failed = Some(Box::new(kept));
+        Failure::Tls(Box::new(report))
     }
 
     fn begin(&self) {
         error::clear_queue();
+        signer::take_complaint();
         self.state.alert_received.set(None);
         self.state.alert_sent.set(None);
     }
@@ -216,6 +219,9 @@ impl Tls {
         if report.library == ffi::ERR_LIB_SSL && report.reason == ffi::SSL_R_CERTIFICATE_VERIFY_FAILED {
             // SAFETY: ssl is alive.
             report = report.with_verify_code(unsafe { sys::SSL_get_verify_result(self.ssl) });
+        }
+        if let Some(complaint) = signer::take_complaint() {
+            (report.text, report.cause) = (complaint.words, complaint.cause);
         }
         report.alert_received = self.state.alert_received.get();
         report.alert_sent = self.state.alert_sent.get();

@@ -71,6 +71,25 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The public key of a DER SubjectPublicKeyInfo, nothing behind it.
+    pub fn from_spki(der: &[u8]) -> Outcome<Self> {
+        error::clear_queue();
+        let mut position = der.as_ptr();
+        let length = c_long::try_from(der.len()).map_err(|_| Failure::argument("public key too long"))?;
+        // SAFETY: position runs over der, at most length octets of it.
+        let key = unsafe { sys::d2i_PUBKEY(ptr::null_mut(), &mut position, length) };
+        if key.is_null() {
+            return Err(Failure::from_queue("not a DER SubjectPublicKeyInfo"));
+        }
+        let key = Key(key);
+        if position != der.as_ptr_range().end {
+            return Err(Failure::argument("octets behind the public key"));
+        }
+        Ok(key)
+    }
+}
+
 /// An owned stack with a reference to each certificate in it.
 pub struct Chain(pub *mut sys::stack_st_X509);
 

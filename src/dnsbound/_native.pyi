@@ -9,7 +9,7 @@ never be right). After a TlsError from do_handshake, read, write, shutdown or se
 each later call raises the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 __all__ = ["OPENSSL_VERSION", "OPENSSL_VERSION_NUMBER", "VENDORED", "Config", "Connection", "TicketKeys", "TlsError"]
@@ -29,7 +29,7 @@ class TlsError(Exception):
     reason: int
     """Reason number inside the library (SSL_R_*, X509_R_*, ...), 0 when there is none."""
     text: str
-    """OpenSSL's own words, for logs."""
+    """OpenSSL's own words, for logs; ours where a signer failed, whose exception is `__cause__`."""
     alert_received: int | None
     """AlertDescription the peer sent, when that is the cause."""
     alert_sent: int | None
@@ -76,6 +76,26 @@ class Config:
 
         Raises TlsError when key and leaf do not belong together. One credential per kind of key (RSA, EC, Ed25519):
         a second one of the same kind replaces the first.
+        RuntimeError after set_credential_signer.
+        """
+    def set_credential_signer(
+        self,
+        chain: Sequence[bytes],
+        spki: bytes,
+        schemes: Sequence[int],
+        sign: Callable[[int, bytes], bytes],
+    ) -> None:
+        """The same with a private key that is elsewhere: spki is DER SubjectPublicKeyInfo of its public half (EC, RSA,
+        Ed25519, Ed448 or ML-DSA), schemes are the SignatureSchemes it signs with, and no other is negotiated.
+
+        `sign(scheme, message)` gives the signature over the message, not over its digest, within a call that drives a
+        Connection: do_handshake, in TLS 1.2 and 1.3, as client and as server. That call holds its Connection, and the
+        GIL for `sign` alone, so a slow signer holds up its own thread and nobody else's. What it raises, or a value
+        that can be no signature, ends the handshake with internal_error; the exception is the TlsError's `__cause__`.
+        KeyboardInterrupt and its likes come out as they are, once. `sign` may use other Connections, not its own
+        (RuntimeError). RSA's key transport in TLS 1.2 (TLS_RSA cipher suites) needs decryption and fails.
+
+        One credential per Config: RuntimeError when there is one already.
         """
     def set_certificate_types(self, *, own: Sequence[int], peer: Sequence[int]) -> None:
         """RFC 7250 lists in preference order: 0 X.509, 2 raw public key.

@@ -221,6 +221,7 @@ def changes(config: _native.Config) -> list[object]:
         lambda: config.set_security_level(2),
         lambda: config.set_alpn([]),
         lambda: config.set_credential(identity.chain, identity.private_key),
+        lambda: config.set_credential_signer(identity.chain, identity.spki, [0x0403], lambda _scheme, _message: b""),
         lambda: config.set_certificate_types(own=[0], peer=[0]),
         lambda: config.add_trust_anchors([]),
         config.set_default_verify_paths,
