@@ -21,11 +21,18 @@ pub fn send(ssl: *mut sys::SSL, description: c_int) -> Outcome<()> {
     }
 }
 
+const ALERT: u8 = 21;
+const FATAL: u8 = 2;
+
 /// A fatal alert as a record of its own, for a peer of TLS 1.2 that has not yet seen our ChangeCipherSpec.
 pub fn plaintext(description: u8) -> [u8; 7] {
-    const ALERT: u8 = 21;
-    const FATAL: u8 = 2;
     [ALERT, 3, 3, 0, 2, FATAL, description]
+}
+
+/// The same for a peer of DTLS 1.2. sequence: one that no record of epoch 0 has had.
+pub fn plaintext_datagram(sequence: u64, description: u8) -> Vec<u8> {
+    let head = [ALERT, 0xfe, 0xfd];
+    [&head[..], &sequence.to_be_bytes(), &[0, 2, FATAL, description]].concat()
 }
 
 #[cfg(not(vendored_openssl))]
@@ -57,21 +64,21 @@ mod self_test {
     /// A handshake with a fresh raw key, some data, the alert: the client must read the data, then the alert.
     pub fn alert_arrives() -> Outcome<bool> {
         let mut server = server()?;
-        let mut settings = Settings::new(false)?;
+        let mut settings = Settings::new(false, false)?;
         settings.set_certificate_types(&[ffi::TLSEXT_CERT_TYPE_X509], &[ffi::TLSEXT_CERT_TYPE_RPK])?;
         settings.set_verification(PeerVerification::None);
         let mut client = Tls::new(&settings, Wishes::default())?;
         for _ in 0..2 {
             client.do_handshake()?;
-            client.wire.drain(|octets| server.wire.feed(octets));
+            carry(&client, &server)?;
             server.do_handshake()?;
-            server.wire.drain(|octets| client.wire.feed(octets));
+            carry(&server, &client)?;
         }
         server.established()?;
         server.write(b"before")?;
         // SAFETY: the connection is alive and established.
         let sent = unsafe { ffi::ssl3_send_alert(server.as_ptr(), ffi::SSL3_AL_FATAL, c_int::from(ACCESS_DENIED)) };
-        server.wire.drain(|octets| client.wire.feed(octets));
+        carry(&server, &client)?;
         let data = client.read(64, <[u8]>::to_vec)?;
         let alert = client.read(64, <[u8]>::to_vec);
         let arrived = matches!(&alert, Err(Failure::Tls(report))
@@ -80,8 +87,14 @@ mod self_test {
         Ok(sent > 0 && data.as_deref() == Some(b"before".as_slice()) && arrived)
     }
 
+    fn carry(sender: &Tls, receiver: &Tls) -> Outcome<()> {
+        let receiver = receiver.transport.stream()?;
+        sender.transport.stream()?.drain(|octets| receiver.feed(octets));
+        Ok(())
+    }
+
     fn server() -> Outcome<Tls> {
-        let mut settings = Settings::new(true)?;
+        let mut settings = Settings::new(true, false)?;
         settings.set_certificate_types(&[ffi::TLSEXT_CERT_TYPE_RPK], &[ffi::TLSEXT_CERT_TYPE_X509])?;
         // SAFETY: no library context, no properties; the kind needs no further arguments.
         let key = Key(unsafe { ffi::EVP_PKEY_Q_keygen(ptr::null_mut(), ptr::null(), c"ED25519".as_ptr()) });

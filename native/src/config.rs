@@ -1,5 +1,6 @@
 //! The Python face of a Config.
 
+use crate::dtls;
 use crate::error::{Failure, Outcome};
 use crate::settings::{PeerVerification, Settings};
 use crate::signer::Signer;
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex};
 pub struct Config {
     #[pyo3(get)]
     server_side: bool,
+    #[pyo3(get)]
+    datagram: bool,
     settings: Mutex<Settings>,
 }
 
@@ -36,6 +39,11 @@ impl Config {
             }
         };
         Ok(outcome?)
+    }
+
+    /// Connections of this Config come of cookies.
+    pub fn listens(&self) -> bool {
+        self.server_side && self.datagram
     }
 
     /// A connection of this Config, which is frozen from now on.
@@ -61,9 +69,9 @@ fn list_of_bytes<'py>(py: Python<'py>, items: &[Vec<u8>]) -> Vec<Bound<'py, PyBy
 #[pymethods]
 impl Config {
     #[new]
-    #[pyo3(signature = (*, server_side))]
-    fn new(server_side: bool) -> PyResult<Self> {
-        Ok(Config { server_side, settings: Mutex::new(Settings::new(server_side)?) })
+    #[pyo3(signature = (*, server_side, datagram = false))]
+    fn new(server_side: bool, datagram: bool) -> PyResult<Self> {
+        Ok(Config { server_side, datagram, settings: Mutex::new(Settings::new(server_side, datagram)?) })
     }
 
     #[getter]
@@ -198,6 +206,12 @@ impl Config {
     ) -> PyResult<()> {
         let ring = keys.map(|keys| Arc::clone(&keys.get().ring));
         self.change(py, |settings| settings.set_tickets(lifetime, context.unwrap_or_default(), ring))
+    }
+
+    #[pyo3(signature = (*, mtu = 1200, first_timeout = 1_000, longest_timeout = 60_000))]
+    fn set_datagrams(&self, py: Python<'_>, mtu: u32, first_timeout: u32, longest_timeout: u32) -> PyResult<()> {
+        let settings = dtls::Settings::new(mtu, first_timeout, longest_timeout)?;
+        self.change(py, |own| own.set_datagrams(settings))
     }
 
     fn set_keylog(&self, py: Python<'_>, enabled: bool) -> PyResult<()> {

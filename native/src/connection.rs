@@ -3,12 +3,14 @@
 use crate::clientid;
 use crate::config::Config;
 use crate::dane::{self, Record};
+use crate::datagram::Datagrams;
 use crate::error::{Failure, Outcome};
 use crate::facts;
 use crate::octets::Octets;
 use crate::signer::{self, AtWork};
 use crate::tickets;
 use crate::tls::Tls;
+use crate::wire::Wire;
 use crate::wishes::Wishes;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -28,6 +30,10 @@ type PyOctets<'py> = Bound<'py, PyBytes>;
 type PyRecord<'py> = (u8, u8, u8, PyOctets<'py>);
 
 impl Connection {
+    pub fn new_of(tls: Tls) -> Self {
+        Connection { server_side: tls.server_side, tls: Mutex::new(tls) }
+    }
+
     /// Cheap work, done with the GIL held.
     fn look<T>(&self, py: Python<'_>, look: impl FnOnce(&mut Tls) -> T) -> PyResult<T> {
         signer::refuse_reentry(self.place())?;
@@ -70,8 +76,10 @@ impl Connection {
     ) -> PyResult<Self> {
         let clientid = clientid::Wish { name: client_name, clear: clear_name };
         let wishes = Wishes { server_hostname, verify_hostname, clientid, session };
-        let tls = config.get().connect(py, wishes)?;
-        Ok(Connection { server_side: tls.server_side, tls: Mutex::new(tls) })
+        if config.get().listens() {
+            return Err(Failure::argument("a server's connection over datagrams comes from a CookieListener").into());
+        }
+        Ok(Self::new_of(config.get().connect(py, wishes)?))
     }
 
     fn feed(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -80,19 +88,43 @@ impl Connection {
     }
 
     fn feed_eof(&self, py: Python<'_>) -> PyResult<()> {
-        self.look(py, |tls| tls.wire.feed_eof())
+        Ok(self.look(py, |tls| tls.transport.stream().map(Wire::feed_eof))??)
     }
 
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<PyOctets<'py>> {
-        self.look(py, |tls| tls.wire.drain(|octets| PyBytes::new(py, octets)))
+        let drain = |wire: &Wire| wire.drain(|octets| PyBytes::new(py, octets));
+        Ok(self.look(py, |tls| tls.transport.stream().map(drain))??)
+    }
+
+    fn feed_datagram(&self, py: Python<'_>, datagram: &Bound<'_, PyAny>) -> PyResult<()> {
+        let datagram = Octets::of(datagram)?;
+        Ok(self.look(py, |tls| tls.transport.datagrams().map(|queues| queues.feed(&datagram)))??)
+    }
+
+    fn take_datagrams<'py>(&self, py: Python<'py>) -> PyResult<Vec<PyOctets<'py>>> {
+        let datagrams = self.look(py, |tls| tls.transport.datagrams().map(Datagrams::take))??;
+        Ok(list_of_bytes(py, &datagrams))
+    }
+
+    fn timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let left = self.look(py, |tls| tls.timeout())??;
+        Ok(left.map(|left| left.as_secs_f64()))
+    }
+
+    fn handle_timeout(&self, py: Python<'_>) -> PyResult<bool> {
+        self.work(py, Tls::handle_timeout)
+    }
+
+    fn data_mtu(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.look(py, |tls| tls.data_mtu())??)
     }
 
     fn pending_in(&self, py: Python<'_>) -> PyResult<usize> {
-        self.look(py, |tls| tls.wire.pending_in())
+        self.look(py, |tls| tls.transport.pending_in())
     }
 
     fn pending_out(&self, py: Python<'_>) -> PyResult<usize> {
-        self.look(py, |tls| tls.wire.pending_out())
+        self.look(py, |tls| tls.transport.pending_out())
     }
 
     fn pending_plain(&self, py: Python<'_>) -> PyResult<usize> {
@@ -141,7 +173,7 @@ impl Connection {
 
     #[getter]
     fn flight_held(&self, py: Python<'_>) -> PyResult<bool> {
-        self.look(py, |tls| tls.wire.is_holding())
+        self.look(py, |tls| tls.transport.is_holding())
     }
 
     fn version(&self, py: Python<'_>) -> PyResult<i32> {

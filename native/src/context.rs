@@ -1,5 +1,6 @@
 //! An SSL_CTX and how one is born: what every connection of this crate has in common, before any setting.
 
+use crate::dtls;
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
 use crate::state;
@@ -31,17 +32,23 @@ impl Drop for Context {
 }
 
 impl Context {
-    pub fn new(server_side: bool) -> Outcome<Self> {
+    pub fn new(server_side: bool, datagram: bool) -> Outcome<Self> {
         initialise();
         error::clear_queue();
-        // SAFETY: both methods are static.
-        let ctx =
-            unsafe { sys::SSL_CTX_new(if server_side { sys::TLS_server_method() } else { sys::TLS_client_method() }) };
+        // SAFETY: the methods are static.
+        let ctx = unsafe {
+            sys::SSL_CTX_new(match (datagram, server_side) {
+                (false, true) => sys::TLS_server_method(),
+                (false, false) => sys::TLS_client_method(),
+                (true, true) => sys::DTLS_server_method(),
+                (true, false) => sys::DTLS_client_method(),
+            })
+        };
         if ctx.is_null() {
             return Err(Failure::from_queue("no SSL_CTX"));
         }
         let context = Context(ctx);
-        context.prepare(server_side)?;
+        context.prepare(server_side, datagram)?;
         Ok(context)
     }
 
@@ -49,7 +56,7 @@ impl Context {
         self.0
     }
 
-    fn prepare(&self, server_side: bool) -> Outcome<()> {
+    fn prepare(&self, server_side: bool, datagram: bool) -> Outcome<()> {
         let ctx = self.0;
         // SAFETY: ctx is alive and ours alone; every callback is a static function that fits its slot.
         let done = unsafe {
@@ -66,7 +73,11 @@ impl Context {
             let hosts = ffi::X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | ffi::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
             sys::X509_VERIFY_PARAM_set_hostflags(param, hosts);
             let role = if server_side { prepare_server(ctx) } else { prepare_client(ctx) };
-            role && self.limit_versions(sys::TLS1_2_VERSION, sys::TLS1_3_VERSION)
+            if datagram {
+                prepare_datagrams(ctx, server_side);
+            }
+            let known = versions(datagram);
+            role && self.limit_versions(known[0], known[known.len() - 1])
         };
         if done {
             Ok(())
@@ -81,6 +92,30 @@ impl Context {
             sys::SSL_CTX_ctrl(self.0, ffi::SSL_CTRL_SET_MIN_PROTO_VERSION, minimum.into(), ptr::null_mut()) == 1
                 && sys::SSL_CTX_ctrl(self.0, ffi::SSL_CTRL_SET_MAX_PROTO_VERSION, maximum.into(), ptr::null_mut()) == 1
         }
+    }
+}
+
+/// What can be spoken, oldest first. OpenSSL has no DTLS 1.3: 0xfefc would stand behind 0xfefd.
+pub fn versions(datagram: bool) -> &'static [i32] {
+    if datagram {
+        &[sys::DTLS1_2_VERSION]
+    } else {
+        &[sys::TLS1_2_VERSION, sys::TLS1_3_VERSION]
+    }
+}
+
+/// Datagrams know no resumption: no ticket is asked for, none is kept.
+///
+/// # Safety
+/// `ctx` is alive and not shared.
+unsafe fn prepare_datagrams(ctx: *mut sys::SSL_CTX, server_side: bool) {
+    // SAFETY: the caller's.
+    unsafe {
+        sys::SSL_CTX_set_options(ctx, ffi::SSL_OP_NO_TICKET);
+        sys::SSL_CTX_ctrl(ctx, sys::SSL_CTRL_SET_SESS_CACHE_MODE, sys::SSL_SESS_CACHE_OFF, ptr::null_mut());
+    }
+    if server_side {
+        dtls::expect_cookies(ctx);
     }
 }
 

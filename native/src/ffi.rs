@@ -8,6 +8,9 @@ use openssl_sys as sys;
 use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_void, CStr};
 
 pub const SSL_EXT_TLS1_3_RAW_PUBLIC_KEY: c_uint = 0x10000;
+pub const SSL_CTRL_SET_MTU: c_int = 17;
+pub const DTLS_CTRL_GET_TIMEOUT: c_int = 73;
+pub const DTLS_CTRL_HANDLE_TIMEOUT: c_int = 74;
 pub const SSL_CTRL_GET_EXTMS_SUPPORT: c_int = 122;
 pub const SSL_CTRL_SET_SIGALGS_LIST: c_int = 98;
 pub const SSL_CTRL_SET_CLIENT_SIGALGS_LIST: c_int = 102;
@@ -15,6 +18,7 @@ pub const SSL_CTRL_SET_GROUPS_LIST: c_int = 92;
 pub const SSL_CTRL_SET_MIN_PROTO_VERSION: c_int = 123;
 pub const SSL_CTRL_SET_MAX_PROTO_VERSION: c_int = 124;
 pub const SSL_OP_IGNORE_UNEXPECTED_EOF: u64 = 1 << 7;
+pub const SSL_OP_NO_QUERY_MTU: u64 = 1 << 12;
 pub const SSL_OP_NO_TICKET: u64 = 1 << 14;
 pub const SSL_OP_NO_COMPRESSION: u64 = 1 << 17;
 pub const SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION: u64 = 1 << 18;
@@ -143,10 +147,32 @@ pub type TicketKey = unsafe extern "C" fn(
 ) -> c_int;
 pub type VerifyAll = unsafe extern "C" fn(ctx: *mut sys::X509_STORE_CTX, arg: *mut c_void) -> c_int;
 pub type Info = unsafe extern "C" fn(ssl: *const sys::SSL, place: c_int, value: c_int);
+pub type Timer = unsafe extern "C" fn(ssl: *mut sys::SSL, microseconds: c_uint) -> c_uint;
 pub type CertificateWanted = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut c_void) -> c_int;
 
 extern "C" {
     pub fn BIO_get_new_index() -> c_int;
+    pub fn BIO_ADDR_new() -> *mut sys::BIO_ADDR;
+    pub fn BIO_ADDR_free(address: *mut sys::BIO_ADDR);
+
+    pub fn DTLSv1_listen(ssl: *mut sys::SSL, client: *mut sys::BIO_ADDR) -> c_int;
+    pub fn DTLS_set_timer_cb(ssl: *mut sys::SSL, timer: Option<Timer>);
+    pub fn DTLS_get_data_mtu(ssl: *const sys::SSL) -> usize;
+
+    pub fn EVP_Q_mac(
+        libctx: *mut c_void,
+        name: *const c_char,
+        properties: *const c_char,
+        algorithm: *const c_char,
+        parameters: *const c_void,
+        key: *const c_void,
+        key_length: usize,
+        data: *const c_uchar,
+        data_length: usize,
+        out: *mut c_uchar,
+        out_size: usize,
+        out_length: *mut usize,
+    ) -> *mut c_uchar;
 
     pub fn OSSL_PROVIDER_add_builtin(
         library: *mut sys::OSSL_LIB_CTX,

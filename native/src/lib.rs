@@ -8,14 +8,18 @@ mod clientid;
 mod config;
 mod connection;
 mod context;
+mod cookie;
 mod credential;
 mod dane;
+mod datagram;
+mod dtls;
 mod error;
 mod extension;
 mod facts;
 mod ffi;
 mod flags;
 mod foreign_key;
+mod listener;
 mod octets;
 mod settings;
 mod signer;
@@ -23,6 +27,7 @@ mod state;
 mod ticket_keys;
 mod tickets;
 mod tls;
+mod transport;
 mod wire;
 mod wishes;
 mod x509;
@@ -42,5 +47,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<config::Config>()?;
     module.add_class::<connection::Connection>()?;
     module.add_class::<ticket_keys::TicketKeys>()?;
+    module.add_class::<listener::CookieListener>()?;
+    module.add_function(wrap_pyfunction!(listener::client_hello_random, module)?)?;
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use crate::accept;
 use crate::clientid::{self, Profiles};
-use crate::context::{Context, ALWAYS_SET, NEVER_SET};
+use crate::context::{self, Context, ALWAYS_SET, NEVER_SET};
 use crate::credential;
+use crate::dtls;
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
 use crate::flags;
@@ -57,6 +58,8 @@ impl PeerVerification {
 pub struct Settings {
     pub context: Arc<Context>,
     pub server_side: bool,
+    /// Over datagrams rather than a stream.
+    pub datagram: Option<dtls::Settings>,
     pub frozen: bool,
     pub verification: PeerVerification,
     pub alpn: Arc<[u8]>,
@@ -71,10 +74,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn new(server_side: bool) -> Outcome<Self> {
+    pub fn new(server_side: bool, datagram: bool) -> Outcome<Self> {
         let mut settings = Settings {
-            context: Arc::new(Context::new(server_side)?),
+            context: Arc::new(Context::new(server_side, datagram)?),
             server_side,
+            datagram: datagram.then(dtls::Settings::default),
             frozen: false,
             verification: PeerVerification::None,
             alpn: Arc::default(),
@@ -96,9 +100,10 @@ impl Settings {
     }
 
     pub fn set_versions(&mut self, minimum: i32, maximum: i32) -> Outcome<()> {
-        let known = sys::TLS1_2_VERSION..=sys::TLS1_3_VERSION;
-        if !known.contains(&minimum) || !known.contains(&maximum) || minimum > maximum {
-            return Err(Failure::argument("versions are 0x0303 and 0x0304, the lower first"));
+        let known = context::versions(self.datagram.is_some());
+        let place = |version| known.iter().position(|one| *one == version);
+        if place(minimum).is_none_or(|oldest| place(maximum).is_none_or(|newest| oldest > newest)) {
+            return Err(Failure::argument("versions are 0x0303 and 0x0304, or 0xfefd over datagrams, the older first"));
         }
         error::clear_queue();
         if self.context.limit_versions(minimum, maximum) {
@@ -110,7 +115,7 @@ impl Settings {
 
     pub fn set_options(&mut self, set_bits: u64, clear_bits: u64) -> u64 {
         // NO_TICKET belongs to set_tickets: without it a server would resume what nobody judged.
-        let ours = if self.server_side { ffi::SSL_OP_NO_TICKET } else { 0 };
+        let ours = if self.server_side || self.datagram.is_some() { ffi::SSL_OP_NO_TICKET } else { 0 };
         // SAFETY: the context is alive and not frozen.
         unsafe {
             sys::SSL_CTX_clear_options(self.ctx(), clear_bits & !(ALWAYS_SET | ours));
@@ -313,9 +318,19 @@ impl Settings {
         self.flags.set(ctx, signals, send)
     }
 
+    pub fn set_datagrams(&mut self, settings: dtls::Settings) -> Outcome<()> {
+        match self.datagram.replace(settings) {
+            Some(_) => Ok(()),
+            None => {
+                self.datagram = None;
+                Err(Failure::State("this Config is for streams"))
+            }
+        }
+    }
+
     pub fn set_tickets(&mut self, lifetime: u32, context: &[u8], keys: Option<Arc<Ring>>) -> Outcome<()> {
-        if !self.server_side {
-            return Err(Failure::State("only a server has tickets"));
+        if !self.server_side || self.datagram.is_some() {
+            return Err(Failure::State("only a server over streams has tickets"));
         }
         if lifetime > crate::tickets::LONGEST {
             return Err(Failure::argument("a ticket lives seven days at most (RFC 9846 section 4.7.1)"));

@@ -3,6 +3,7 @@
 //! A callback runs inside a call on its connection, under that connection's lock and on its thread: cells are enough.
 
 use crate::clientid;
+use crate::dtls;
 use crate::error;
 use crate::ffi;
 use crate::flags;
@@ -35,6 +36,7 @@ impl Drop for Session {
 pub struct State {
     pub clientid: clientid::Cells,
     pub flags: flags::Cells,
+    pub dtls: dtls::Cells,
     /// Server: ALPN protocols in preference order, wire form.
     pub alpn: Arc<[u8]>,
     /// RFC 7250 types this side may show.

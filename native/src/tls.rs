@@ -5,13 +5,14 @@
 use crate::alert;
 use crate::clientid;
 use crate::context::Context;
+use crate::dtls;
 use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
 use crate::flags;
 use crate::settings::{c_string, PeerVerification, Settings};
 use crate::signer;
 use crate::state::{self, Session, State};
-use crate::wire::{self, Wire};
+use crate::transport::Transport;
 use crate::wishes::Wishes;
 use openssl_sys as sys;
 use std::ffi::{c_int, c_long, CString};
@@ -28,7 +29,7 @@ const UNSUPPORTED_CERTIFICATE: u8 = 43;
 
 pub struct Tls {
     ssl: *mut sys::SSL,
-    pub wire: Rc<Wire>,
+    pub transport: Transport,
     pub state: Rc<State>,
     pub server_side: bool,
     pub complete: bool,
@@ -51,7 +52,7 @@ unsafe impl Send for Tls {}
 
 impl Drop for Tls {
     fn drop(&mut self) {
-        // SAFETY: the SSL is ours and freed once, before wire and state that it points to.
+        // SAFETY: the SSL is ours and freed once, before transport and state that it points to.
         unsafe { sys::SSL_free(self.ssl) }
     }
 }
@@ -73,13 +74,14 @@ impl Tls {
         }
         let mut tls = Tls {
             ssl,
-            wire: Rc::default(),
+            transport: Transport::new(settings.datagram.is_some()),
             state: Rc::new(State {
                 clientid: clientid::Cells::new(settings.clientid, &wishes.clientid),
                 flags: flags::Cells::new(&settings.flags, settings.verification == PeerVerification::AcceptSignalled),
                 alpn: Arc::clone(&settings.alpn),
                 own_types: settings.own_types.clone(),
                 ticket_keys: settings.ticket_keys.clone(),
+                dtls: settings.datagram.map(dtls::Cells::new).unwrap_or_default(),
                 ..State::default()
             }),
             server_side: settings.server_side,
@@ -99,7 +101,7 @@ impl Tls {
     }
 
     fn set_up(&mut self, wishes: Wishes) -> Outcome<()> {
-        let bio = wire::new_bio(&self.wire)?;
+        let bio = self.transport.new_bio()?;
         // SAFETY: ssl is alive; it takes the one reference to bio for both directions.
         unsafe {
             sys::SSL_set_bio(self.ssl, bio, bio);
@@ -111,6 +113,9 @@ impl Tls {
         }
         if !state::attach(self.ssl, &self.state) {
             return Err(Failure::from_queue("no room beside the SSL"));
+        }
+        if self.transport.datagrams().is_ok() {
+            self.prepare_datagrams()?;
         }
         if let Some(name) = wishes.server_hostname {
             self.offer_name(&name)?;
@@ -163,10 +168,11 @@ impl Tls {
     }
 
     pub fn feed(&self, data: &[u8]) -> Outcome<()> {
-        if self.wire.at_eof() {
+        let wire = self.transport.stream()?;
+        if wire.at_eof() {
             return Err(Failure::State("the transport has ended: feed_eof was called"));
         }
-        self.wire.feed(data);
+        wire.feed(data);
         Ok(())
     }
 
@@ -191,7 +197,7 @@ impl Tls {
         Failure::Tls(Box::new(report))
     }
 
-    fn begin(&self) {
+    pub fn begin(&self) {
         error::clear_queue();
         signer::take_complaint();
         self.state.alert_received.set(None);
@@ -214,7 +220,7 @@ impl Tls {
         }
     }
 
-    fn report(&self, what: &str) -> Report {
+    pub fn report(&self, what: &str) -> Report {
         let mut report = Report::from_queue(what);
         if report.library == ffi::ERR_LIB_SSL && report.reason == ffi::SSL_R_CERTIFICATE_VERIFY_FAILED {
             // SAFETY: ssl is alive.
@@ -234,14 +240,14 @@ impl Tls {
             return Ok(true);
         }
         self.begin();
-        let already_out = self.wire.pending_out();
+        let already_out = self.transport.mark();
         // SAFETY: ssl is alive.
         let result = unsafe { sys::SSL_do_handshake(self.ssl) };
         match self.end(result, "handshake failed")? {
             Step::Done => {
                 // Before TLS 1.3 the call that completes a server's handshake writes its last flight and nothing else.
                 if self.holds_flight && !self.is_tls13() {
-                    self.wire.hold_from(already_out);
+                    self.transport.hold_from(already_out);
                 }
                 self.finish_handshake().map(|()| true)
             }
@@ -256,7 +262,7 @@ impl Tls {
     /// Two things OpenSSL would let pass.
     fn finish_handshake(&mut self) -> Outcome<()> {
         if !self.is_tls13() && !self.has_extended_master_secret() {
-            let words = "TLS 1.2 without extended master secret (RFC 7627)";
+            let words = "(D)TLS 1.2 without extended master secret (RFC 7627)";
             return Err(self.refuse(HANDSHAKE_FAILURE, ffi::SSL_R_INCONSISTENT_EXTMS, words));
         }
         if !self.shows_an_expected_type() {
@@ -281,8 +287,7 @@ impl Tls {
 
     /// A peer whose handshake waits for the last flight still reads in clear: it never gets that flight.
     fn put_alert(&mut self, description: u8) -> Outcome<()> {
-        if self.wire.drop_held() {
-            self.wire.put(&alert::plaintext(description));
+        if self.transport.refuse(description) {
             return Ok(());
         }
         alert::send(self.ssl, c_int::from(description))
@@ -315,7 +320,7 @@ impl Tls {
     /// For what moves application data.
     fn open(&self) -> Outcome<()> {
         self.established()?;
-        if self.wire.is_holding() {
+        if self.transport.is_holding() {
             Err(Failure::State("the last flight is held: release_flight was not called"))
         } else {
             Ok(())
@@ -325,7 +330,7 @@ impl Tls {
     /// Lets the last flight go; nothing to do where none is held.
     pub fn release_flight(&mut self) -> Outcome<()> {
         self.established()?;
-        self.wire.release();
+        self.transport.release();
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::ffi;
 use crate::state::guarded;
 use openssl_sys as sys;
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_void, CStr};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -110,42 +110,50 @@ fn empty(queue: &mut Vec<u8>) {
 
 /// A BIO over `wire`, which must outlive it.
 pub fn new_bio(wire: &Rc<Wire>) -> Outcome<*mut sys::BIO> {
-    let method = method()?;
-    // SAFETY: the method lives for ever; data points into the Rc's allocation, which the caller keeps until SSL_free.
+    static METHOD: OnceLock<Option<Method>> = OnceLock::new();
+    let method = METHOD.get_or_init(|| new_method(c"wire", on_read, on_write, on_control));
+    new_bio_of(method.as_ref(), Rc::as_ptr(wire).cast_mut().cast())
+}
+
+/// A BIO of this method whose callbacks find `data`, which the caller keeps until SSL_free.
+pub fn new_bio_of(method: Option<&Method>, data: *mut c_void) -> Outcome<*mut sys::BIO> {
+    let method = method.ok_or_else(|| Failure::from_queue("no BIO method"))?;
+    // SAFETY: the method lives for ever.
     unsafe {
-        let bio = sys::BIO_new(method);
+        let bio = sys::BIO_new(method.0);
         if bio.is_null() {
             return Err(Failure::from_queue("no BIO"));
         }
-        sys::BIO_set_data(bio, Rc::as_ptr(wire).cast_mut().cast());
+        sys::BIO_set_data(bio, data);
         sys::BIO_set_init(bio, 1);
         Ok(bio)
     }
 }
 
-struct Method(*const sys::BIO_METHOD);
+/// A kind of BIO.
+pub struct Method(*const sys::BIO_METHOD);
 
 // SAFETY: a BIO_METHOD is read only once it is built.
 unsafe impl Send for Method {}
 // SAFETY: as above.
 unsafe impl Sync for Method {}
 
-fn method() -> Outcome<*const sys::BIO_METHOD> {
-    static METHOD: OnceLock<Option<Method>> = OnceLock::new();
-    let built = METHOD.get_or_init(|| {
-        // SAFETY: a fresh method, filled before anybody else sees it and never freed.
-        unsafe {
-            let method = sys::BIO_meth_new(ffi::BIO_get_new_index() | ffi::BIO_TYPE_SOURCE_SINK, c"wire".as_ptr());
-            if method.is_null() {
-                return None;
-            }
-            let done = sys::BIO_meth_set_read__fixed_rust(method, Some(on_read)) == 1
-                && sys::BIO_meth_set_write__fixed_rust(method, Some(on_write)) == 1
-                && sys::BIO_meth_set_ctrl__fixed_rust(method, Some(on_control)) == 1;
-            done.then_some(Method(method))
+type Read = unsafe extern "C" fn(*mut sys::BIO, *mut c_char, c_int) -> c_int;
+type Write = unsafe extern "C" fn(*mut sys::BIO, *const c_char, c_int) -> c_int;
+type Control = unsafe extern "C" fn(*mut sys::BIO, c_int, c_long, *mut c_void) -> c_long;
+
+pub fn new_method(name: &'static CStr, read: Read, write: Write, control: Control) -> Option<Method> {
+    // SAFETY: a fresh method, filled before anybody else sees it and never freed.
+    unsafe {
+        let method = sys::BIO_meth_new(ffi::BIO_get_new_index() | ffi::BIO_TYPE_SOURCE_SINK, name.as_ptr());
+        if method.is_null() {
+            return None;
         }
-    });
-    built.as_ref().map(|method| method.0).ok_or_else(|| Failure::from_queue("no BIO method"))
+        let done = sys::BIO_meth_set_read__fixed_rust(method, Some(read)) == 1
+            && sys::BIO_meth_set_write__fixed_rust(method, Some(write)) == 1
+            && sys::BIO_meth_set_ctrl__fixed_rust(method, Some(control)) == 1;
+        done.then_some(Method(method))
+    }
 }
 
 /// # Safety

@@ -12,7 +12,17 @@ each later call raises the same.
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
-__all__ = ["OPENSSL_VERSION", "OPENSSL_VERSION_NUMBER", "VENDORED", "Config", "Connection", "TicketKeys", "TlsError"]
+__all__ = [
+    "OPENSSL_VERSION",
+    "OPENSSL_VERSION_NUMBER",
+    "VENDORED",
+    "Config",
+    "Connection",
+    "CookieListener",
+    "TicketKeys",
+    "TlsError",
+    "client_hello_random",
+]
 
 OPENSSL_VERSION: Final[str]
 OPENSSL_VERSION_NUMBER: Final[int]
@@ -48,14 +58,17 @@ class Config:
     automatic chain building, common names not taken for host names.
     """
 
-    def __new__(cls, *, server_side: bool) -> Config: ...
+    def __new__(cls, *, server_side: bool, datagram: bool = False) -> Config:
+        """datagram: DTLS. Its connections keep no session and take no ticket; a server's come from a CookieListener."""
     @property
     def server_side(self) -> bool: ...
+    @property
+    def datagram(self) -> bool: ...
     @property
     def frozen(self) -> bool:
         """A change raises RuntimeError from now on."""
     def set_versions(self, minimum: int, maximum: int) -> None:
-        """0x0303 (TLS 1.2) or 0x0304 (TLS 1.3)."""
+        """0x0303 (TLS 1.2) or 0x0304 (TLS 1.3); over datagrams 0xfefd (DTLS 1.2), since OpenSSL has no DTLS 1.3."""
     def set_options(self, *, set_bits: int, clear_bits: int = 0) -> int:
         """SSL_OP_* bits; returns the resulting bits.
 
@@ -166,12 +179,37 @@ class Config:
         context: at most 32 octets; the ticket of a Config with another context, whatever its keys, is a full handshake.
         keys: what seals and opens tickets; without them this Config has keys of its own that live as long as it does.
         """
+    def set_datagrams(self, *, mtu: int = 1200, first_timeout: int = 1000, longest_timeout: int = 60000) -> None:
+        """mtu: octets of a datagram of ours at most, 256 to 4096; handshake messages are cut to fit. first_timeout,
+        longest_timeout: milliseconds until an unanswered flight is sent again, doubled each time (RFC 6347 section
+        4.2.4.1); after twelve times the connection fails. Below about 15 ms OpenSSL rounds to nothing.
+        """
     def set_keylog(self, enabled: bool) -> None: ...
     def ciphers(self) -> list[str]: ...
 
 @final
+class CookieListener:
+    """A server's stateless answer to datagrams from addresses it knows nothing of (RFC 6347 section 4.2.1)."""
+
+    def __new__(cls, config: Config) -> CookieListener:
+        """config: of a server over datagrams."""
+    def receive(
+        self, datagram: bytes | bytearray | memoryview, *, address: bytes, keys: Sequence[bytes]
+    ) -> bytes | Connection | None:
+        """What a datagram leads to. bytes: the HelloVerifyRequest to answer with, shorter than the datagram; nothing
+        was kept. Connection: the hello showed its cookie and was consumed; do_handshake goes on. None: no ClientHello,
+        or one that cannot be answered without keeping something; send nothing.
+
+        address: octets of the peer's address and port, 1 to 255. keys: the newest first, 16 octets each at least; the
+        first makes cookies, all verify them. A cookie is an HMAC over address, client_version, random and session_id.
+        """
+
+def client_hello_random(datagram: bytes | bytearray | memoryview) -> bytes | None:
+    """The 32 octets of random of the ClientHello in epoch 0 that a datagram begins with; None for anything else."""
+
+@final
 class Connection:
-    """One TLS connection over two memory BIOs."""
+    """One TLS connection over two memory BIOs, or over two queues of datagrams."""
 
     def __new__(
         cls,
@@ -200,6 +238,22 @@ class Connection:
         """The transport has ended; feeding afterwards raises RuntimeError."""
     def drain(self) -> bytes:
         """Ciphertext to send, all that there is."""
+    def feed_datagram(self, datagram: bytes | bytearray | memoryview) -> None:
+        """One datagram from the peer; dropped while the last flight is held, when nothing new can come. After a held
+        flight was refused, a client that repeats its own gets the alert again, twelve times at most.
+
+        Of the two kinds of feeding and taking only the Config's own works; the other raises RuntimeError.
+        """
+    def take_datagrams(self) -> list[bytes]:
+        """Datagrams to send, in order."""
+    def timeout(self) -> float | None:
+        """Seconds until the last flight has to be sent again; None when none waits for an answer. By OpenSSL's own
+        clock, which no caller can set.
+        """
+    def handle_timeout(self) -> bool:
+        """Send the last flight again when its time has come; whether it had."""
+    def data_mtu(self) -> int:
+        """Octets of application data that fit one datagram; 0 before the handshake is complete."""
     def pending_in(self) -> int:
         """Octets fed and not yet consumed by OpenSSL (ciphertext)."""
     def pending_out(self) -> int: ...
@@ -216,14 +270,15 @@ class Connection:
     def shutdown(self) -> bool:
         """Send close_notify, once; True when the peer's has arrived as well. Data before that stays readable."""
     def send_alert(self, description: int) -> None:
-        """Fatal alert after the handshake; the last thing drain() gives, and nothing can be read or written after it.
+        """Fatal alert after the handshake; the last thing drain() or take_datagrams() gives, and nothing can be read
+        or written after it.
 
         A held flight is dropped, and the alert goes in clear, as the peer still reads. Raises TlsError where this build
         cannot (a shared OpenSSL).
         """
     def release_flight(self) -> None:
-        """Server: let the held flight go to drain(); nothing to do where none is held. Until then reading, writing and
-        shutdown raise RuntimeError.
+        """Server: let the held flight go to drain() or take_datagrams(); nothing to do where none is held. Until then
+        reading, writing and shutdown raise RuntimeError.
         """
     def send_ticket(self, lifetime: int, application_data: bytes) -> None:
         """Server, TLS 1.3, after the handshake: one NewSessionTicket that lives `lifetime` seconds at most and
@@ -241,7 +296,7 @@ class Connection:
     @property
     def flight_held(self) -> bool: ...
     def version(self) -> int:
-        """0x0303 or 0x0304, 0 before."""
+        """0x0303, 0x0304 or 0xfefd; 0 before."""
     def cipher(self) -> tuple[str, str, int] | None:
         """Name, protocol, secret bits."""
     def shared_ciphers(self) -> list[str]:

@@ -232,6 +232,7 @@ def changes(config: _native.Config) -> list[object]:
         lambda: config.set_clientid(CODE_POINT + 2),
         lambda: config.set_request_signal([(62, 80)]),
         lambda: config.set_held_flight(False),
+        config.set_datagrams,
         lambda: config.set_tickets(lifetime=0),
         lambda: config.set_keylog(True),
     ]

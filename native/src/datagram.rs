@@ -1,0 +1,191 @@
+//! The two queues of datagrams between a connection and its transport, as an OpenSSL BIO: one read takes one datagram,
+//! one write makes one.
+
+use crate::alert;
+use crate::error::Outcome;
+use crate::ffi;
+use crate::state::guarded;
+use crate::wire;
+use openssl_sys as sys;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ffi::{c_char, c_int, c_long, c_void};
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+/// RFC 6347 section 4.1: type, version, epoch, sequence number, length.
+const RECORD_HEADER: usize = 13;
+/// Above these bits of a record's number stands its epoch.
+const EPOCH: u32 = 48;
+/// A peer repeats its flight twelve times at most if it is OpenSSL.
+const MOST_REPETITIONS: u8 = 12;
+
+/// Datagrams in both directions. One thread at a time, which the connection's lock sees to.
+#[derive(Default)]
+pub struct Datagrams {
+    incoming: RefCell<VecDeque<Vec<u8>>>,
+    outgoing: RefCell<Vec<Vec<u8>>>,
+    /// The end of what was produced, while it may not leave.
+    held: RefCell<Option<Vec<Vec<u8>>>>,
+    /// The alert that stands in the place of what was held.
+    refusal: Cell<Option<u8>>,
+    repetitions: Cell<u8>,
+    /// Above every sequence number that was written in epoch 0.
+    unused_sequence: Cell<u64>,
+}
+
+impl Datagrams {
+    /// While the last flight is held or refused, only repetitions of the peer's own can come, since the peer has nothing
+    /// else to say before that flight: they are dropped, and a refused peer is told again.
+    pub fn feed(&self, datagram: &[u8]) {
+        if let Some(description) = self.refusal.get() {
+            self.refuse_again(description, datagram);
+        } else if !self.is_holding() {
+            self.incoming.borrow_mut().push_back(datagram.to_vec());
+        }
+    }
+
+    /// Alerts get lost like any datagram. One for each Finished of the peer, which alone is sealed; not for ever.
+    fn refuse_again(&self, description: u8, datagram: &[u8]) {
+        let repeats = record_numbers(datagram).any(|number| number >> EPOCH != 0);
+        if repeats && self.repetitions.get() < MOST_REPETITIONS {
+            self.repetitions.set(self.repetitions.get() + 1);
+            self.put_alert(description);
+        }
+    }
+
+    fn put_alert(&self, description: u8) {
+        self.write(&alert::plaintext_datagram(self.unused_sequence.get(), description));
+    }
+
+    pub fn take(&self) -> Vec<Vec<u8>> {
+        self.outgoing.take()
+    }
+
+    pub fn pending_in(&self) -> usize {
+        self.incoming.borrow().iter().map(Vec::len).sum()
+    }
+
+    pub fn pending_out(&self) -> usize {
+        self.outgoing.borrow().iter().map(Vec::len).sum()
+    }
+
+    /// How many datagrams wait to be sent.
+    pub fn count_out(&self) -> usize {
+        self.outgoing.borrow().len()
+    }
+
+    /// Keeps back what is to be sent, from this datagram on, until `release` or `refuse`.
+    pub fn hold_from(&self, start: usize) {
+        *self.held.borrow_mut() = Some(self.outgoing.borrow_mut().split_off(start));
+    }
+
+    pub fn is_holding(&self) -> bool {
+        self.held.borrow().is_some()
+    }
+
+    pub fn release(&self) {
+        if let Some(datagrams) = self.held.take() {
+            self.outgoing.borrow_mut().extend(datagrams);
+        }
+    }
+
+    /// Drops what is held and puts an alert in clear in its place; whether there was something.
+    pub fn refuse(&self, description: u8) -> bool {
+        if self.held.take().is_none() {
+            return false;
+        }
+        self.refusal.set(Some(description));
+        self.put_alert(description);
+        true
+    }
+
+    fn read(&self, into: &mut [u8]) -> Option<usize> {
+        let datagram = self.incoming.borrow_mut().pop_front()?;
+        // A datagram longer than any record is cut, and its record then fails like every other broken one.
+        let count = into.len().min(datagram.len());
+        into[..count].copy_from_slice(&datagram[..count]);
+        Some(count)
+    }
+
+    fn write(&self, datagram: &[u8]) {
+        for number in record_numbers(datagram).filter(|number| number >> EPOCH == 0) {
+            self.unused_sequence.set(self.unused_sequence.get().max(number + 1));
+        }
+        self.outgoing.borrow_mut().push(datagram.to_vec());
+    }
+}
+
+/// Epoch and sequence number of each record.
+fn record_numbers(datagram: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        let header = rest.get(..RECORD_HEADER)?;
+        let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
+        let number = header[3..11].iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+        rest = rest.get(RECORD_HEADER + length..).unwrap_or_default();
+        Some(number)
+    })
+}
+
+/// A BIO over `datagrams`, which must outlive it.
+pub fn new_bio(datagrams: &Rc<Datagrams>) -> Outcome<*mut sys::BIO> {
+    static METHOD: OnceLock<Option<wire::Method>> = OnceLock::new();
+    let method = METHOD.get_or_init(|| wire::new_method(c"datagrams", on_read, on_write, on_control));
+    wire::new_bio_of(method.as_ref(), Rc::as_ptr(datagrams).cast_mut().cast())
+}
+
+/// # Safety
+/// `bio` was made by [`new_bio`].
+unsafe fn datagrams_of<'a>(bio: *mut sys::BIO) -> &'a Datagrams {
+    // SAFETY: the caller's; the pointer was put there by new_bio.
+    unsafe { &*sys::BIO_get_data(bio).cast::<Datagrams>() }
+}
+
+extern "C" fn on_read(bio: *mut sys::BIO, into: *mut c_char, length: c_int) -> c_int {
+    guarded(-1, || {
+        // SAFETY: OpenSSL passes our BIO and a buffer of `length` octets that nobody else holds.
+        unsafe {
+            sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
+            let size = usize::try_from(length).unwrap_or(0);
+            if into.is_null() || size == 0 {
+                return 0;
+            }
+            if let Some(count) = datagrams_of(bio).read(std::slice::from_raw_parts_mut(into.cast::<u8>(), size)) {
+                // Never more than `length`.
+                return count as c_int;
+            }
+            sys::BIO_set_flags(bio, ffi::BIO_FLAGS_READ | ffi::BIO_FLAGS_SHOULD_RETRY);
+            -1
+        }
+    })
+}
+
+extern "C" fn on_write(bio: *mut sys::BIO, from: *const c_char, length: c_int) -> c_int {
+    guarded(-1, || {
+        // SAFETY: OpenSSL passes our BIO and `length` readable octets.
+        unsafe {
+            sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
+            let size = usize::try_from(length).unwrap_or(0);
+            if from.is_null() || size == 0 {
+                return 0;
+            }
+            datagrams_of(bio).write(std::slice::from_raw_parts(from.cast::<u8>(), size));
+            length
+        }
+    })
+}
+
+/// The MTU is the connection's (SSL_OP_NO_QUERY_MTU), addresses are the caller's, and nothing waits inside: OpenSSL
+/// would take octets that wait here for part of the datagram it is filling.
+extern "C" fn on_control(bio: *mut sys::BIO, command: c_int, _number: c_long, _pointer: *mut c_void) -> c_long {
+    guarded(0, || match command {
+        ffi::BIO_CTRL_FLUSH => 1,
+        ffi::BIO_CTRL_PENDING => {
+            // SAFETY: OpenSSL passes our BIO.
+            let pending = unsafe { datagrams_of(bio) }.pending_in();
+            c_long::try_from(pending).unwrap_or(c_long::MAX)
+        }
+        _ => 0,
+    })
+}
