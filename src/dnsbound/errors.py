@@ -48,6 +48,8 @@ class Reason(StrEnum):
     """A usage 1 or 3 record synthesised from a wildcard: one key for every name."""
     INSECURE = "insecure"
     """The zone is provably not signed."""
+    BAD_CHAIN = "bad-chain"
+    """The client carried a DNSSEC chain that is none: its octets do not parse."""
 
     # Could not find out.
     BOGUS = "bogus"
@@ -60,10 +62,22 @@ class Reason(StrEnum):
     """Too many lookups caused by this source or for this zone."""
     WORK_BUDGET = "work-budget"
     """Validating would have cost more than the budget allows."""
+    EVIDENCE_TOO_OLD = "evidence-too-old"
+    """The client carried evidence that still holds, but is older than this door believes."""
+    CLOCK = "clock"
+    """The clock shows a time before one this verifier has seen already: what it says of signatures means nothing."""
 
 
 UNDECIDED_REASONS: Final = frozenset(
-    {Reason.BOGUS, Reason.INDETERMINATE, Reason.DNS_FAILED, Reason.LOOKUP_BUDGET, Reason.WORK_BUDGET}
+    {
+        Reason.BOGUS,
+        Reason.INDETERMINATE,
+        Reason.DNS_FAILED,
+        Reason.LOOKUP_BUDGET,
+        Reason.WORK_BUDGET,
+        Reason.EVIDENCE_TOO_OLD,
+        Reason.CLOCK,
+    }
 )
 """Reasons that belong to `Undecided`; all others belong to `Refused`."""
 

@@ -60,6 +60,25 @@ NSEC3_ITERATIONS: Final = Limit(
 NSEC3_HASHES: Final = Limit(
     "nsec3-hashes", 1024, 64, 65536, "CVE-2023-50868: hash computations for one answer, iterations counted"
 )
+CHAIN_OCTETS: Final = Limit(
+    "chain-octets", 32_768, 1024, 65_533, "octets of a DNSSEC chain that is built; RFC 9102 section 2.3 allows 65,533"
+)
+CARRIED_OCTETS: Final = Limit("carried-octets", 16_384, 512, 65_533, "octets of a chain a peer carries that are read")
+CARRIED_RECORDS: Final = Limit("carried-records", 128, 8, 1024, "records of a chain a peer carries that are read")
+CARRIED_SIGNATURES: Final = Limit(
+    "carried-signatures",
+    48,
+    8,
+    1024,
+    "signature checks for a chain a peer carries; each zone of an honest one costs two",
+)
+CARRIED_SECONDS: Final = Limit(
+    "carried-seconds",
+    604_800,
+    60,
+    31_622_400,
+    "age up to which carried evidence is believed, whatever its signatures say",
+)
 TLSA_RECORDS: Final = Limit("tlsa-records", 64, 1, 1024, "records of one RRset that are looked at")
 PEER_CERTIFICATES: Final = Limit("peer-certificates", 10, 1, 32, "certificates of one presented chain")
 EVIDENCE_CACHE: Final = Limit("evidence-cache", 100_000, 16, 10_000_000, "entries of the cache of DNS evidence")

@@ -27,6 +27,7 @@ def claim(
     possession: Possession = PROVED,
     door: str = DOOR,
     source: str = "192.0.2.7",
+    carried_chain: bytes | None = None,
 ) -> Claim:
     return Claim(
         name=ClientName.parse(name),
@@ -35,6 +36,7 @@ def claim(
         possession=possession,
         door=door,
         source=source,
+        carried_chain=carried_chain,
     )
 
 

@@ -211,8 +211,13 @@ def test_records_of_another_type_are_bogus() -> None:
 
 
 def test_where_the_evidence_came_from_is_kept() -> None:
-    for provenance in Provenance:
+    for provenance in (Provenance.RESOLVED, Provenance.PINNED):
         assert decide(claim(), answer(NAME, RECORD, provenance=provenance)).provenance is provenance
+
+
+def test_carried_evidence_is_not_taken_by_a_door_that_takes_none() -> None:
+    with pytest.raises(Misuse):
+        decide(claim(), answer(NAME, RECORD, provenance=Provenance.CARRIED))
 
 
 class Changing:

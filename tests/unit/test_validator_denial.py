@@ -16,12 +16,14 @@ from dnsbound.dns.messages import Section, add_record
 from dnsbound.dns.nsec import NsecDenials
 from dnsbound.dns.nsec3 import Nsec3Denials
 from dnsbound.dns.policy import Policy, Work
+from dnsbound.dns.rrsig import Signature
 from dnsbound.dns.signatures import Verified
 from dnsbound.errors import LimitExceeded
 
 ZONE = "cars.example."
 TLSA = dns.rdatatype.TLSA
 DS = dns.rdatatype.DS
+SIGNATURE = Signature(int(TLSA), 13, 2, 300, 1, 0, 1, (b"example", b"cars"), b"", b"")
 
 
 def key(name: str) -> Key:
@@ -33,7 +35,7 @@ def verified(lines: list[tuple[str, str, str]], *, wildcard: Key | None = None) 
     for owner, rdtype, text in lines:
         name = dns.name.from_text(owner)
         add_record(section, name.labels[:-1], 300, dns.rdata.from_text("IN", rdtype, text))
-    return [Verified(rrset, 300, 1.0, 1, wildcard) for rrset in section.values()]
+    return [Verified(rrset, 300, 1.0, 0.0, SIGNATURE, wildcard) for rrset in section.values()]
 
 
 def nsec(*lines: str, wildcard: Key | None = None) -> Denials:

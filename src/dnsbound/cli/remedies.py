@@ -22,10 +22,13 @@ REMEDY: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.CHAIN_INVALID: "renew the certificate, or let the client send its whole chain",
         Reason.WILDCARD_KEY: "publish one record for each name instead of a wildcard",
         Reason.INSECURE: "sign the zone and give its DS to the parent (`dnsbound zone ds`)",
+        Reason.BAD_CHAIN: "export the chain again (`dnsbound chain export`); these octets are no chain",
         Reason.BOGUS: "check the zone's signatures and DS (`dnsbound explain`), the clock, and the resolver",
         Reason.INDETERMINATE: "check the trust anchors and what the resolver answers (`dnsbound doctor`)",
         Reason.DNS_FAILED: "check that the resolver can be reached (`dnsbound doctor`), then try again",
         Reason.LOOKUP_BUDGET: "try again later; if it persists, look for a client that guesses names",
         Reason.WORK_BUDGET: "look at the zone: validating it costs more than is spent on one answer",
+        Reason.EVIDENCE_TOO_OLD: "let the client carry a younger chain (`dnsbound chain export`), or raise max_age",
+        Reason.CLOCK: "set the clock; if the remembered time is wrong, remove its file",
     }
 )

@@ -92,6 +92,9 @@ class Answer:
     earliest_expiry: Moment | None = None
     """Earliest expiry of a signature the answer rests on, the whole chain to the anchor included; None when none was
     needed."""
+    signed_at: Moment | None = None
+    """When the signature over the records began; of several links (aliases, the records, denials) the one that began
+    first. Signatures over zone keys and DS records do not count. None when nothing was signed."""
     provenance: Provenance = Provenance.RESOLVED
     steps: tuple[ProofStep, ...] = field(default=(), compare=False)
 

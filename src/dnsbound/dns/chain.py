@@ -23,7 +23,8 @@ from dnsbound.dns.messages import Question, Response, Section, add_record, read_
 from dnsbound.dns.policy import Policy
 from dnsbound.dns.validator import Validation, validate
 from dnsbound.dns.zone_walk import TrustStore
-from dnsbound.errors import Malformed
+from dnsbound.errors import LimitExceeded, Malformed
+from dnsbound.limits import CARRIED_RECORDS
 from dnsbound.times import Moment
 
 SOURCE: Final = "the carried chain"
@@ -48,21 +49,27 @@ class AuthenticationChain:
             add_record(everything, name.labels[:-1], ttl, rdata)
         for at, rrset in everything.items():
             if rrset.rdatas and rrset.signatures:
-                (self._authority if rrset.rdtype in _DENIALS else self._answer)[at] = rrset
+                # The youngest first: it shows best until when the records stood in their zone.
+                rrset.signatures.sort(key=lambda signature: signature.inception, reverse=True)
+                self._answer[at] = rrset
+                if rrset.rdtype in _DENIALS:
+                    self._authority[at] = rrset
 
     @classmethod
-    def from_wire(cls, wire: bytes) -> Self:
-        """Uncompressed wire-form records; Malformed otherwise."""
+    def from_wire(cls, wire: bytes, *, records: int | None = None) -> Self:
+        """Uncompressed wire-form records; Malformed otherwise. records: LimitExceeded above so many of them."""
         parser = dns.wire.Parser(wire)
-        records: list[Record] = []
+        read: list[Record] = []
         try:
             while parser.remaining():
-                records.append(_record(parser))
+                if len(read) == records:
+                    raise LimitExceeded(CARRIED_RECORDS.name, f"a chain of more than {records} records")
+                read.append(_record(parser))
         except (dns.exception.DNSException, struct.error, ValueError, IndexError) as error:
             raise Malformed(f"DNSSEC chain: {type(error).__name__}: {error}", parser.current) from None
-        if not records:
+        if not read:
             raise Malformed("DNSSEC chain: no records")
-        return cls(tuple(records))
+        return cls(tuple(read))
 
     def to_wire(self) -> bytes:
         """The exact octets `from_wire` reads, names in the case they have here."""

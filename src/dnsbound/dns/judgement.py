@@ -237,6 +237,11 @@ class Judgement:
                     self._denied(name, denial, trust, checked, response)
                     return
                 complaint = denial.detail
+        held = yield from self._walk.trust_for(_held_at(name, self._rdtype), is_zone=False)
+        if held.security is Security.INSECURE:
+            # The denials are of a zone above: they show that the zone of the name is unsigned.
+            self._denied_unsafely(name, response, held)
+            return
         tally.rests_on(trust)
         detail = f"the absence of {text_of(name)} {self._type_text} is not proved: {complaint}"
         tally.step(text_of(name), self._type_text, detail, Security.BOGUS)

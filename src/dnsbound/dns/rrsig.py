@@ -60,6 +60,10 @@ class Signature:
         covered, algorithm, labels, original_ttl, expiration, inception, tag = _FIXED.unpack(fixed)
         return cls(covered, algorithm, labels, original_ttl, expiration, inception, tag, signer, octets, fixed)
 
+    def to_wire(self) -> bytes:
+        """RDATA, the signer's name in lower case."""
+        return self.signed_prefix() + self.octets
+
     def signed_prefix(self) -> bytes:
         """RRSIG_RDATA of section 3.1.8.1: without the signature, the signer's name in canonical form."""
         return self.fixed + wire_of(self.signer)

@@ -23,7 +23,8 @@ _SERIAL_SPACE: Final = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An RRset whose signature is good. expires: of that signature. ttl: already capped by the RRSIG and its expiry.
+    """An RRset whose signature is good. expires: of that signature, clock allowance included. inception: its own.
+    ttl: already capped by the RRSIG and its expiry.
 
     wildcard: the closest encloser whose wildcard the records were expanded from (the name without `*`), else None.
     """
@@ -31,8 +32,14 @@ class Verified:
     rrset: RRset
     ttl: Seconds
     expires: Moment
-    tag: int
+    inception: Moment
+    signature: Signature
     wildcard: Key | None
+
+    @property
+    def tag(self) -> int:
+        """Of the key that made the signature."""
+        return self.signature.key_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,7 @@ def _verified(rrset: RRset, signature: Signature, now: Moment, policy: Policy) -
     ttl = min(float(rrset.ttl), float(signature.original_ttl), max(0.0, expires - now))
     expanded = signature.labels < _label_count(rrset.key)
     wildcard = rrset.key[: signature.labels] if expanded else None
-    return Verified(rrset, ttl, expires, signature.key_tag, wildcard)
+    return Verified(rrset, ttl, expires, moment_of(signature.inception, now), signature, wildcard)
 
 
 def _subject(rrset: RRset) -> str:

@@ -30,6 +30,7 @@ class Tally:
     zone: Key | None = None
     ttl: Seconds | None = None
     expires: Moment | None = None
+    inception: Moment | None = None
     chain: tuple[ProofStep, ...] = ()
     links: list[ProofStep] = field(default_factory=list)
 
@@ -54,6 +55,7 @@ class Tally:
     def rests_on_records(self, verified: Verified) -> None:
         self.lives(verified.ttl)
         self.ends_by(verified.expires)
+        self.inception = verified.inception if self.inception is None else min(self.inception, verified.inception)
 
     def lives(self, ttl: Seconds) -> None:
         self.ttl = ttl if self.ttl is None else min(self.ttl, ttl)
@@ -88,6 +90,7 @@ class Tally:
             ttl=0 if lost else (self.ttl or 0),
             validated_at=now,
             earliest_expiry=self.expires,
+            signed_at=self.inception,
             provenance=provenance,
             steps=self.shown_steps(),
         )

@@ -20,6 +20,7 @@ from dnsbound.dns.canonical import key_of
 from dnsbound.dns.judgement import Judgement
 from dnsbound.dns.messages import Failure, Question, Reply, Response
 from dnsbound.dns.policy import Policy, Work
+from dnsbound.dns.signatures import Verified
 from dnsbound.dns.tally import Tally
 from dnsbound.dns.zone_trust import Judging
 from dnsbound.dns.zone_walk import Steps, TrustStore, ZoneWalk
@@ -37,7 +38,8 @@ _KEPT_FROM_HINTS: Final = 16
 class Validation:
     """One lookup in progress.
 
-    name, rdtype: what is asked. now: the moment to judge by. store: zone states kept between lookups.
+    name, rdtype: what is asked. now: the moment to judge by. store: zone states kept between lookups. witness: is shown
+    every RRset whose signature was found good on the way.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Validation:
         policy: Policy = _DEFAULT_POLICY,
         store: TrustStore | None = None,
         provenance: Provenance = Provenance.RESOLVED,
+        witness: Callable[[Verified], None] | None = None,
     ) -> None:
         if rdtype in _UNASKABLE or not name.is_absolute():
             raise Misuse(f"no validated answer exists for {name} {dns.rdatatype.to_text(rdtype)}")
@@ -64,8 +67,9 @@ class Validation:
         self._replies: dict[Question, Reply] = {}
         self._asked: set[Question] = set()
         self._new: list[Question] = []
-        self._walk = ZoneWalk(anchors, Judging(now, policy, self._work), store, self._hint)
-        self._judgement = Judgement(self._walk, Judging(now, policy, self._work), key_of(name), rdtype)
+        judging = Judging(now, policy, self._work, witness)
+        self._walk = ZoneWalk(anchors, judging, store, self._hint)
+        self._judgement = Judgement(self._walk, judging, key_of(name), rdtype)
         self._steps: Steps[Tally] = self._judgement.run()
         self._waiting: Question | None = None
         self._advance(None)

@@ -5,7 +5,7 @@ Sections: RFC 4035 sections 5.2 and 5.3.1, RFC 4509 section 3 (digest choice), R
 zone cost one signature check.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -47,14 +47,21 @@ class ZoneTrust:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What every judgement needs: the moment, the policy, the budgets of this answer."""
+    """What every judgement needs: the moment, the policy, the budgets of this answer.
+
+    witness: is shown every RRset whose signature was found good, so that the proof can be written down.
+    """
 
     now: Moment
     policy: Policy
     work: Work
+    witness: Callable[[Verified], None] | None = None
 
     def verify(self, rrset: RRset, zone: Key, keys: Iterable[ZoneKey]) -> Verified | Unverified:
-        return verify_rrset(rrset, zone, keys, now=self.now, policy=self.policy, work=self.work)
+        found = verify_rrset(rrset, zone, keys, now=self.now, policy=self.policy, work=self.work)
+        if self.witness is not None and isinstance(found, Verified):
+            self.witness(found)
+        return found
 
 
 def choose_ds(records: Iterable[object], policy: Policy) -> tuple[DS, ...]:

@@ -16,9 +16,12 @@ import dns.rdatatype
 
 from dnsbound.credential.matching import MatchPolicy
 from dnsbound.dns.answer import Answer
+from dnsbound.edge.latest_time import LatestTime
+from dnsbound.edge.no_lookups import NoLookups
 from dnsbound.errors import DnsboundError, LimitExceeded, Misuse, Reason, Refused, Undecided
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessSource
+from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.decision import Decision
 from dnsbound.verify.engine import NeedRecords, Verifier
@@ -57,7 +60,7 @@ class Authenticator:
     def __init__(
         self,
         access: AccessSource,
-        resolver: LookupSource,
+        resolver: LookupSource | None,
         *,
         door: str,
         policy: MatchPolicy | None = None,
@@ -66,14 +69,23 @@ class Authenticator:
         lookups: LookupBudget | None = None,
         clock: Callable[[], Moment] = time.time,
         on_decision: Callable[[Decision], None] | None = None,
+        carried_chains: CarriedChains | None = None,
+        latest_time: LatestTime | None = None,
     ) -> None:
-        """access: an AccessList or AccessFile. door: its name there. deadline: seconds for one lookup. grace: seconds a
-        live session outlives its evidence while the DNS cannot be asked."""
+        """access: an AccessList or AccessFile. resolver: None for a door that asks nobody and believes carried chains
+        alone. door: its name there. deadline: seconds for one lookup. grace: seconds a live session outlives its
+        evidence while the DNS cannot be asked. carried_chains: whose chains count; nobody's without it. latest_time: no
+        carried chain is judged by a clock that shows less."""
         if deadline <= 0:
             raise Misuse("a lookup needs some time: deadline is above 0 seconds")
+        if resolver is None and carried_chains is None:
+            raise Misuse("without a resolver and without carried_chains nobody could ever come in")
         self._access = access
-        self._resolver = resolver
-        self._verifier = Verifier(access, door=door, policy=policy, lookups=lookups)
+        self._resolver: LookupSource = NoLookups() if resolver is None else resolver
+        self._latest_time = latest_time
+        self._verifier = Verifier(
+            access, door=door, policy=policy, lookups=lookups, carried=carried_chains, offline=resolver is None
+        )
         self._deadline = deadline
         self._clock = clock
         self._on_decision = on_decision
@@ -95,7 +107,9 @@ class Authenticator:
 
     async def authenticate(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """The evidence that the claim holds. Refused or Undecided otherwise. again: a live session is asked about, so
-        evidence at hand is not enough."""
+        evidence at hand is not enough where the DNS can be asked."""
+        if self._may_know(claim, again=again) and (peer := self._at_hand(claim, again=again)) is not None:
+            return peer
         with _Judging(self, claim, again=again) as judging:
             need = self._verifier.begin(claim, now=judging.started, charged=not again)
             answer = await self._resolver.lookup(
@@ -105,7 +119,7 @@ class Authenticator:
 
     def authenticate_blocking(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """As `authenticate`, for a thread that may wait."""
-        if not again and (peer := self.authenticate_at_hand(claim)) is not None:
+        if (not again or self._verifier.is_offline) and (peer := self._at_hand(claim, again=again)) is not None:
             return peer
         with _Judging(self, claim, again=again) as judging:
             need = self._verifier.begin(claim, now=judging.started, charged=not again)
@@ -116,12 +130,32 @@ class Authenticator:
 
     def authenticate_at_hand(self, claim: Claim) -> VerifiedPeer | None:
         """As `authenticate`, by evidence that is at hand, without waiting; None when the DNS would have to be asked."""
+        return self._at_hand(claim, again=False)
+
+    def _may_know(self, claim: Claim, *, again: bool) -> bool:
+        """Whether looking at hand before asking can change anything: the resolver looks into its cache by itself."""
+        return self._verifier.takes_chain_of(claim) and (not again or self._verifier.is_offline)
+
+    def _at_hand(self, claim: Claim, *, again: bool) -> VerifiedPeer | None:
+        """By what our own lookups have found, which counts before what the client brings along; then by that."""
         answer = self._resolver.cached(claim.name.text, dns.rdatatype.TLSA)
-        if answer is None:
+        if answer is None and not self._verifier.takes_chain_of(claim):
             return None
-        with _Judging(self, claim, again=False) as judging:
+        with _Judging(self, claim, again=again) as judging:
             need = self._verifier.begin(claim, now=judging.started, charged=False)
-            return judging.concluded(need, answer)
+            answer = answer or self._carried(need, judging.started)
+            return None if answer is None else judging.concluded(need, answer)
+
+    def _carried(self, need: NeedRecords, now: Moment) -> Answer | None:
+        """What the client's chain shows; None where it shows nothing and the DNS can still be asked."""
+        try:
+            if self._latest_time is not None:
+                self._latest_time.check(now)
+            return need.judge_carried(now=now)
+        except Undecided:
+            if self._verifier.is_offline:
+                raise
+            return None
 
     def gave_up(self, claim: Claim) -> Undecided:
         """Report, and return, that no answer about a live session came while its evidence held."""

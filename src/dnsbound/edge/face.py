@@ -57,6 +57,7 @@ class Face:
         self._begin = begin
         self._cache = cache
         self._flights: dict[CacheKey, Flight] = {}
+        self._apart: set[Flight] = set()
         self._streams: dict[Upstream, list[StreamConnection]] = {}
         self._avoided: dict[Upstream, Seconds] = {}
         self._contexts: dict[Upstream, ssl.SSLContext] = {}
@@ -87,6 +88,20 @@ class Face:
             raise
         if self._flights.get(key) is flight:
             flight.lookup = lookup
+        return flight
+
+    def run_apart(self, begin: Callable[[], Validation], tell: Callable[[Answer], None], seconds: Seconds) -> Flight:
+        """A lookup of the caller's own making: shared with nobody, and its answer is kept nowhere."""
+        flight = Flight(self.reactor.time() + seconds)
+        flight.waiting.append(tell)
+        flight.timer = self.reactor.call_later(seconds, partial(flight.give_up, seconds))
+        self._apart.add(flight)
+        try:
+            flight.lookup = Lookup(self, begin, partial(self._landed_apart, flight))
+        except BaseException:
+            flight.timer.cancel()
+            self._apart.discard(flight)
+            raise
         return flight
 
     # What a Lookup needs (`lookup.Network`).
@@ -126,7 +141,7 @@ class Face:
 
     def close(self) -> None:
         """End every lookup and connection."""
-        for flight in list(self._flights.values()):
+        for flight in [*self._flights.values(), *self._apart]:
             if flight.lookup is not None:
                 flight.lookup.give_up("the resolver was closed before an answer came")
         for connections in list(self._streams.values()):
@@ -135,13 +150,14 @@ class Face:
 
     def abandon(self) -> None:
         """After a fork: drop the parent's sockets without a word on the wire or to the reactor."""
-        for flight in self._flights.values():
+        for flight in [*self._flights.values(), *self._apart]:
             if flight.lookup is not None:
                 flight.lookup.abandon()
         for connections in self._streams.values():
             for connection in connections:
                 connection.abandon()
         self._flights.clear()
+        self._apart.clear()
         self._streams.clear()
 
     def _landed(self, key: CacheKey, flight: Flight, answer: Answer) -> None:
@@ -151,6 +167,13 @@ class Face:
         kept = self._cache.put(key, answer)
         for tell in flight.waiting:
             tell(kept)
+
+    def _landed_apart(self, flight: Flight, answer: Answer) -> None:
+        self._apart.discard(flight)
+        if flight.timer is not None:
+            flight.timer.cancel()
+        for tell in flight.waiting:
+            tell(answer)
 
     def _closed(self, upstream: Upstream, connection: StreamConnection) -> None:
         connections = self._streams.get(upstream, [])

@@ -27,6 +27,7 @@ from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer
 from dnsbound.dns.cache import CacheKey, EvidenceCache
 from dnsbound.dns.canonical import key_of
+from dnsbound.dns.chain_building import BuiltChain, ChainBuilding
 from dnsbound.dns.policy import Policy
 from dnsbound.dns.validator import Validation
 from dnsbound.edge.face import Face
@@ -142,6 +143,48 @@ class Resolver:
             shared.settle(None)
         return shared.wait(0) or self._late(owner, kind, seconds)
 
+    async def chain(
+        self,
+        name: Name,
+        rdtype: RdataType = dns.rdatatype.TLSA,
+        *,
+        deadline: Seconds | None = None,
+        octets: int | None = None,
+    ) -> BuiltChain:
+        """Build the chain of a name and type from the trust anchor down, from asyncio (RFC 9102). The cache is passed
+        by. octets: how long it may be.
+
+        Raises Undecided with BOGUS, INDETERMINATE, DNS_FAILED or WORK_BUDGET where no chain can be shown, and
+        LimitExceeded for one that is too long. That there are no records, or no signatures, is shown like records.
+        """
+        begin = self._begin_chain(name, rdtype)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._face_of(loop).run_apart(begin, partial(_resolve, future), self._checked_deadline(deadline))
+        await future
+        return begin.built(octets)
+
+    def chain_blocking(
+        self,
+        name: Name,
+        rdtype: RdataType = dns.rdatatype.TLSA,
+        *,
+        deadline: Seconds | None = None,
+        octets: int | None = None,
+    ) -> BuiltChain:
+        """The same from a plain thread."""
+        begin = self._begin_chain(name, rdtype)
+        seconds = self._checked_deadline(deadline)
+        face = self._face_of_thread()
+        reactor = face.reactor
+        assert isinstance(reactor, BlockingReactor)
+        answers: list[Answer] = []
+        flight = face.run_apart(begin, answers.append, seconds)
+        reactor.run_until(lambda: bool(answers), reactor.time() + seconds)
+        if not answers:
+            flight.give_up(seconds)
+        return begin.built(octets)
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
         face = self._faces.pop(asyncio.get_running_loop(), None)
@@ -180,6 +223,12 @@ class Resolver:
 
     def _begin(self, owner: dns.name.Name, kind: dns.rdatatype.RdataType) -> Validation:
         return Validation(owner, kind, anchors=self.anchors, now=self._clock(), policy=self._policy, store=self._cache)
+
+    def _begin_chain(self, name: Name, rdtype: RdataType) -> "_ChainAttempts":
+        _, owner, kind = _asked(name, rdtype)
+        return _ChainAttempts(
+            lambda: ChainBuilding(owner, kind, anchors=self.anchors, now=self._clock(), policy=self._policy)
+        )
 
     def _run_blocking(
         self, key: CacheKey, owner: dns.name.Name, kind: dns.rdatatype.RdataType, seconds: Seconds
@@ -235,6 +284,24 @@ class Resolver:
             face.abandon()
         self._reset()
         self._cache.reset_locks()
+
+
+class _ChainAttempts:
+    """The building of one chain; a lookup begins anew after a bogus answer, and the last attempt counts."""
+
+    __slots__ = ("_begin", "_building")
+
+    def __init__(self, begin: Callable[[], ChainBuilding]) -> None:
+        self._begin = begin
+        self._building: ChainBuilding | None = None
+
+    def __call__(self) -> ChainBuilding:
+        self._building = self._begin()
+        return self._building
+
+    def built(self, octets: int | None) -> BuiltChain:
+        assert self._building is not None
+        return self._building.chain(octets=octets)
 
 
 class _Shared:

@@ -30,6 +30,8 @@ from dns.dnssectypes import Algorithm
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.authority import Transport
 from dnsbound.dns.authority_zone import MemoryDirectory, RRsets, enclosing_zone
+from dnsbound.dns.chain_building import BuiltChain, ChainBuilding
+from dnsbound.dns.validator import validate
 from dnsbound.edge.dns_server import DnsServer, Endpoint
 from dnsbound.errors import Misuse
 from dnsbound.testing.background_loop import BackgroundLoop
@@ -74,6 +76,7 @@ class World:
         self.zones: Final = MemoryDirectory()
         self.queries: Final = QueryLog()
         self._table = FaultTable()
+        self._validity = validity
         self._signer = FaultySigner(self._table, validity=validity)
         self._organisations: dict[dns.name.Name, Organisation] = {}
         self._lock = threading.RLock()
@@ -224,6 +227,21 @@ class World:
             "DNSBOUND_RESOLVER": str(self.resolver_address),
             "DNSBOUND_ANCHORS": str(self.directory / "anchors.txt"),
         }
+
+    def chain(
+        self, name: str, rdtype: str = "TLSA", *, at: Moment | None = None, validity: int | None = None
+    ) -> BuiltChain:
+        """The DNSSEC chain of a name, as its zones would show it at that moment; no network is needed.
+
+        at: seconds since 1970, World's clock by default. validity: seconds its signatures live, World's by default.
+        Raises Undecided where faults leave nothing that validates.
+        """
+        now = self.now() if at is None else at
+        signer = FaultySigner(self._table, validity=self._validity if validity is None else validity)
+        face = ResolverFace(self.zones, signer, self._table, self.queries, anchors=lambda: self.anchors)
+        building = ChainBuilding(name_of(name), dns.rdatatype.from_text(rdtype), anchors=self.anchors, now=now)
+        validate(building, lambda asked: face.look_up(asked, now))
+        return building.chain()
 
     # The network
 

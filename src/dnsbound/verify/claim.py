@@ -59,3 +59,6 @@ class Claim:
     door: str
     source: str = ""
     """Who caused this, for budgets and logs: a network address, usually."""
+    carried_chain: bytes | None = None
+    """The DNSSEC chain of the client's own TLSA record, as it came: an AuthenticationChain (RFC 9102 section 2.3)
+    without lifetime and length. Looked at only where the door has a `CarriedChains`."""

@@ -20,12 +20,13 @@ import dns.rdatatype
 import dns.rdtypes.tlsabase
 
 from dnsbound.credential.matching import MatchPolicy, MatchReport, match
-from dnsbound.dns.answer import Answer, Outcome, Security
+from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
 from dnsbound.errors import UNDECIDED_REASONS, LimitExceeded, Malformed, Misuse, Reason, Refused, Undecided
 from dnsbound.limits import POSITIVE_TTL
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, iso
 from dnsbound.verify.access import AccessList, AccessSource, Permit
+from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Absent, Claim
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer, _attest
@@ -71,7 +72,7 @@ class Question:
 class Verifier:
     """Judges claims at one door. Thread-safe."""
 
-    __slots__ = ("_access", "_door", "_lookups", "_policy")
+    __slots__ = ("_access", "_carried", "_door", "_lookups", "_offline", "_policy")
 
     def __init__(
         self,
@@ -80,8 +81,14 @@ class Verifier:
         door: str,
         policy: MatchPolicy | None = None,
         lookups: LookupBudget | None = None,
+        carried: CarriedChains | None = None,
+        offline: bool = False,
     ) -> None:
+        """carried: from whom, if from anybody, evidence is taken that the client brings along. offline: nobody can be
+        asked, so that evidence is as good at its end as it was at first."""
         self._access = access
+        self._carried = carried
+        self._offline = offline
         self._door = door
         self._policy = policy or MatchPolicy()
         self._lookups = lookups or LookupBudget()
@@ -93,6 +100,18 @@ class Verifier:
     @property
     def policy(self) -> MatchPolicy:
         return self._policy
+
+    @property
+    def is_offline(self) -> bool:
+        return self._offline
+
+    @property
+    def carried(self) -> CarriedChains | None:
+        return self._carried
+
+    def takes_chain_of(self, claim: Claim) -> bool:
+        """Whether the claim brings evidence that this door looks at."""
+        return claim.carried_chain is not None and self._carried is not None and self._carried.accepts(claim.name)
 
     def begin(self, claim: Claim, *, now: Moment, charged: bool = True) -> "NeedRecords":
         """The question whose answer decides. Refused without any, when the claim cannot hold; Undecided when too many
@@ -142,6 +161,19 @@ class NeedRecords:
         self.claim = claim
         self.question = question
 
+    def judge_carried(self, *, now: Moment) -> Answer:
+        """What the chain that the client carried says, judged here; for `answer`, where nothing better is known.
+
+        Refused when it decides: BAD_CHAIN, NO_TLSA, INSECURE. Undecided when it shows nothing: BOGUS, INDETERMINATE,
+        WORK_BUDGET, EVIDENCE_TOO_OLD; then the DNS may still be asked. Misuse where chains are not taken.
+        """
+        carried, octets = self._verifier.carried, self.claim.carried_chain
+        if carried is None or octets is None or not carried.accepts(self.claim.name):
+            raise Misuse(f"no chain is taken from {self.claim.name.text} at door {self.claim.door!r}")
+        answer = carried.judge(octets, self.question.name, now=now)
+        check_answer(answer, now=now, begun_at=self._begun_at)
+        return answer
+
     def answer(self, answer: Answer, *, now: Moment) -> VerifiedPeer:
         """The verdict. Misuse when the answer belongs to another question."""
         if answer.name != self.question.name or answer.rdtype != self.question.rdtype:
@@ -149,6 +181,9 @@ class NeedRecords:
         self._settle_budget(answer, now)
         check_answer(answer, now=now, begun_at=self._begun_at)
         permit, generation = self._still_permitted()
+        renew_at = valid_until = min(answer.valid_until, now + POSITIVE_TTL.default)
+        if answer.provenance is Provenance.CARRIED:
+            valid_until = self._end_of_carried(answer, now)
         result = self._report(answer, now).matched
         return _attest(
             name=self.claim.name,
@@ -159,10 +194,19 @@ class NeedRecords:
             possession=self.claim.possession,
             grants=permit.grants,
             verified_at=now,
-            valid_until=min(answer.valid_until, now + POSITIVE_TTL.default),
+            valid_until=valid_until,
+            renew_at=valid_until if self._verifier.is_offline else min(renew_at, valid_until),
             signatures_expire=answer.earliest_expiry,
             access_generation=generation,
         )
+
+    def _end_of_carried(self, answer: Answer, now: Moment) -> Moment:
+        """The door's rules hold for carried evidence whoever judged it."""
+        carried = self._verifier.carried
+        if carried is None or not carried.accepts(self.claim.name):
+            raise Misuse(f"door {self.claim.door!r} takes no carried evidence about {self.claim.name.text}")
+        carried.check_age(answer, now=now)
+        return carried.ends_at(answer)
 
     def _report(self, answer: Answer, now: Moment) -> MatchReport:
         claim = self.claim
@@ -188,7 +232,7 @@ class NeedRecords:
     def _settle_budget(self, answer: Answer, now: Moment) -> None:
         """Evidence that was at hand costs nothing; aliases cost one lookup each, whoever asks."""
         lookups = self._verifier._lookups  # noqa: SLF001 (the two classes are one machine)
-        looked_up = answer.validated_at >= self._begun_at
+        looked_up = answer.validated_at >= self._begun_at and answer.provenance is Provenance.RESOLVED
         if not looked_up:
             if self._charged and self._permit.pattern is not None:
                 lookups.refund(self.claim.source, _budget_zone(self._permit), now=now)

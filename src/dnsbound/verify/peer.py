@@ -29,7 +29,10 @@ class VerifiedPeer:
     """What the access list grants this name at this door (vlan, topic prefix, ...)."""
     verified_at: Moment
     valid_until: Moment
-    """After this moment the evidence must be looked up again."""
+    """After this moment the evidence must not be used any more."""
+    renew_at: Moment | None = None
+    """When to look the evidence up again where that is possible; None for `valid_until`. Carried evidence holds until
+    its signatures end, though the DNS may know better sooner."""
     signatures_expire: Moment | None = None
     """When the first signature under the evidence ends; None for evidence that needs none."""
     access_generation: int = 0

@@ -180,7 +180,7 @@ class Sessions:
     def _plan(self, session: Session, now: Moment) -> None:
         end = self.ends_at(session)
         # Grace is for what cannot be found out: it must not put off finding out.
-        until = min(session.peer.valid_until, end)
+        until = min(_renew_at(session.peer), end)
         if now < until:
             left = until - now
             planned = min(now + max(SHORTEST_INTERVAL, left - min(LONGEST_LEAD, left / 2)), until)
@@ -200,6 +200,10 @@ class Sessions:
             self._generations[session.peer.access_generation] -= 1
             self._planned.drop(session.entry)
             self._asked.drop(session.question)
+
+
+def _renew_at(peer: VerifiedPeer) -> Moment:
+    return peer.valid_until if peer.renew_at is None else peer.renew_at
 
 
 class _Agenda:

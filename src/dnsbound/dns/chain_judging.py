@@ -1,0 +1,58 @@
+"""Judging a chain that somebody else brought along, at most so much work: octets, records, signature checks.
+
+The octets are an AuthenticationChain (RFC 9102 section 2.3) without a lifetime or a length before it. Nothing of what
+they prove is kept: each chain stands for itself, and for the connection it came by.
+"""
+
+from dataclasses import dataclass, replace
+
+import dns.name
+import dns.rdatatype
+
+from dnsbound import limits
+from dnsbound.dns.anchors import TrustAnchors
+from dnsbound.dns.answer import Answer
+from dnsbound.dns.chain import AuthenticationChain
+from dnsbound.dns.policy import Policy
+from dnsbound.errors import LimitExceeded
+from dnsbound.times import Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLimits:
+    """What is spent on one chain of a peer's. None means the limit's default; checked when made."""
+
+    octets: int | None = None
+    records: int | None = None
+    signature_checks: int | None = None
+
+    def __post_init__(self) -> None:
+        limits.CARRIED_OCTETS.checked(self.octets)
+        limits.CARRIED_RECORDS.checked(self.records)
+        limits.CARRIED_SIGNATURES.checked(self.signature_checks)
+
+
+def judge_chain(
+    octets: bytes,
+    name: dns.name.Name,
+    rdtype: dns.rdatatype.RdataType,
+    *,
+    anchors: TrustAnchors,
+    now: Moment,
+    policy: Policy | None = None,
+    spend: ChainLimits | None = None,
+) -> Answer:
+    """What the chain says of a name and type at a moment; its provenance is CARRIED.
+
+    Malformed when the octets are no chain. LimitExceeded when they are too many; where the signature checks run out,
+    the Answer says so (`limit`).
+    """
+    spend = spend or ChainLimits()
+    most = limits.CARRIED_OCTETS.checked(spend.octets)
+    if len(octets) > most:
+        raise LimitExceeded(limits.CARRIED_OCTETS.name, f"a chain of {len(octets)} octets, more than {most}")
+    chain = AuthenticationChain.from_wire(octets, records=limits.CARRIED_RECORDS.checked(spend.records))
+    checks = limits.CARRIED_SIGNATURES.checked(spend.signature_checks)
+    return chain.validate(
+        name, rdtype, anchors=anchors, now=now, policy=replace(policy or Policy(), signature_checks=checks)
+    )
