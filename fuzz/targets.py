@@ -28,7 +28,7 @@ from dnsbound.iana import Selector, Usage
 from dnsbound.names import ClientName
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
-from dnsbound.tls import clientid, ticket
+from dnsbound.tls import clientid, flags, ticket
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.claim import NameSource
 
@@ -125,6 +125,7 @@ def match_certificate(octets: bytes) -> object:
 TARGETS: dict[str, Target] = {
     "clientid-answer": Target(clientid.parse_answer, lambda: [clientid.build_answer(NAME)]),
     "clientid-request": Target(clientid.parse_request, lambda: [b"\x00"]),
+    "tls-flags": Target(flags.Flags.from_wire, lambda: [b"\x01\x22", flags.DEFAULT_SIGNAL.to_wire()]),
     "client-name": Target(ClientName.from_wire, lambda: [NAME.to_wire(), b"a.b"]),
     "ticket": Target(
         ticket.take_out, lambda: [ticket.seal_in(NAME, NameSource.EXTENSION, each.presented, 1) for each in estate()]

@@ -10,16 +10,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adversary.door import GREETING, Door, open_door
-from adversary.hostile_client import Entry, HostileClient, Session, client_name, extension
+from adversary.hostile_client import CERTIFICATE_REQUEST, Entry, HostileClient, Session, client_name, extension
 from dnsbound import Credential, Reason
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.iana import DANE_CLIENTID
 from dnsbound.testing import Fault, World
+from dnsbound.tls.flags import DEFAULT_SIGNAL
 from dnsbound.verify.decision import Verdict
 from machines.native_pairs import make_identity
 
 CAR54, CAR55 = "car54._device.cars.example", "car55._device.cars.example"
-FATAL, HANDSHAKE_FAILURE = 2, 40
+FATAL, UNEXPECTED_MESSAGE, HANDSHAKE_FAILURE = 2, 10, 40
+SIGNAL = extension(DEFAULT_SIGNAL.extension_type, DEFAULT_SIGNAL.to_wire())
+"""So that an `optional` door asks."""
 
 
 def clientid(name: str) -> bytes:
@@ -32,7 +35,7 @@ def log_in(door: Door, credential: Credential, name: str | None) -> HostileClien
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     first, *rest = credential.chain
     entries = [Entry(first, b"" if name is None else clientid(name)), *map(Entry, rest)]
-    client = HostileClient()
+    client = HostileClient(extra_extensions=SIGNAL)
     with Session(door.address, client) as session:
         session.handshake()
         session.send(client.certificate(entries), client.certificate_verify(key), client.finished())
@@ -119,13 +122,19 @@ def test_who_claims_nothing_is_let_in_unauthenticated_and_causes_no_lookup(world
         nameless = make_identity("nobody", san=())
         client = log_in(door, Credential(None, nameless.key, nameless.chain), None)  # type: ignore[arg-type]
         assert (client.application_data, door.delivered) == (GREETING, [b"report"])
-        empty = HostileClient()
+        empty, silent = HostileClient(extra_extensions=SIGNAL), HostileClient()
         with Session(door.address, empty) as session:
             session.handshake()
             session.send(empty.certificate([]), empty.finished(), empty.data(b"hello"))
             session.until_closed()
-        assert (empty.application_data, door.delivered) == (GREETING, [b"report", b"hello"])
-        assert (door.lookups(), client.tickets, empty.tickets) == ([], 0, 0)
+        with Session(door.address, silent) as session:
+            session.handshake()
+            assert CERTIFICATE_REQUEST not in silent.handshake
+            session.send(silent.finished(), silent.data(b"good day"))
+            session.until_closed()
+        assert (empty.application_data, silent.application_data) == (GREETING, GREETING)
+        assert door.delivered == [b"report", b"hello", b"good day"]
+        assert (door.lookups(), client.tickets, empty.tickets, silent.tickets) == ([], 0, 0, 0)
         assert door.no_decision_is_waiting()
 
 
@@ -144,4 +153,16 @@ def test_an_empty_name_is_a_violation_not_the_lack_of_a_claim(world: World) -> N
         client = log_in(door, door.car.credential, "")
         assert client.alerts == [(FATAL, HANDSHAKE_FAILURE)]
         assert door.decision().reason is Reason.EMPTY_NAME
+        assert (client.application_data, door.delivered, door.lookups()) == (b"", [], [])
+
+
+def test_a_certificate_nobody_asked_for_is_no_claim_and_ends_the_handshake(world: World) -> None:
+    """At an `optional` door a client that did not signal has nothing to say in that place."""
+    with open_door(world, policy="optional") as door:
+        client = HostileClient()
+        with Session(door.address, client) as session:
+            session.handshake()
+            assert CERTIFICATE_REQUEST not in client.handshake
+            session.send(client.certificate([Entry(door.car.credential.chain[0], clientid(CAR54))]))
+            assert session.until_closed() == [(FATAL, UNEXPECTED_MESSAGE)]
         assert (client.application_data, door.delivered, door.lookups()) == (b"", [], [])

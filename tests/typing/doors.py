@@ -9,6 +9,7 @@ import uvicorn
 import dnsbound
 from dnsbound.adapters.asgi import Receive, Scope, Send, VerifiedPeerMiddleware
 from dnsbound.dns.answer import Provenance
+from dnsbound.tls.flags import RequestSignal
 from dnsbound.verify.claim import Possession
 from dnsbound.verify.decision import Decision
 
@@ -24,6 +25,9 @@ async def a_door(credential: dnsbound.Credential, resolver: dnsbound.Resolver) -
     door = dnsbound.Authenticator(access, resolver, door="api", grace=60, on_decision=seen)
     context = dnsbound.Context.server(credential, authenticator=door, policy="optional", claim_from=("extension",))
     assert_type(context, dnsbound.Context)
+    dnsbound.Context.server(credential, authenticator=door, policy="optional", ask="always", request_signal=None)
+    dnsbound.Context.server(credential, authenticator=door, request_signal=[RequestSignal(), RequestSignal(0xFE01)])
+    dnsbound.Context.server(credential, authenticator=door, ask="sometimes")  # type: ignore[arg-type]
     assert_type(await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context), asyncio.Server)
     assert_type(await dnsbound.start_server(greet, "127.0.0.1", 0, context=context), asyncio.Server)
 

@@ -41,6 +41,13 @@ SAYS: Final = {
     "door_aiohttp.py": [HELLO],
     "door_blocking.py": [HELLO],
     "door_hypercorn.py": [f"HTTP/2 {HELLO}"],
+    "door_public_private.py": [
+        "welcome whoever you are",
+        "say who you are",
+        "welcome car54._device.cars.example",
+        "this is for car54._device.cars.example alone",
+    ],
+    "door_smtp.py": ["[0-9]+ octets from somebody", "[0-9]+ octets from car54._device.cars.example"],
     "door_uvicorn.py": [HELLO, "car55 is shut out: .*alert.*"],
     "door_websockets.py": ["car54._device.cars.example said 'hello'"],
     "hello.py": [HELLO, "shut out: .*"],

@@ -12,7 +12,7 @@ from dnsbound import limits
 from dnsbound.cli import app as command_line
 from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.edge import authenticator
-from dnsbound.iana import DANE_CLIENTID
+from dnsbound.iana import DANE_CLIENTID, REQUEST_CLIENT_AUTH, TLS_FLAGS, TLS_FLAGS_PROTOTYPE
 from dnsbound.provision.publication import PUBLISHABLE
 from dnsbound.tls import ticket
 from dnsbound.tls.clientid import PROFILES, Profile
@@ -26,6 +26,8 @@ WORDS = {8: "Eight"}
     "told",
     [
         f"0x{DANE_CLIENTID:04X} unless the Contexts are told another",
+        f"flag {REQUEST_CLIENT_AUTH} in extension {TLS_FLAGS} is sent",
+        f"and in 0x{TLS_FLAGS_PROTOTYPE:04X} recognised too",
         f"At most {limits.TLSA_RECORDS.default} records of a set are looked at",
         f"and {limits.PEER_CERTIFICATES.default} certificates of a chain",
         f"More than {limits.NSEC3_ITERATIONS.default} iterations count as unsigned",
@@ -65,7 +67,7 @@ def test_knobs_exist(knob: str) -> None:
 
 def test_arguments_of_contexts_exist() -> None:
     door, client = (inspect.signature(make).parameters for make in (dnsbound.Context.server, dnsbound.Context.client))
-    for argument in ("ticket_lifetime", "claim_from"):
+    for argument in ("ticket_lifetime", "claim_from", "ask"):
         assert f"`{argument}`" in TEXT
         assert argument in door
     assert door["ticket_lifetime"].default == 0

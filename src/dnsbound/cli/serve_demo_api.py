@@ -54,6 +54,9 @@ def demo_api(
         Path | None, typer.Option("--ca-out", help="Write here the CA certificate that a made credential has.")
     ] = None,
     optional: Annotated[bool, typer.Option("--optional", help="Let clients without a claim in, as nobody.")] = False,
+    ask_always: Annotated[
+        bool, typer.Option("--ask-always", help="With --optional: ask clients too that do not signal, such as curl.")
+    ] = False,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
     resolver: ResolverOption = None,
@@ -76,7 +79,12 @@ def demo_api(
         contextlib.closing(_listening(host, port)) as listener,
     ):
         authenticator = Authenticator(admitted, asked, door=door)
-        context = Context.server(own, authenticator=authenticator, policy="optional" if optional else "required")
+        context = Context.server(
+            own,
+            authenticator=authenticator,
+            policy="optional" if optional else "required",
+            ask="always" if ask_always else None,
+        )
         config = uvicorn.Config(
             application(),
             # uvicorn's own words for "take this loop" and "take this ssl context".

@@ -27,6 +27,12 @@ class Signer(Protocol):
         """What the key can do, best first."""
         ...
 
+    @property
+    def needs_human(self) -> bool:
+        """Signing may make a person act: touch a token, enter a PIN. Such a key is used when it is asked for, and never
+        offered unasked (draft-jhoyla-req-mtls-flag)."""
+        ...
+
     def sign(self, message: bytes, scheme: SignatureScheme) -> bytes:
         """Signature over the message (not its digest); Misuse for a scheme the key does not have."""
         ...
@@ -48,6 +54,8 @@ class LocalSigner:
     """Signs with a key held in memory."""
 
     __slots__ = ("_key",)
+
+    needs_human: Final = False
 
     def __init__(self, key: PrivateKey) -> None:
         self._key = key

@@ -51,6 +51,7 @@ from dnsbound.edge.context_server_tlsa import (
     find_with,
     find_with_blocking,
 )
+from dnsbound.edge.context_signal import Ask, Signals, door_verification, signals_of
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.handshake_slots import HandshakeSlots
 from dnsbound.iana import TLS_1_3, CertificateType
@@ -58,6 +59,7 @@ from dnsbound.names import ClientName
 from dnsbound.times import Moment
 from dnsbound.tls.client_shim import ClientShim
 from dnsbound.tls.errors import TLSMisuse, configuration_error
+from dnsbound.tls.flags import DEFAULT_SIGNAL, RECOGNISED_SIGNALS, RequestSignal
 from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
 from dnsbound.tls.session import session_octets
 from dnsbound.tls.transport import BioTransport, Transport
@@ -106,6 +108,7 @@ class Context(EngineContext):
         raw_public_key: bool | None = None,
         resolver: ResolverLike | None = None,
         server_tlsa: ServerTLSAMode = "off",
+        request_signal: RequestSignal | None = DEFAULT_SIGNAL,
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,
     ) -> Self:
@@ -114,7 +117,8 @@ class Context(EngineContext):
         credential: who this client is; None is an ordinary TLS client. name: the full TLSA owner name to state; the
         credential's own without it. clientid: code point of dane_clientid. raw_public_key: present the bare key (RFC
         7250) instead of the certificates; by default when there are no certificates. server_tlsa: `require`
-        authenticates servers by TLSA, looked up with `resolver` in `prepare`. danger_unverified_server: lets
+        authenticates servers by TLSA, looked up with `resolver` in `prepare`. request_signal: sent with a credential,
+        so that servers which ask only some clients ask this one; None sends nothing. danger_unverified_server: lets
         verify_mode and check_hostname be switched off; it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
@@ -122,6 +126,7 @@ class Context(EngineContext):
             raise TLSMisuse(f"server_tlsa is off or require, not {server_tlsa!r}")
         if server_tlsa == "require" and resolver is None:
             raise TLSMisuse("server_tlsa needs a resolver")
+        self._set(signals=signals_of(request_signal))
         self._resolver = resolver
         self._server_tlsa = server_tlsa
         if sys.version_info >= (3, 13):
@@ -151,6 +156,8 @@ class Context(EngineContext):
             credential=own,
             own_types=(CertificateType.RAW_PUBLIC_KEY,) if raw else (CertificateType.X509,),
             clientid=None if name is None else clientid,
+            # FL-07: an offer that a person might have to keep is not made.
+            may_signal=not credential.signer.needs_human,
             # CA-01. A client may be told to speak TLS 1.2 with old servers; it then shows its certificate in clear.
             minimum=self._settings.minimum if name is None else TLS_1_3,
         )
@@ -162,6 +169,8 @@ class Context(EngineContext):
         *,
         authenticator: AuthenticatorLike,
         policy: Literal["required", "optional"] = "required",
+        ask: Ask | None = None,
+        request_signal: Signals = RECOGNISED_SIGNALS,
         claim_from: Iterable[str] = ("extension", "san"),
         ticket_lifetime: int = 0,
         clientid: int = iana.DANE_CLIENTID,
@@ -173,13 +182,14 @@ class Context(EngineContext):
         """A door: a server's Context whose clients are identified by name, over TLS 1.3.
 
         credential: the server's own certificate and key. authenticator: judges each claim. policy: `required`, or
-        `optional` where a client that claims nothing may come in unauthenticated. claim_from: where a name may come
+        `optional` where a client that claims nothing may come in unauthenticated; there only clients that send a
+        `request_signal` are asked for a certificate, unless ask is `always`. claim_from: where a name may come
         from. ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged again.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
         server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        own = own_credential(credential)
+        own, signals = own_credential(credential), signals_of(request_signal)
         self._door = door_of(authenticator.door, policy=policy, claim_from=claim_from, ticket_lifetime=ticket_lifetime)
         self._authenticator = authenticator
         self._turned_away = teller_of(authenticator)
@@ -189,9 +199,8 @@ class Context(EngineContext):
             credential=own,
             own_types=own_types(bool(own.chain), show_raw_public_key=show_raw_public_key),
             peer_types=X509_AND_RAW if raw_public_keys else (CertificateType.X509,),
-            # The native engine takes any key: whether it is the name's, and that there is one, is the engine's to say,
-            # so that every refusal is the same alert.
-            verification="accept",
+            verification=door_verification(self._door.policy, ask, signals),
+            signals=signals,
             clientid=code_point(clientid),
             # Not asked for, the extension is still known, so that a client that sends it unasked is told so.
             clientid_request=NameSource.EXTENSION in self._door.rules.name_sources,

@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeAlias
 
 from dnsbound.credential.credential import certificates_from_pem
 from dnsbound.credential.keys import private_key_from_pem, private_key_to_der
+from dnsbound.credential.signer import Signer
 from dnsbound.edge.context_settings import OwnCredential
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
@@ -30,6 +31,9 @@ class CredentialLike(Protocol):
 
     @property
     def chain(self) -> tuple[bytes, ...]: ...
+
+    @property
+    def signer(self) -> Signer: ...
 
     def private_key_der(self) -> bytes: ...
 

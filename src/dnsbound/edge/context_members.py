@@ -26,6 +26,7 @@ from dnsbound.edge.context_trust import TrustFile, certificates_of
 from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.errors import TLSMisuse
+from dnsbound.tls.flags import DEFAULT_SIGNAL, RECOGNISED_SIGNALS
 
 if TYPE_CHECKING:
     StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -80,6 +81,7 @@ class EngineContext(ssl.SSLContext):
             verify_flags=int(super().verify_flags),
             # A client that sends the extension unasked is told so, by every server (RFC 9846 section 4.3).
             clientid=DANE_CLIENTID if self._server_side else None,
+            signals=RECOGNISED_SIGNALS if self._server_side else (DEFAULT_SIGNAL,),
         )
 
     # --- the engine

@@ -11,6 +11,7 @@ from dnsbound._native import Config, TlsError
 from dnsbound.edge.context_trust import TrustFile
 from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.errors import TLSMisuse, configuration_error
+from dnsbound.tls.flags import RequestSignal
 
 SECURITY_LEVEL: Final = 2
 """112 bits: what Python's `ssl` asks of OpenSSL."""
@@ -32,7 +33,8 @@ class OwnCredential:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """All a Config is made of. verification: the native engine's word. clientid: code point of
-    dane_clientid; clientid_request: a server asks for it."""
+    dane_clientid; clientid_request: a server asks for it. signals: request signals that are known; may_signal: a client
+    sends the first, when it has a credential."""
 
     server_side: bool
     verification: str
@@ -51,6 +53,8 @@ class EngineSettings:
     verify_flags: int = 0
     clientid: int | None = None
     clientid_request: bool = False
+    signals: tuple[RequestSignal, ...] = ()
+    may_signal: bool = True
     ticket_lifetime: int = 0
     keylog: bool = False
 
@@ -89,6 +93,9 @@ class EngineSettings:
             config.set_certificate_types(own=self.own_types, peer=self.peer_types)
         if self.clientid is not None:
             config.set_clientid(self.clientid, request=self.clientid_request)
+        if self.signals:
+            send = not self.server_side and self.may_signal and self.credential is not None
+            config.set_request_signal([(signal.extension_type, signal.flag) for signal in self.signals], send=send)
 
     def _set_trust(self, config: Config) -> None:
         config.set_peer_verification(self.verification)

@@ -91,6 +91,22 @@ def test_a_door_that_takes_names_from_the_extension_alone(kind: str, world: Worl
     assert at.reasons == [Reason.NO_NAME]
 
 
+@pytest.mark.peer("curl")
+def test_curl_at_an_optional_door(kind: str, world: World, files: Path) -> None:
+    """It sends no request signal: not asked for the certificate it has, and let in as nobody. ask="always" asks it."""
+    device, stranger = car(world), world.organisation("strangers.example").device("car54")
+    at = door(world, policy="optional")
+    with uvicorn_server(kind, app, at.context) as port:
+        for shown in (device, stranger, None):
+            assert json.loads(curl(port, files, shown).stdout) == {"name": None}
+    always = door(world, policy="optional", ask="always")
+    with uvicorn_server(kind, app, always.context) as port:
+        assert json.loads(curl(port, files, device).stdout) == {"name": str(device.name)}
+        assert json.loads(curl(port, files, None).stdout) == {"name": None}
+        assert curl(port, files, stranger).returncode in {35, 56}
+    assert (at.reasons, always.reasons) == ([], ["admitted", Reason.NOT_PERMITTED])
+
+
 async def talk(at: Door, command: list[str], said: bytes, expected: bytes) -> tuple[bytes, bytes]:
     """Run a client at a door that greets first and echoes; its output once `expected` came, and its errors."""
 
@@ -152,6 +168,14 @@ def test_s_client_is_refused(kind: str, world: World, files: Path) -> None:
 
 
 @pytest.mark.peer("openssl")
+def test_s_client_at_an_optional_door(kind: str, world: World, files: Path) -> None:
+    at = door(world, policy="optional")
+    output, errors = run(kind, lambda: talk(at, s_client(files, car(world)), b"early\n", b"echo early"))
+    assert output.startswith(b"hello None\n"), errors
+    assert at.decisions == []
+
+
+@pytest.mark.peer("openssl")
 def test_s_client_with_tls_1_2_is_turned_away(kind: str, world: World, files: Path) -> None:
     """A door of DANE names speaks TLS 1.3 only (draft-ietf-dance-client-auth section 12)."""
     device, at = car(world), door(world)
@@ -185,3 +209,13 @@ def test_gnutls_is_refused(kind: str, world: World, files: Path) -> None:
     assert b"hello" not in output
     assert b"Handshake failed" in output + errors
     assert at.reasons == [Reason.NOT_PERMITTED]
+
+
+@pytest.mark.peer("gnutls-cli")
+def test_gnutls_at_an_optional_door(kind: str, world: World, files: Path) -> None:
+    at = door(world, policy="optional")
+    file = save(car(world), files)
+    command = gnutls(files, "--x509certfile", file, "--x509keyfile", file)
+    output, errors = run(kind, lambda: talk(at, command, b"early\n", b"echo early"))
+    assert b"hello None\n" in output, errors
+    assert at.decisions == []

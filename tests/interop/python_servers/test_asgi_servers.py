@@ -112,13 +112,16 @@ def test_a_refused_client(kind: str, server: str, world: World) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_an_optional_door(kind: str, server: str, world: World) -> None:
-    """A client without a claim is served, and seen to be nobody."""
+    """Public and private content on one site: a client that signals is known by name, all others are nobody."""
+    device = car(world)
     at = door(world, policy="optional")
-    with (
-        SERVERS[server](kind, app, at.context) as port,
-        httpx.Client(verify=at.client(None), timeout=PATIENCE) as client,
-    ):
-        assert client.get(f"https://{SERVER}:{port}/").json()["name"] is None
+    with SERVERS[server](kind, app, at.context) as port:
+        for shown, name in ((None, None), (device, str(device.name))):
+            with httpx.Client(verify=at.client(shown), timeout=PATIENCE) as client:
+                assert client.get(f"https://{SERVER}:{port}/").json()["name"] == name
+        with httpx.Client(verify=at.client(device, request_signal=None), timeout=PATIENCE) as quiet:
+            assert quiet.get(f"https://{SERVER}:{port}/").json()["name"] is None
+    assert at.reasons == ["admitted"]
 
 
 @pytest.mark.parametrize("server", SERVERS)

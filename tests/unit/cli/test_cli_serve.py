@@ -85,6 +85,15 @@ def test_an_access_list_with_grants_and_its_reload(devices, tmp_path):
 def test_optional_lets_the_nameless_in_as_nobody(devices):
     with served("--allow", devices["car54"][0], "--optional") as (url, _):
         assert json.loads(curl(url).stdout) == {"name": None}
+        assert json.loads(curl(url, "--cert", devices["car54"][1]).stdout) == {"name": None}, "curl does not signal"
+
+
+@pytest.mark.peer("curl")
+def test_ask_always_asks_clients_that_do_not_signal(devices):
+    name, path = devices["car54"]
+    with served("--allow", name, "--optional", "--ask-always") as (url, _):
+        assert json.loads(curl(url).stdout) == {"name": None}
+        assert json.loads(curl(url, "--cert", path).stdout)["name"] == name
         assert curl(url, "--cert", devices["car55"][1]).returncode != 0
 
 
