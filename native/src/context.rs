@@ -3,6 +3,7 @@
 use crate::dtls;
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
+use crate::shown_key;
 use crate::state;
 use openssl_sys as sys;
 use std::ptr;
@@ -69,6 +70,7 @@ impl Context {
                 ptr::null_mut(),
             );
             ffi::SSL_CTX_set_info_callback(ctx, Some(state::on_info));
+            ffi::SSL_CTX_set_msg_callback(ctx, Some(shown_key::on_message));
             let param = sys::SSL_CTX_get0_param(ctx);
             let hosts = ffi::X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | ffi::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
             sys::X509_VERIFY_PARAM_set_hostflags(param, hosts);

@@ -8,7 +8,7 @@ use crate::ffi;
 use crate::foreign_key;
 use crate::settings::control_list;
 use crate::signer::Signer;
-use crate::x509::{Certificate, Chain, Key};
+use crate::x509::{self, Certificate, Chain, Key};
 use openssl_sys as sys;
 use std::ffi::{CStr, CString};
 
@@ -71,7 +71,12 @@ impl Settings {
             return Err(Failure::State("there is a credential already"));
         }
         let own = names(&signer.schemes)?;
-        use_key(ctx, chain, &foreign_key::new(spki, signer)?)?;
+        let key = foreign_key::new(spki, signer)?;
+        // SAFETY: the key is alive.
+        if chain.is_empty() && unsafe { x509::key_to_der(key.0) }? != spki {
+            return Err(Failure::argument("a bare key is shown in OpenSSL's encoding, which is another than this one"));
+        }
+        use_key(ctx, chain, &key)?;
         self.apply(ctx, Some(&own), self.accepted_algorithms.as_deref())?;
         self.own_algorithms = Some(own);
         Ok(())

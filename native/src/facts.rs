@@ -111,9 +111,11 @@ pub fn peer_raw_public_key(tls: &Tls) -> Outcome<Option<Vec<u8>>> {
     unsafe {
         let key = ffi::SSL_get0_peer_rpk(tls.as_ptr());
         if key.is_null() {
-            Ok(None)
-        } else {
-            x509::key_to_der(key).map(Some)
+            return Ok(None);
+        }
+        match tls.state.peer_spki.borrow().as_ref() {
+            Some(sent) => Ok(Some(sent.clone())),
+            None => x509::key_to_der(key).map(Some),
         }
     }
 }

@@ -148,6 +148,15 @@ pub type TicketKey = unsafe extern "C" fn(
 pub type VerifyAll = unsafe extern "C" fn(ctx: *mut sys::X509_STORE_CTX, arg: *mut c_void) -> c_int;
 pub type Info = unsafe extern "C" fn(ssl: *const sys::SSL, place: c_int, value: c_int);
 pub type Timer = unsafe extern "C" fn(ssl: *mut sys::SSL, microseconds: c_uint) -> c_uint;
+pub type Message = unsafe extern "C" fn(
+    written: c_int,
+    version: c_int,
+    content_type: c_int,
+    message: *const c_void,
+    length: usize,
+    ssl: *mut sys::SSL,
+    arg: *mut c_void,
+);
 pub type CertificateWanted = unsafe extern "C" fn(ssl: *mut sys::SSL, arg: *mut c_void) -> c_int;
 
 extern "C" {
@@ -247,6 +256,7 @@ extern "C" {
     pub fn X509_VERIFY_PARAM_get_auth_level(param: *const sys::X509_VERIFY_PARAM) -> c_int;
     pub fn X509_get0_pubkey(certificate: *const sys::X509) -> *mut sys::EVP_PKEY;
     pub fn EVP_PKEY_get_security_bits(key: *const sys::EVP_PKEY) -> c_int;
+    pub fn SSL_CTX_set_msg_callback(ctx: *mut sys::SSL_CTX, message: Option<Message>);
     pub fn SSL_CTX_set_info_callback(ctx: *mut sys::SSL_CTX, info: Option<Info>);
     pub fn SSL_CTX_set_cert_cb(ctx: *mut sys::SSL_CTX, wanted: Option<CertificateWanted>, arg: *mut c_void);
     pub fn SSL_CTX_get_ciphers(ctx: *const sys::SSL_CTX) -> *mut sys::stack_st_SSL_CIPHER;

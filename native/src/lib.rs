@@ -22,6 +22,7 @@ mod foreign_key;
 mod listener;
 mod octets;
 mod settings;
+mod shown_key;
 mod signer;
 mod state;
 mod ticket_keys;

@@ -42,6 +42,8 @@ pub struct State {
     /// RFC 7250 types this side may show.
     pub own_types: Vec<u8>,
     pub certificate_requested: Cell<bool>,
+    /// The peer's raw public key as it was sent; nothing with certificates, and after resumption.
+    pub peer_spki: RefCell<Option<Vec<u8>>>,
     pub alert_received: Cell<Option<u8>>,
     pub alert_sent: Cell<Option<u8>>,
     pub key_log: RefCell<Vec<String>>,

@@ -108,7 +108,8 @@ class Config:
         KeyboardInterrupt and its likes come out as they are, once. `sign` may use other Connections, not its own
         (RuntimeError). RSA's key transport in TLS 1.2 (TLS_RSA cipher suites) needs decryption and fails.
 
-        One credential per Config: RuntimeError when there is one already.
+        One credential per Config: RuntimeError when there is one already. Without a chain, spki must be in the form
+        OpenSSL writes (uncompressed points), since that is what the peer is shown.
         """
     def set_certificate_types(self, *, own: Sequence[int], peer: Sequence[int]) -> None:
         """RFC 7250 lists in preference order: 0 X.509, 2 raw public key.
@@ -308,7 +309,7 @@ class Connection:
     def peer_chain(self) -> list[bytes]:
         """DER certificates as the peer sent them, leaf first; empty for a raw key or none. Resumed: the leaf alone."""
     def peer_raw_public_key(self) -> bytes | None:
-        """DER SubjectPublicKeyInfo, when the peer sent a raw public key."""
+        """DER SubjectPublicKeyInfo, when the peer sent a raw public key: in its own octets; resumed, in OpenSSL's."""
     def verified_chain(self) -> list[bytes]:
         """Leaf to anchor, DER; empty unless this Config verifies, and after resumption."""
     def verify_result(self) -> int:

@@ -136,6 +136,23 @@ def test_both_ends_sign_elsewhere_in_tls_1_2(kind: str) -> None:
     assert far.peer_chain() == list(theirs.own.chain)
 
 
+@pytest.mark.parametrize("kind", ["p256", "rsa2048", "ed25519"])
+def test_a_bare_key_serves_in_tls_1_2(kind: str) -> None:
+    elsewhere = Elsewhere(identity(kind))
+    server = server_elsewhere(elsewhere, SCHEMES[kind], raw=True, bare=True, version=TLS12)
+    near, _ = connect(server, client_config(peer=[RAW], verification="accept"))
+    assert near.version() == TLS12
+    assert near.peer_raw_public_key() == elsewhere.own.spki
+
+
+def test_a_bare_key_in_octets_that_would_not_be_sent_is_refused() -> None:
+    """A verifier hashes the SubjectPublicKeyInfo: another encoding of the same key is another hash."""
+    spki = identity("p256").spki
+    compressed = b"\x30\x39" + spki[2:23] + b"\x03\x22\0" + bytes([2 + spki[-1] % 2]) + spki[27:59]
+    with pytest.raises(ValueError, match="encoding"):
+        server_config_without_key().set_credential_signer([], compressed, (0x0403,), Elsewhere(identity("p256")))
+
+
 def test_tls_1_2_uses_pkcs1_where_that_is_all_the_key_can_do() -> None:
     elsewhere = Elsewhere(identity("rsa2048"))
     near, _ = connect(server_elsewhere(elsewhere, (0x0501,), version=TLS12), client_config())
