@@ -95,3 +95,38 @@ class SignatureScheme(IntEnum):
     RSA_PSS_RSAE_SHA384 = 0x0805
     RSA_PSS_RSAE_SHA512 = 0x0806
     ED25519 = 0x0807
+
+
+class HandshakeType(IntEnum):
+    """TLS handshake messages (RFC 9846 section 4; client_certificate_request: RFC 9261 section 4)."""
+
+    CERTIFICATE = 11
+    CERTIFICATE_REQUEST = 13
+    CERTIFICATE_VERIFY = 15
+    CLIENT_CERTIFICATE_REQUEST = 17
+    FINISHED = 20
+
+
+class ExtensionType(IntEnum):
+    """TLS extensions (RFC 9846 section 4.3 and the registry) that are named here."""
+
+    SERVER_NAME = 0
+    STATUS_REQUEST = 5
+    SUPPORTED_GROUPS = 10
+    SIGNATURE_ALGORITHMS = 13
+    ALPN = 16
+    SIGNED_CERTIFICATE_TIMESTAMP = 18
+    COMPRESS_CERTIFICATE = 27
+    DELEGATED_CREDENTIAL = 34
+    PRE_SHARED_KEY = 41
+    EARLY_DATA = 42
+    SUPPORTED_VERSIONS = 43
+    COOKIE = 44
+    PSK_KEY_EXCHANGE_MODES = 45
+    CERTIFICATE_AUTHORITIES = 47
+    OID_FILTERS = 48
+    POST_HANDSHAKE_AUTH = 49
+    SIGNATURE_ALGORITHMS_CERT = 50
+    KEY_SHARE = 51
+    DNSSEC_CHAIN = 59
+    TLS_FLAGS = 62

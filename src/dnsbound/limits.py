@@ -138,3 +138,15 @@ PATTERN_LITERAL_LABELS: Final = Limit(
 )
 ZONE_CACHE: Final = Limit("zone-cache", 65_536, 16, 10_000_000, "names whose records the authority remembers")
 DNS_QUERY_OCTETS: Final = Limit("dns-query-octets", 4096, 512, 65_535, "octets of a query an authority reads")
+AUTHENTICATOR_OCTETS: Final = Limit(
+    "authenticator-octets", 65_536, 4096, 1_048_576, "octets of one exported authenticator or request (RFC 9261)"
+)
+AUTHENTICATOR_CONTEXTS: Final = Limit(
+    "authenticator-contexts", 256, 1, 65_536, "RFC 9261 section 7.4: contexts one connection remembers, used ones too"
+)
+AUTHENTICATOR_SECONDS: Final = Limit(
+    "authenticator-seconds", 60, 1, 3600, "how long a request for an exported authenticator waits for its answer"
+)
+MESSAGE_EXTENSIONS: Final = Limit(
+    "message-extensions", 64, 8, 1024, "extensions of one handshake message that is parsed here"
+)

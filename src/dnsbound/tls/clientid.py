@@ -56,7 +56,7 @@ def profile_rules(profile: Profile) -> ProfileRules:
 
 def parse_request(extension_data: bytes) -> None:
     """Check a server's request: one zero-length name. Malformed otherwise; it says nothing else."""
-    if _client_name(extension_data):
+    if client_name_octets(extension_data):
         raise Malformed("dane_clientid of a CertificateRequest carries a name", 1)
 
 
@@ -66,7 +66,7 @@ def parse_answer(extension_data: bytes) -> ClientName:
     Raises Malformed where the octets do not have the extension's form (decode_error), and Refused with EMPTY_NAME or
     BAD_NAME where they do (handshake_failure; draft-ietf-dance-client-auth section 8.2).
     """
-    return claimed_name(_client_name(extension_data))
+    return claimed_name(client_name_octets(extension_data))
 
 
 def build_answer(name: ClientName) -> bytes:
@@ -84,7 +84,8 @@ def claimed_name(octets: bytes) -> ClientName:
         raise Refused(Reason.BAD_NAME, str(error)) from error
 
 
-def _client_name(extension_data: bytes) -> bytes:
+def client_name_octets(extension_data: bytes) -> bytes:
+    """The octets of the one ClientName in an extension_data, which may be none; Malformed for another form."""
     reader = Reader(extension_data, "dane_clientid")
     octets = reader.prefixed(1)
     reader.finish()
