@@ -184,6 +184,14 @@ impl Connection {
         self.look(py, |tls| facts::cipher(tls))
     }
 
+    fn handshake_digest(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        self.look(py, |tls| facts::handshake_digest(tls))
+    }
+
+    fn extended_master_secret(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| facts::extended_master_secret(tls))
+    }
+
     fn shared_ciphers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.look(py, |tls| facts::shared_ciphers(tls))
     }

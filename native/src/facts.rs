@@ -41,6 +41,32 @@ pub fn cipher(tls: &Tls) -> Option<(String, String, c_int)> {
     }
 }
 
+/// hashlib's name of the hash that the cipher suite, in TLS 1.2 its PRF, derives keys with.
+pub fn handshake_digest(tls: &Tls) -> Option<&'static str> {
+    if !tls.complete {
+        return None;
+    }
+    // SAFETY: the SSL is alive; a cipher and its digest are static.
+    let kind = unsafe {
+        let cipher = sys::SSL_get_current_cipher(tls.as_ptr());
+        if cipher.is_null() {
+            return None;
+        }
+        sys::EVP_MD_get_type(sys::SSL_CIPHER_get_handshake_digest(cipher))
+    };
+    match kind {
+        sys::NID_sha256 => Some("sha256"),
+        sys::NID_sha384 => Some("sha384"),
+        // What suites older than TLS 1.2 were made for; its PRF takes SHA-256 for them (RFC 5246 section 5).
+        sys::NID_md5_sha1 => Some("sha256"),
+        _ => None,
+    }
+}
+
+pub fn extended_master_secret(tls: &Tls) -> bool {
+    tls.complete && !tls.is_tls13() && tls.has_extended_master_secret()
+}
+
 /// Server: the client's cipher suites that this side has too, in the client's order.
 pub fn shared_ciphers(tls: &Tls) -> Vec<String> {
     if !tls.server_side || !tls.complete {

@@ -312,7 +312,7 @@ impl Tls {
         self.version() == sys::TLS1_3_VERSION
     }
 
-    fn has_extended_master_secret(&self) -> bool {
+    pub fn has_extended_master_secret(&self) -> bool {
         // SAFETY: ssl is alive; the control takes no argument.
         unsafe { sys::SSL_ctrl(self.ssl, ffi::SSL_CTRL_GET_EXTMS_SUPPORT, 0, ptr::null_mut()) == 1 }
     }

@@ -300,6 +300,10 @@ class Connection:
         """0x0303, 0x0304 or 0xfefd; 0 before."""
     def cipher(self) -> tuple[str, str, int] | None:
         """Name, protocol, secret bits."""
+    def handshake_digest(self) -> str | None:
+        """hashlib's name of the hash that the cipher suite, in TLS 1.2 its PRF, derives keys with."""
+    def extended_master_secret(self) -> bool:
+        """TLS 1.2: negotiated (RFC 7627). TLS 1.3: False, since there is no other."""
     def shared_ciphers(self) -> list[str]:
         """Server: the client's cipher suites that this side has too, in the client's order."""
     def group(self) -> str | None: ...

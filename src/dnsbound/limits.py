@@ -150,3 +150,6 @@ AUTHENTICATOR_SECONDS: Final = Limit(
 MESSAGE_EXTENSIONS: Final = Limit(
     "message-extensions", 64, 8, 1024, "extensions of one handshake message that is parsed here"
 )
+LATE_IDENTITIES: Final = Limit(
+    "late-identities", 16, 1, 1024, "names verified by exported authenticators on one connection at a time"
+)

@@ -74,7 +74,7 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             slots.give_back()
         if connection is None:
             return
-        peer = ConnectionPeer(connection.verified_peer())
+        peer = ConnectionPeer(connection.verified_peer(), connection)
         token = CONNECTION_PEER.set(peer)
         session = None
         try:

@@ -28,7 +28,7 @@ def door_of(name: str, *, policy: str, claim_from: Iterable[str], ticket_lifetim
         raise TLSMisuse(f"ticket_lifetime is from 0 to {MAX_TICKET_SECONDS} seconds")
     if policy not in list(Policy):
         raise TLSMisuse(f"policy is required or optional, not {policy!r}")
-    rules = ClaimRules(door=name, name_sources=_name_sources(claim_from))
+    rules = ClaimRules(door=name, name_sources=name_sources(claim_from))
     return Door(rules=rules, policy=Policy(policy), ticket_lifetime=ticket_lifetime)
 
 
@@ -47,7 +47,8 @@ def code_point(number: int) -> int:
     return number
 
 
-def _name_sources(words: Iterable[str]) -> frozenset[NameSource]:
+def name_sources(words: Iterable[str]) -> frozenset[NameSource]:
+    """What `claim_from` says; TLSMisuse for words that mean nothing."""
     try:
         sources = frozenset(NameSource(word) for word in ([words] if isinstance(words, str) else words))
     except ValueError as error:

@@ -8,8 +8,9 @@ asking is then an error rather than an answer: a framework set to start its task
 Not an authorisation: it says who was verified, not what that name may do here.
 """
 
+import weakref
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 from dnsbound.errors import Misuse, Refused, Undecided
 from dnsbound.verify.peer import VerifiedPeer
@@ -18,9 +19,11 @@ from dnsbound.verify.peer import VerifiedPeer
 class ConnectionPeer:
     """The peer of one live connection: changed when evidence is renewed, ended when the name is no longer good."""
 
-    __slots__ = ("ended", "peer")
+    __slots__ = ("_connection", "ended", "peer")
 
-    def __init__(self, peer: VerifiedPeer | None) -> None:
+    def __init__(self, peer: VerifiedPeer | None, connection: object = None) -> None:
+        # Weak: the connection holds this object, and a task may hold it for longer than the connection lasts.
+        self._connection = None if connection is None else weakref.ref(connection)
         self.peer = peer
         """None: the door's policy is `optional` and the client made no claim."""
         self.ended: Refused | Undecided | None = None
@@ -32,6 +35,11 @@ class ConnectionPeer:
             # A fresh instance: the stored one would grow a traceback with every task that asks.
             raise type(self.ended)(self.ended.reason, self.ended.detail)
         return self.peer
+
+    @property
+    def connection(self) -> Any:  # noqa: ANN401 (a ServerTransport or a TLSSocket)
+        """The connection itself; None once it is gone."""
+        return None if self._connection is None else self._connection()
 
 
 CONNECTION_PEER: Final[ContextVar[ConnectionPeer]] = ContextVar("dnsbound.connection_peer")
@@ -49,3 +57,16 @@ def verified_peer() -> VerifiedPeer | None:
     if holder is None:
         raise Misuse("verified_peer() was called outside a connection that a dnsbound server serves")
     return holder.current()
+
+
+def current_connection() -> Any:  # noqa: ANN401 (a ServerTransport or a TLSSocket)
+    """The connection this code serves: a `ServerTransport` on an event loop, a `TLSSocket` in a blocking server.
+
+    For what concerns it as a whole, such as authenticating its client late. Raises Misuse where no connection of a
+    dnsbound server is being served, or it is gone.
+    """
+    holder = CONNECTION_PEER.get(None)
+    connection = None if holder is None else holder.connection
+    if connection is None:
+        raise Misuse("current_connection() was called outside a connection that a dnsbound server serves")
+    return connection

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final, ParamSpec, cast
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.connection_errors import without_frames
-from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.read_buffer import buffer_for
@@ -265,7 +264,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._count(HandshakeOutcome.ADMITTED)
         self._free_slot()
         self.resume_plain()
-        self.transport = ServerTransport(self, ConnectionPeer(peer))
+        self.transport = ServerTransport(self, peer)
         if claim is not None and peer is not None and isinstance(self._authenticator, Authenticator):
             self.transport.keep_account(sweep_for(self.loop, self._authenticator), claim, peer)
         self.transport.start(self._factory, announce=self._announce)

@@ -15,6 +15,7 @@ import contextvars
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from dnsbound.edge.connection_errors import broken_connection, ended_session, without_frames
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from dnsbound.edge.server_protocol import ServerProtocol
     from dnsbound.edge.session_sweep import SessionSweep
     from dnsbound.verify.claim import Claim
-    from dnsbound.verify.sessions import Session
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -55,16 +55,16 @@ class Arrived(Enum):
 class ServerTransport(asyncio.Transport):
     """What the application's protocol is given. Made on admission, by `ServerProtocol` only."""
 
-    def __init__(self, protocol: "ServerProtocol", peer: ConnectionPeer) -> None:
+    def __init__(self, protocol: "ServerProtocol", peer: VerifiedPeer | None) -> None:
         super().__init__()
         self._protocol = protocol
         self._shim = protocol.shim
         self._plain = protocol.plain
-        self.peer: Final[ConnectionPeer] = peer
+        self.peer: Final = ConnectionPeer(peer, self)
         self._app: Any = None
         self._app_is_buffered = False
         self._context = contextvars.copy_context()
-        self._context.run(CONNECTION_PEER.set, peer)
+        self._context.run(CONNECTION_PEER.set, self.peer)
         self._inside = False
         self._reading_paused = False
         self._peer_ended = False
@@ -73,8 +73,7 @@ class ServerTransport(asyncio.Transport):
         """Nothing more is received until TLS's own answers have gone out."""
         self._useless_writes = 0
         self._error: Exception | None = None
-        self._sweep: SessionSweep | None = None
-        self._session: Session | None = None
+        self._ends: list[Callable[[], None]] = []
 
     # --- called by ServerProtocol
 
@@ -121,8 +120,8 @@ class ServerTransport(asyncio.Transport):
 
     def keep_account(self, sweep: "SessionSweep", claim: "Claim", peer: VerifiedPeer) -> None:
         """Have the sweep ask again about this connection for as long as it is open."""
-        self._sweep = sweep
-        self._session = sweep.register(peer, claim, self)
+        session = sweep.register(peer, claim, self)
+        self.at_end(partial(sweep.remove, session))
 
     def renewed(self, peer: VerifiedPeer) -> None:
         self.peer.peer = peer
@@ -144,9 +143,13 @@ class ServerTransport(asyncio.Transport):
 
     def closed(self) -> None:
         """Nothing more can be received or written."""
-        if self._session is not None and self._sweep is not None:
-            self._sweep.remove(self._session)
-            self._session = None
+        ends, self._ends = self._ends, []
+        for end in ends:
+            end()
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Have this called once nothing more can be received or written."""
+        self._ends.append(call)
 
     # --- reading
 

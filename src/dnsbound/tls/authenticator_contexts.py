@@ -27,13 +27,25 @@ class ContextState(StrEnum):
     """It was answered, or came from the peer, or its time is over."""
 
 
-TRANSITIONS: Final[Mapping[ContextState, frozenset[ContextState]]] = MappingProxyType(
+class ContextEvent(StrEnum):
+    """What happens to a context."""
+
+    ASKED = "asked"
+    """We send a request with it."""
+    SHOWN = "shown"
+    """The peer sends a request with it, or an authenticator nobody asked for."""
+    ANSWERED = "answered"
+    """The peer answers the request we sent with it."""
+
+
+TRANSITIONS: Final[Mapping[tuple[ContextState, ContextEvent], ContextState]] = MappingProxyType(
     {
-        ContextState.NEW: frozenset({ContextState.AWAITED, ContextState.USED}),
-        ContextState.AWAITED: frozenset({ContextState.USED}),
-        ContextState.USED: frozenset(),
+        (ContextState.NEW, ContextEvent.ASKED): ContextState.AWAITED,
+        (ContextState.NEW, ContextEvent.SHOWN): ContextState.USED,
+        (ContextState.AWAITED, ContextEvent.ANSWERED): ContextState.USED,
     }
 )
+"""A pair that is absent is an error."""
 
 
 class ReusedContext(PeerError):
@@ -58,32 +70,37 @@ class AuthenticatorContexts:
 
     def sent(self, request: AuthenticatorRequest, *, now: Moment) -> None:
         """We ask with this request. Misuse for a context that is not new, LimitExceeded for too many."""
-        self._check(request.context, ContextState.AWAITED, Misuse("a context is used once in a connection"))
+        self._make_room(request.context, ContextEvent.ASKED, Misuse("a context is used once in a connection"))
         self._awaited[request.context] = request, now
 
     def received(self, context: bytes) -> None:
         """The peer asks with this context, or shows it unasked. ReusedContext for one that is not new."""
-        self._check(context, ContextState.USED, ReusedContext("a context came twice on one connection"))
+        self._make_room(context, ContextEvent.SHOWN, ReusedContext("a context came twice on one connection"))
         self._used.add(context)
 
     def answered(self, context: bytes, *, now: Moment) -> AuthenticatorRequest:
         """The request whose answer has come; it is used up. ReusedContext when none is awaited with this context."""
-        try:
-            request, since = self._awaited.pop(context)
-        except KeyError:
-            raise ReusedContext(f"no request awaits an answer: its context is {self.state(context).value}") from None
+        state = self.state(context)
+        if (state, ContextEvent.ANSWERED) not in TRANSITIONS:
+            raise ReusedContext(f"no request awaits an answer: its context is {state.value}")
+        request, since = self._awaited.pop(context)
         self._used.add(context)
         if not 0 <= now - since <= self._seconds:
             raise ReusedContext(f"the answer came {now - since:.0f} s after its request")
         return request
+
+    @property
+    def awaited(self) -> tuple[AuthenticatorRequest, ...]:
+        """Our requests without an answer, the oldest first."""
+        return tuple(request for request, _ in self._awaited.values())
 
     def is_fresh(self, request: AuthenticatorRequest, *, now: Moment) -> bool:
         """Whether this request of ours still awaits its answer, for at least half of its time."""
         _, since = self._awaited.get(request.context, (None, None))
         return since is not None and 0 <= now - since <= self._seconds / 2
 
-    def _check(self, context: bytes, to: ContextState, error: Misuse | ReusedContext) -> None:
-        if to not in TRANSITIONS[self.state(context)]:
+    def _make_room(self, context: bytes, event: ContextEvent, error: Misuse | ReusedContext) -> None:
+        if (self.state(context), event) not in TRANSITIONS:
             raise error
         if len(self._awaited) + len(self._used) >= self._limit:
             raise LimitExceeded(AUTHENTICATOR_CONTEXTS.name, f"{self._limit} contexts on one connection")

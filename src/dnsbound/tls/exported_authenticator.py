@@ -342,3 +342,11 @@ def _client_name(certificate: Certificate, clientid: int | None) -> bytes | None
     if len(found) > 1:
         raise InvalidAuthenticator("dane_clientid in two entries")
     return next((client_name_octets(data) for place, data in found if place == 0), None)
+
+
+def context_of(authenticator: bytes) -> bytes | None:
+    """The context in an authenticator, to find its request by; None for an empty one, which has none. Nothing is
+    validated. Malformed, LimitExceeded."""
+    check_length(authenticator)
+    kind, first = next(iter(split(authenticator, most=len(_FULL))), (None, b""))
+    return None if kind == HandshakeType.FINISHED else Certificate.from_wire(first).context

@@ -14,13 +14,17 @@ import ssl
 import threading
 import weakref
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final
 
 from dnsbound._native import Config, Connection, TlsError
 from dnsbound.iana import TLS_1_2, TLS_1_3
+from dnsbound.tls.authenticator_contexts import AuthenticatorContexts
+from dnsbound.tls.authenticator_request import Role
 from dnsbound.tls.certificate_dict import ChainCertificate, certificate_dict
 from dnsbound.tls.channel_binding import BINDINGS, EXPORTER_LABEL, EXPORTER_OCTETS, server_end_point
 from dnsbound.tls.errors import TLSMisuse, TLSPeerError, TLSUnexpectedEOF, handshake_error, want_read
+from dnsbound.tls.exported_authenticator import AuthenticatorKeys, ContextForm
 from dnsbound.tls.session import Session
 from dnsbound.tls.transport import Transport, Until
 
@@ -358,6 +362,37 @@ class Shim:
             return self._connection.export_keying_material(label, length, context)
         except TlsError as error:
             raise handshake_error(error) from None
+
+    @property
+    def is_open(self) -> bool:
+        """Application data may flow: the handshake is complete, and at a door the client is in."""
+        return self._open
+
+    @cached_property
+    def authenticator_contexts(self) -> AuthenticatorContexts:
+        """Contexts of the exported authenticators on this connection."""
+        return AuthenticatorContexts()
+
+    def authenticator_keys(
+        self, sender: Role, *, context_form: ContextForm = ContextForm.ZERO_LENGTH
+    ) -> AuthenticatorKeys:
+        """Keying material for the exported authenticators that `sender` makes on this connection.
+
+        TLSMisuse unless the connection is open: both Finished messages were verified then (EA-06). PeerError where its
+        version has no exported authenticators.
+        """
+        connection = self._connection
+        digest = connection.handshake_digest()
+        if not self._open or digest is None:
+            raise TLSMisuse("exported authenticators need a connection that is open")
+        return AuthenticatorKeys.export(
+            self.export_keying_material,
+            sender,
+            version=connection.version(),
+            digest=digest,
+            extended_master_secret=connection.extended_master_secret(),
+            context_form=context_form,
+        )
 
     def verify_client_post_handshake(self) -> None:
         raise TLSMisuse("post-handshake authentication is not spoken: a client is identified in the handshake")
