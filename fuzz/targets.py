@@ -28,7 +28,8 @@ from dnsbound.iana import Selector, Usage
 from dnsbound.names import ClientName
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
-from dnsbound.tls import clientid, flags, ticket
+from dnsbound.tls import clientid, flags
+from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.claim import NameSource
 
@@ -122,14 +123,28 @@ def match_certificate(octets: bytes) -> object:
     return match(records, presented, name=NAME, now=NOW, policy=MatchPolicy(), exhaustive=True)
 
 
+def tickets() -> list[bytes]:
+    def of(credential: Credential) -> TicketClaim:
+        return TicketClaim.of(
+            credential.presented,
+            door="api",
+            name=NAME,
+            name_source=NameSource.EXTENSION,
+            ends=1_780_000_000,
+            record=credential.tlsa(),
+            chain_expires=1_790_000_000,
+        )
+
+    alone, issued = estate()
+    return [of(each).to_wire() for each in (alone, issued, alone.as_raw_key())]
+
+
 TARGETS: dict[str, Target] = {
     "clientid-answer": Target(clientid.parse_answer, lambda: [clientid.build_answer(NAME)]),
     "clientid-request": Target(clientid.parse_request, lambda: [b"\x00"]),
     "tls-flags": Target(flags.Flags.from_wire, lambda: [b"\x01\x22", flags.DEFAULT_SIGNAL.to_wire()]),
     "client-name": Target(ClientName.from_wire, lambda: [NAME.to_wire(), b"a.b"]),
-    "ticket": Target(
-        ticket.take_out, lambda: [ticket.seal_in(NAME, NameSource.EXTENSION, each.presented, 1) for each in estate()]
-    ),
+    "ticket": Target(TicketClaim.from_wire, tickets),
     "tlsa-wire": Target(TLSA.from_wire, lambda: [estate()[0].tlsa().to_wire()]),
     "tlsa-text": Target(lambda octets: TLSA.from_text(text(octets)), lambda: [estate()[0].tlsa().to_text().encode()]),
     "certificate-facts": Target(CertificateFacts.from_der, lambda: [*estate()[0].chain, *estate()[1].chain]),

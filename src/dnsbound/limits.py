@@ -125,6 +125,9 @@ LINGER_SECONDS: Final = Limit(
 )
 LINGER_OCTETS: Final = Limit("linger-octets", 16_777_216, 0, 1_073_741_824, "octets thrown away while lingering")
 SWEEP_SECONDS: Final = Limit("sweep-seconds", 5, 1, 3600, "longest time between two looks at the live sessions")
+TICKET_KEY_SECONDS: Final = Limit(
+    "ticket-key-seconds", 3600, 1, 604_800, "RFC 9325 section 3.4: how long one key seals session tickets"
+)
 RECHECKS_AT_ONCE: Final = Limit("rechecks-at-once", 64, 1, 10_000, "live sessions asked about at the same time")
 PATH_STEPS: Final = Limit(
     "path-steps", 64, 8, 4096, "steps and signature checks while certification paths are searched for one client"

@@ -34,7 +34,7 @@ def web_credential(identity: Identity | None = None) -> Credential:
     return Credential(None, identity.key, identity.chain)
 
 
-def evidence(claim: Claim, *, lasts: float = 300.0, at: float = 1000.0) -> VerifiedPeer:
+def evidence(claim: Claim, *, lasts: float = 300.0, at: float = 1000.0, expires: float | None = None) -> VerifiedPeer:
     """What the engine would say of a claim that holds."""
     own = Credential.generate(claim.name, now=0)
     return _attest(
@@ -47,6 +47,7 @@ def evidence(claim: Claim, *, lasts: float = 300.0, at: float = 1000.0) -> Verif
         grants={},
         verified_at=at,
         valid_until=at + lasts,
+        chain_expires=expires,
     )
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsbound.credential.presented import EarlierMatch, Presented
 from dnsbound.errors import DnsboundError, Malformed, Misuse, Reason, Refused
 from dnsbound.names import ClientName
-from dnsbound.tls import ticket
+from dnsbound.records.tlsa import TLSA
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.channel_binding import server_end_point
 from dnsbound.tls.clientid import (
@@ -24,15 +25,17 @@ from dnsbound.tls.clientid import (
 )
 from dnsbound.tls.flags import MAX_FLAG, Flags
 from dnsbound.tls.handshake_claim import single_san
-from dnsbound.verify.claim import NameSource, Presented
+from dnsbound.tls.ticket import TicketClaim
+from dnsbound.verify.claim import NameSource
 from machines.native_pairs import authority, make_identity
 
 LABEL = st.from_regex(r"[A-Za-z0-9_-]{1,63}", fullmatch=True)
 NAME = st.lists(LABEL, min_size=2, max_size=8).map(".".join).filter(lambda text: len(text) <= 253).map(ClientName.parse)
-PRESENTED = st.one_of(
-    st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=4).map(lambda chain: Presented(tuple(chain))),
-    st.binary(min_size=1, max_size=300).map(lambda key: Presented(raw_public_key=key)),
-)
+SHOWN = [
+    Presented(identity.chain[:1]) if certificate else Presented(raw_public_key=identity.spki)
+    for identity in (make_identity("a.example"), make_identity("b.example"))
+    for certificate in (True, False)
+]
 SOURCE = st.sampled_from([NameSource.EXTENSION, NameSource.SAN])
 RICH = make_identity("a.example", issuer=authority(), san=("a.example", "192.0.2.1", "2001:db8::1")).chain[0]
 
@@ -124,26 +127,59 @@ def test_profiles_that_are_not_built_are_a_misuse() -> None:
 # --- tickets
 
 
-@given(NAME, SOURCE, PRESENTED, st.integers(0, 2**64 - 1))
-def test_ticket_reads_back(name: ClientName, source: NameSource, presented: Presented, ends: int) -> None:
-    read_name, *read = ticket.take_out(ticket.seal_in(name, source, presented, ends))
-    assert (read_name.text, *read) == (name.text, source, presented, ends)
+TICKET = st.builds(
+    TicketClaim,
+    door=st.text(max_size=40),
+    name=NAME,
+    name_source=SOURCE,
+    ends=st.integers(0, 2**64 - 1),
+    key_digest=st.binary(min_size=32, max_size=32),
+    certificate_digest=st.none() | st.binary(min_size=32, max_size=32),
+    record=st.builds(TLSA, *[st.integers(0, 255)] * 3, st.binary(max_size=100)),
+    chain_expires=st.none() | st.integers(1, 2**64 - 1),
+)
+
+
+@given(TICKET)
+def test_ticket_reads_back(claim: TicketClaim) -> None:
+    read = TicketClaim.from_wire(claim.to_wire())
+    assert read == claim
+    assert read.name.text == claim.name.text
 
 
 @given(st.binary(max_size=400))
 def test_any_ticket_is_a_claim_or_an_error(octets: bytes) -> None:
-    result = outcome(ticket.take_out, octets)
-    assert isinstance(result, Malformed) or ticket.seal_in(*result) == octets
+    result = outcome(TicketClaim.from_wire, octets)
+    assert isinstance(result, Malformed) or result.to_wire() == octets
 
 
-@given(NAME, SOURCE, PRESENTED, st.data())
-def test_changed_ticket_is_a_claim_or_an_error(
-    name: ClientName, source: NameSource, presented: Presented, data: st.DataObject
-) -> None:
-    sealed = bytearray(ticket.seal_in(name, source, presented, 1_780_000_000))
+@given(TICKET, st.data())
+def test_changed_ticket_is_a_claim_or_an_error(claim: TicketClaim, data: st.DataObject) -> None:
+    sealed = bytearray(claim.to_wire())
     sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
-    result = outcome(ticket.take_out, bytes(sealed))
-    assert isinstance(result, Malformed) or ticket.seal_in(*result) == sealed
+    result = outcome(TicketClaim.from_wire, bytes(sealed))
+    assert isinstance(result, Malformed) or result.to_wire() == sealed
+
+
+@given(st.sampled_from(SHOWN), st.sampled_from(SHOWN), st.booleans())
+def test_a_ticket_takes_no_other_credential(one: Presented, other: Presented, expires: bool) -> None:
+    """OpenSSL keeps the leaf or the raw key, and the digests say whether it is the one that was admitted."""
+    claim = TicketClaim.of(
+        one,
+        door="api",
+        name=ClientName.parse("a.b"),
+        name_source=NameSource.EXTENSION,
+        ends=1,
+        record=TLSA(3, 1, 1, bytes(32)),
+        chain_expires=7.5 if expires else None,
+    )
+    leaf = other.chain[0] if other.chain else None
+    taken = outcome(lambda _: claim.presented(leaf=leaf, raw_public_key=other.raw_public_key), b"")
+    if one is other:
+        assert (taken.chain, taken.raw_public_key) == (one.chain, one.raw_public_key)
+        assert taken.earlier == EarlierMatch(record=claim.record, chain_expires=claim.chain_expires)
+    else:
+        assert isinstance(taken, Malformed)
 
 
 # --- certificates

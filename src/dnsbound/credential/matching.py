@@ -7,6 +7,7 @@ certificate by position, without parsing the rest. The strength of that key is t
 may come in is decided in `dnsbound.verify.engine`.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,13 +27,13 @@ from dnsbound.credential.path import (
     pool_of,
     signed_paths,
 )
-from dnsbound.credential.presented import Presented
+from dnsbound.credential.presented import EarlierMatch, Presented
 from dnsbound.errors import Malformed, Misuse, Reason, Refused
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.limits import PATH_STEPS, PEER_CERTIFICATES, TLSA_RECORDS, Budget
 from dnsbound.names import ClientName
 from dnsbound.records.tlsa import TLSA
-from dnsbound.times import Moment
+from dnsbound.times import Moment, iso
 
 DIGEST_ORDER: Final = (MatchingType.SHA2_512, MatchingType.SHA2_256)
 """RFC 7671 section 9: strongest first."""
@@ -60,6 +61,8 @@ class RecordResult:
     state: RecordState
     reason: Reason | None = None
     why: str = ""
+    chain_expires: Moment | None = None
+    """Of a record of usages 0 to 2 that matched: when the first certificate of its path ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,18 @@ class MatchPolicy:
             raise Misuse("the digest order lists digests, each once")
         for root in self.roots:
             _parsed_root(root)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over all of it: what matched under one policy is no match under another."""
+        words = (
+            *(f"usage {usage.value}" for usage in sorted(self.usages)),
+            *sorted(f"root {hashlib.sha256(root).hexdigest()}" for root in self.roots),
+            *(f"digest {digest.value}" for digest in self.digest_order),
+            f"weak crypto {self.danger_weak_crypto}",
+            f"wildcard keys {self.danger_wildcard_keys}",
+        )
+        return hashlib.sha256("\n".join(words).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,22 +242,32 @@ class _Matcher:
         self._leaf_octets: dict[int, bytes] = {}
 
     def judge(self, record: TLSA) -> RecordResult:
+        expires: Moment | None = None
         try:
             if record.usage == Usage.DANE_EE:
                 self._expect_leaf(record)
+            elif self._presented.earlier is not None:
+                expires = self._expect_earlier(record, self._presented.earlier)
             elif record.usage == Usage.DANE_TA:
-                self._find_published_authority(record)
+                expires = self._find_published_authority(record)
             elif record.usage == Usage.PKIX_EE:
                 self._expect_leaf(record)
-                self._find_configured_root(record=None)
+                expires = self._find_configured_root(record=None)
             else:
-                self._find_configured_root(record)
+                expires = self._find_configured_root(record)
         except Refused as refusal:
             return RecordResult(record, RecordState.MISMATCH, refusal.reason, refusal.detail)
         except Malformed as error:
             reason = Reason.TLSA_MISMATCH if record.usage == Usage.DANE_EE else Reason.CHAIN_INVALID
             return RecordResult(record, RecordState.MISMATCH, reason, str(error))
-        return RecordResult(record, RecordState.MATCHED)
+        return RecordResult(record, RecordState.MATCHED, chain_expires=expires)
+
+    def _expect_earlier(self, record: TLSA, earlier: EarlierMatch) -> Moment | None:
+        if record != earlier.record:
+            raise Refused(Reason.TLSA_MISMATCH, "the session was resumed, and its handshake matched another record")
+        if earlier.chain_expires is not None and self._rules.now > earlier.chain_expires:
+            raise Refused(Reason.CHAIN_INVALID, f"the session's certificates expired on {iso(earlier.chain_expires)}")
+        return earlier.chain_expires
 
     def _expect_leaf(self, record: TLSA) -> None:
         octets = self._leaf_octets.get(record.selector)
@@ -257,8 +282,8 @@ class _Matcher:
         if not compare_digest(DIGESTS[record.matching_type](octets), record.data):
             raise Refused(Reason.TLSA_MISMATCH, f"the presented {_SUBJECT[record.selector]} is another one")
 
-    def _find_published_authority(self, record: TLSA) -> None:
-        """RFC 7671 section 5.2."""
+    def _find_published_authority(self, record: TLSA) -> Moment:
+        """RFC 7671 section 5.2. When the path ends."""
         leaf, others = self._certificates()
         is_anchor = _names(record)
         if record.selector == Selector.CERT and record.matching_type == MatchingType.FULL:
@@ -280,12 +305,12 @@ class _Matcher:
                 continue
             refusal = _refusal(path, self._rules)
             if refusal is None:
-                return
+                return _expiry(path)
         raise refusal or Refused(Reason.CHAIN_INVALID, "the certificate does not lead to the published authority")
 
-    def _find_configured_root(self, record: TLSA | None) -> None:
+    def _find_configured_root(self, record: TLSA | None) -> Moment:
         """Usage 1 without a record: any path to a root. Usage 0: one that holds the recorded authority, if need be
-        beyond the first trusted certificate (RFC 7671 section 5.4)."""
+        beyond the first trusted certificate (RFC 7671 section 5.4). When the path ends."""
         leaf, others = self._certificates()
         roots = [_parsed_root(root) for root in self._policy.roots]
         trusted = {root.der for root in roots}
@@ -300,7 +325,7 @@ class _Matcher:
                 continue
             refusal = _refusal(path, self._rules)
             if refusal is None:
-                return
+                return _expiry(path)
         raise refusal or Refused(Reason.CHAIN_INVALID, "the certificate does not lead to a configured root")
 
     def _certificates(self) -> tuple[PathCertificate, list[PathCertificate]]:
@@ -334,6 +359,10 @@ def _refusal(path: Path, rules: PathRules) -> Refused | None:
     except Malformed as error:
         return Refused(Reason.CHAIN_INVALID, str(error))
     return None
+
+
+def _expiry(path: Path) -> Moment:
+    return min(certificate.x509.not_valid_after_utc.timestamp() for certificate in path)
 
 
 @lru_cache(maxsize=1024)

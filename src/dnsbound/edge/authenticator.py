@@ -96,6 +96,11 @@ class Authenticator:
     def door(self) -> str:
         return self._verifier.door
 
+    @property
+    def policy(self) -> MatchPolicy:
+        """By which records are matched."""
+        return self._verifier.policy
+
     def now(self) -> Moment:
         """The moment by this authenticator's clock: that of its evidence and its sessions."""
         return self._clock()

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from dnsbound import iana
 from dnsbound._native import Connection, TlsError
@@ -53,6 +53,7 @@ from dnsbound.edge.context_server_tlsa import (
 )
 from dnsbound.edge.context_signal import Ask, Signals, door_verification, signals_of
 from dnsbound.edge.context_socket import SocketTransport
+from dnsbound.edge.context_tickets import TicketKeysLike, session_context, ticket_keys_of
 from dnsbound.edge.handshake_slots import HandshakeSlots
 from dnsbound.iana import TLS_1_3, CertificateType
 from dnsbound.names import ClientName
@@ -64,6 +65,9 @@ from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
 from dnsbound.tls.session import session_octets
 from dnsbound.tls.transport import BioTransport, Transport
 from dnsbound.verify.claim import NameSource
+
+if TYPE_CHECKING:
+    from dnsbound.edge.ticket_keys import TicketKeySource
 
 _log: Final = logging.getLogger("dnsbound.context")
 
@@ -95,6 +99,7 @@ class Context(EngineContext):
         self._turned_away: TurnedAway | None = None
         self._said_why = threading.Event()
         self._slots: HandshakeSlots | None = None
+        self._ticket_keys: TicketKeySource | None = None
 
     # --- making one
 
@@ -173,6 +178,7 @@ class Context(EngineContext):
         request_signal: Signals = RECOGNISED_SIGNALS,
         claim_from: Iterable[str] = ("extension", "san"),
         ticket_lifetime: int = 0,
+        ticket_keys: TicketKeysLike | None = None,
         clientid: int = iana.DANE_CLIENTID,
         raw_public_keys: bool = True,
         show_raw_public_key: bool = False,
@@ -185,12 +191,14 @@ class Context(EngineContext):
         `optional` where a client that claims nothing may come in unauthenticated; there only clients that send a
         `request_signal` are asked for a certificate, unless ask is `always`. claim_from: where a name may come
         from. ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged again.
+        ticket_keys: a file of secrets that several processes share; without it this Context has keys of its own.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
         server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
         own, signals = own_credential(credential), signals_of(request_signal)
         self._door = door_of(authenticator.door, policy=policy, claim_from=claim_from, ticket_lifetime=ticket_lifetime)
+        self._ticket_keys = ticket_keys_of(self._door, ticket_keys)
         self._authenticator = authenticator
         self._turned_away = teller_of(authenticator)
         self._slots = HandshakeSlots(at_once=handshakes_at_once, seconds=handshake_seconds)
@@ -206,6 +214,8 @@ class Context(EngineContext):
             clientid_request=NameSource.EXTENSION in self._door.rules.name_sources,
             minimum=TLS_1_3,
             ticket_lifetime=ticket_lifetime,
+            ticket_context=session_context(self._door, authenticator, raw_public_keys=raw_public_keys),
+            ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
         )
         return self
 
@@ -395,6 +405,8 @@ class Context(EngineContext):
         blocked: Callable[[], ssl.SSLError] | None = None,
     ) -> ServerShim:
         own = self._settings.credential
+        if self._ticket_keys is not None:
+            self._ticket_keys.refresh()
         config = self._config()
         connection = Connection(config)
         transport.attach(connection)

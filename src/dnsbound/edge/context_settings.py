@@ -7,7 +7,7 @@ Context holds this value, and builds a Config only when the value has changed.
 from dataclasses import dataclass
 from typing import Final
 
-from dnsbound._native import Config, TlsError
+from dnsbound._native import Config, TicketKeys, TlsError
 from dnsbound.edge.context_trust import TrustFile
 from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.errors import TLSMisuse, configuration_error
@@ -56,6 +56,8 @@ class EngineSettings:
     signals: tuple[RequestSignal, ...] = ()
     may_signal: bool = True
     ticket_lifetime: int = 0
+    ticket_context: bytes = b""
+    ticket_keys: TicketKeys | None = None
     keylog: bool = False
 
     def build(self) -> Config:
@@ -84,7 +86,7 @@ class EngineSettings:
         if self.keylog:
             config.set_keylog(True)
         if self.server_side and self.ticket_lifetime:
-            config.set_tickets(lifetime=self.ticket_lifetime)
+            config.set_tickets(lifetime=self.ticket_lifetime, context=self.ticket_context, keys=self.ticket_keys)
 
     def _set_identity(self, config: Config) -> None:
         if self.credential is not None:

@@ -15,8 +15,8 @@ from dnsbound.credential.certificate_facts import san_dns_names
 from dnsbound.credential.presented import Presented
 from dnsbound.errors import Malformed, Reason, Refused
 from dnsbound.names import ClientName
-from dnsbound.tls import ticket
 from dnsbound.tls.clientid import claimed_name
+from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.claim import Claim, NameSource, Proved
 
 PROVED_BY_HANDSHAKE: Final = Proved("TLS CertificateVerify")
@@ -94,16 +94,20 @@ def single_san(certificate: bytes) -> ClientName:
 
 def _resumed_claim(connection: Connection, rules: ClaimRules, source: str) -> Claim:
     try:
-        name, name_source, presented, ends = ticket.take_out(connection.ticket_application_data() or b"")
+        said = TicketClaim.from_wire(connection.ticket_application_data() or b"")
+        leaf = next(iter(connection.peer_chain()), None)
+        presented = said.presented(leaf=leaf, raw_public_key=connection.peer_raw_public_key())
     except Malformed as error:
         raise Refused(Reason.BAD_NAME, f"a resumed session without its claim: {error}") from error
-    if name_source not in rules.name_sources:
-        raise Refused(Reason.BAD_NAME, f"a resumed session named itself by {name_source}, which this door left")
+    if said.door != rules.door:
+        raise Refused(Reason.BAD_NAME, f"a session of door {said.door!r} was resumed here")
+    if said.name_source not in rules.name_sources:
+        raise Refused(Reason.BAD_NAME, f"a resumed session named itself by {said.name_source}, which this door left")
     return Claim(
-        name=name,
-        name_source=name_source,
+        name=said.name,
+        name_source=said.name_source,
         presented=presented,
-        possession=Proved(RESUMPTION, until=float(ends)),
+        possession=Proved(RESUMPTION, until=float(said.ends)),
         door=rules.door,
         source=source,
     )

@@ -9,6 +9,7 @@ CA-30 to CA-32.
 The verdict itself is made by the engine (`dnsbound.verify.engine`); this module only waits for it and acts on it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,12 +17,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dnsbound._native import Connection, TlsError
-from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.errors import Malformed, Reason, Refused, Undecided
 from dnsbound.iana import TLS_1_3, AlertDescription
-from dnsbound.tls import ticket
 from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, handshake_error, verdict_error, want_read
 from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of
 from dnsbound.tls.shim import Shim
+from dnsbound.tls.ticket import MAX_TICKET_OCTETS, TicketClaim
 from dnsbound.tls.transport import Transport
 from dnsbound.verify.claim import Claim, Proved
 from dnsbound.verify.peer import VerifiedPeer
@@ -191,17 +192,18 @@ class ServerShim(Shim):
         self._send_ticket(claim, peer)
 
     def _send_ticket(self, claim: Claim, peer: VerifiedPeer) -> None:
-        """CA-32: a ticket never outlives the evidence; and the claim in it is judged again on resumption. All tickets
-        that descend from one full handshake end within one ticket's lifetime of it."""
+        """CA-32: a ticket never outlives the evidence or the certificates; and the claim in it is judged again on
+        resumption. All tickets that descend from one full handshake end within one ticket's lifetime of it."""
         assert self._door is not None
         ends = claim.possession.until if isinstance(claim.possession, Proved) else None
         if ends is None:
             ends = peer.verified_at + self._door.ticket_lifetime
-        lifetime = min(self._door.ticket_lifetime, int(min(ends, peer.valid_until) - peer.verified_at))
+        last = min(ends, peer.valid_until, math.inf if peer.chain_expires is None else peer.chain_expires)
+        lifetime = min(self._door.ticket_lifetime, int(last - peer.verified_at))
         if lifetime <= 0 or self._connection.version() != TLS_1_3:
             return
-        sealed = ticket.seal_in(claim.name, claim.name_source, claim.presented, int(ends))
-        if len(sealed) > ticket.MAX_TICKET_OCTETS:
+        sealed = _sealed(claim, peer, int(ends))
+        if sealed is None:
             return
         try:
             self._connection.send_ticket(lifetime, sealed)
@@ -271,3 +273,22 @@ class ServerShim(Shim):
     def verdict(self) -> TLSRefused | TLSUndecided | None:
         """Why the client was not let in, or was cut, once that is so."""
         return None if self._verdict is None else verdict_error(self._verdict)
+
+
+def _sealed(claim: Claim, peer: VerifiedPeer, ends: int) -> bytes | None:
+    """What goes into the client's ticket; None for a client that cannot have one."""
+    try:
+        said = TicketClaim.of(
+            claim.presented,
+            door=claim.door,
+            name=claim.name,
+            name_source=claim.name_source,
+            ends=ends,
+            record=peer.record,
+            chain_expires=peer.chain_expires,
+        )
+    except Malformed:  # usage 3 with selector 0 admits a certificate nothing of which parses
+        return None
+    sealed = said.to_wire()
+    leaf = claim.presented.chain[0] if claim.presented.chain else b""
+    return sealed if len(leaf) + len(sealed) <= MAX_TICKET_OCTETS else None

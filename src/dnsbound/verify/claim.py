@@ -28,6 +28,11 @@ class Proved:
     until: Moment | None = None
     """When a proof that was handed on (a resumed session) may be handed on no longer; None for one made just now."""
 
+    @property
+    def is_fresh(self) -> bool:
+        """The private key was used in this very connection, not in the one whose session it resumes."""
+        return self.until is None
+
 
 @dataclass(frozen=True, slots=True)
 class Asserted:

@@ -7,6 +7,7 @@ claim to the next but the lookup budget: DNS evidence is cached by the resolver,
 Sections: draft-ietf-dance-client-auth 8.2, RFC 6698 section 4.1, RFC 7671 sections 5 and 10.3.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -185,6 +186,7 @@ class NeedRecords:
         if answer.provenance is Provenance.CARRIED:
             valid_until = self._end_of_carried(answer, now)
         result = self._report(answer, now).matched
+        valid_until = min(valid_until, math.inf if result.chain_expires is None else result.chain_expires)
         return _attest(
             name=self.claim.name,
             name_source=self.claim.name_source,
@@ -197,6 +199,7 @@ class NeedRecords:
             valid_until=valid_until,
             renew_at=valid_until if self._verifier.is_offline else min(renew_at, valid_until),
             signatures_expire=answer.earliest_expiry,
+            chain_expires=result.chain_expires,
             access_generation=generation,
         )
 

@@ -35,6 +35,8 @@ class VerifiedPeer:
     its signatures end, though the DNS may know better sooner."""
     signatures_expire: Moment | None = None
     """When the first signature under the evidence ends; None for evidence that needs none."""
+    chain_expires: Moment | None = None
+    """When the first certificate of the path ends; None for usage 3, which ignores dates."""
     access_generation: int = 0
     """Generation of the access list that permitted the name."""
     seal: InitVar[object] = None
