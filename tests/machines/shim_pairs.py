@@ -42,7 +42,7 @@ def evidence(claim: Claim, *, lasts: float = 300.0, at: float = 1000.0, expires:
         name_source=claim.name_source,
         door=claim.door,
         record=own.tlsa(),
-        provenance=Provenance.PINNED,
+        provenance=Provenance.CARRIED if carried else Provenance.PINNED,
         possession=claim.possession,
         grants={},
         verified_at=at,

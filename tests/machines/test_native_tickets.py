@@ -53,7 +53,7 @@ def test_no_ticket_is_sent_by_itself(lifetime: int, version: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [0, RAW])
-def test_a_ticket_resumes_with_what_was_sealed(kind: int) -> None:
+def test_ts_03_a_ticket_resumes_with_what_was_sealed(kind: int) -> None:
     server, client = ticket_server(peer=(kind,)), client_config(own=[kind])
     near, far = connect(server, client, session=issue(server, client))
     assert near.session_reused()

@@ -39,7 +39,7 @@ def resumed_claim(near: Context, far: Context, session: Session | None) -> tuple
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_resumed_session_brings_its_claim_and_waits_for_a_verdict(raw: bool) -> None:
+def test_ca_32_resumed_session_brings_its_claim_and_waits_for_a_verdict(raw: bool) -> None:
     own = credential(issuer=None)
     near, far = client(own, raw_public_key=raw), door(ticket_lifetime=600)
     session = ticket_of(near, far)
@@ -67,7 +67,7 @@ def test_no_tickets_unless_asked_for() -> None:
     assert ticket_of(client(credential()), door()) is None
 
 
-def test_no_ticket_outlives_the_evidence() -> None:
+def test_ca_32_no_ticket_outlives_the_evidence() -> None:
     near, far = client(credential()), door(ticket_lifetime=600)
     assert ticket_of(near, far, lasts=0.9) is None
     assert ticket_of(near, far, lasts=30.0) is not None
@@ -260,3 +260,9 @@ def test_a_ticket_does_not_grow_with_the_chain() -> None:
         assert session is not None
         octets.append(len(session.octets))
     assert abs(octets[0] - octets[1]) < 32, "padding and numbers alone"
+
+
+def test_evidence_that_came_with_its_connection_ends_with_it() -> None:
+    """A resumption carries no chain, and a door that takes chains may have no DNS to ask."""
+    near, far = client(credential()), door(ticket_lifetime=600)
+    assert ticket_of(near, far, carried=True) is None

@@ -38,6 +38,7 @@ WORDS = {8: "Eight"}
         f"{WORDS[limits.ALIASES.default]} links are followed",
         f"Up to {limits.EARLY_OCTETS.default // 1024} KiB of ciphertext are kept",
         f"more than {ticket.MAX_TICKET_OCTETS // 1024} KiB get no ticket",
+        f"Keys seal for {limits.TICKET_KEY_SECONDS.default} s",
         f"counts {limits.LOOKUP_SOURCES.default:,} sources",
         f"at most {limits.RECHECKS_AT_ONCE.default} questions are open at once",
         f"by the deadline of a lookup ({authenticator.LOOKUP_SECONDS:g} s)",
@@ -71,7 +72,7 @@ def test_knobs_exist(knob: str) -> None:
 
 def test_arguments_of_contexts_exist() -> None:
     door, client = (inspect.signature(make).parameters for make in (dnsbound.Context.server, dnsbound.Context.client))
-    for argument in ("ticket_lifetime", "claim_from", "ask"):
+    for argument in ("ticket_lifetime", "ticket_keys", "claim_from", "ask"):
         assert f"`{argument}`" in TEXT
         assert argument in door
     assert door["ticket_lifetime"].default == 0

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dnsbound._native import Connection, TlsError
+from dnsbound.dns.answer import Provenance
 from dnsbound.errors import Malformed, Reason, Refused, Undecided
 from dnsbound.iana import TLS_1_3, AlertDescription
 from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, handshake_error, verdict_error, want_read
@@ -200,8 +201,8 @@ class ServerShim(Shim):
             ends = peer.verified_at + self._door.ticket_lifetime
         last = min(ends, peer.valid_until, math.inf if peer.chain_expires is None else peer.chain_expires)
         lifetime = min(self._door.ticket_lifetime, int(last - peer.verified_at))
-        if lifetime <= 0 or self._connection.version() != TLS_1_3:
-            return
+        if lifetime <= 0 or self._connection.version() != TLS_1_3 or peer.provenance is Provenance.CARRIED:
+            return  # A resumption carries no chain, and a door that takes one may be offline.
         sealed = _sealed(claim, peer, int(ends))
         if sealed is None:
             return
