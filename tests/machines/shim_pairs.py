@@ -34,7 +34,9 @@ def web_credential(identity: Identity | None = None) -> Credential:
     return Credential(None, identity.key, identity.chain)
 
 
-def evidence(claim: Claim, *, lasts: float = 300.0, at: float = 1000.0, expires: float | None = None) -> VerifiedPeer:
+def evidence(
+    claim: Claim, *, lasts: float = 300.0, at: float = 1000.0, expires: float | None = None, carried: bool = False
+) -> VerifiedPeer:
     """What the engine would say of a claim that holds."""
     own = Credential.generate(claim.name, now=0)
     return _attest(
