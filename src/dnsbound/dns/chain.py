@@ -16,11 +16,13 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.wire
+from dns.rdtypes.ANY.RRSIG import RRSIG
 
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Provenance
 from dnsbound.dns.messages import Question, Response, Section, add_record, read_rdata
 from dnsbound.dns.policy import Policy
+from dnsbound.dns.signatures import moment_of
 from dnsbound.dns.validator import Validation, validate
 from dnsbound.dns.zone_walk import TrustStore
 from dnsbound.errors import LimitExceeded, Malformed
@@ -81,6 +83,16 @@ class AuthenticationChain:
             assert data is not None
             out += owner + _FIXED.pack(rdata.rdtype, rdata.rdclass, ttl, len(data)) + data
         return bytes(out)
+
+    def window(self, near: Moment) -> tuple[Moment, Moment]:
+        """From when until when all its signatures hold: the last inception and the first expiration, as they are meant
+        near a moment (RFC 4034 section 3.1.5). Nothing is checked here."""
+        times = [
+            (moment_of(rdata.inception, near), moment_of(rdata.expiration, near))
+            for _, _, rdata in self.records
+            if isinstance(rdata, RRSIG)
+        ]
+        return max((begin for begin, _ in times), default=near), min((end for _, end in times), default=near)
 
     def reply(self, question: Question) -> Response:
         """What the chain says to any question: all it has, since its records come in no order."""

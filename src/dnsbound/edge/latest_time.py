@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from dnsbound.edge.secret_files import read_public_file, write_secret_file
+from dnsbound.edge.secret_files import read_public_file, write_public_file
 from dnsbound.errors import Malformed, Misuse, Reason, Undecided
 from dnsbound.times import Moment, Seconds, iso, moment_of_text
 
@@ -68,7 +68,7 @@ class LatestTime:
         """A full disk must not shut the door: in memory the time is remembered all the same."""
         try:
             self._latest = max(self._latest, self._read())
-            write_secret_file(self._path, f"{iso(self._latest)}\n".encode(), replace=True)
+            write_public_file(self._path, f"{iso(self._latest)}\n".encode())
         except Misuse as error:
             _log.error("the latest time seen could not be written: %s", error)
         self._kept = self._latest

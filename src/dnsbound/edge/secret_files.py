@@ -1,4 +1,5 @@
 """Files that hold private keys: written whole or not at all, for their owner alone, and never over another by accident.
+Small public files beside them, such as chains, are written whole as well.
 
 Reading refuses a file that others may read, as programs with keys do, unless the caller says otherwise.
 """
@@ -14,6 +15,8 @@ from typing import Final
 from dnsbound.errors import Misuse
 
 OWNER_ONLY: Final = 0o600
+EVERYBODY: Final = 0o644
+"""As far as the process's umask lets."""
 _WITHOUT_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems answer that have no hard links."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -54,15 +57,25 @@ def read_public_file(path: str | os.PathLike[str]) -> bytes:
 def write_secret_file(path: str | os.PathLike[str], octets: bytes, *, replace: bool = False) -> None:
     """Write the file with mode 0600, so that at no moment half of it is there. replace: whether a file of that name may
     go. Misuse, in one line, when it cannot be written or is there already; then nothing has changed."""
+    _write(path, octets, mode=OWNER_ONLY, replace=replace)
+
+
+def write_public_file(path: str | os.PathLike[str], octets: bytes) -> None:
+    """Write a file that holds no secret, in place of one of that name; at no moment half of it is there. Misuse, in one
+    line, when it cannot be written; then nothing has changed."""
+    _write(path, octets, mode=EVERYBODY, replace=True)
+
+
+def _write(path: str | os.PathLike[str], octets: bytes, *, mode: int, replace: bool) -> None:
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     try:
-        _write_new(temporary, octets)
+        _write_new(temporary, octets, mode)
         try:
             if replace:
                 temporary.replace(target)
             else:
-                _put_in_place(temporary, target, octets)
+                _put_in_place(temporary, target, octets, mode)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_directory(target.parent)
@@ -72,18 +85,18 @@ def write_secret_file(path: str | os.PathLike[str], octets: bytes, *, replace: b
         raise Misuse(f"{path}: {_words(error)}") from error
 
 
-def _put_in_place(temporary: Path, target: Path, octets: bytes) -> None:
+def _put_in_place(temporary: Path, target: Path, octets: bytes, mode: int) -> None:
     """A link fails where a rename would silently replace what came to be there meanwhile."""
     try:
         os.link(temporary, target)
     except OSError as error:
         if error.errno not in _WITHOUT_LINKS:
             raise
-        _write_new(target, octets)
+        _write_new(target, octets, mode)
 
 
-def _write_new(path: Path, octets: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
+def _write_new(path: Path, octets: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(octets)
@@ -106,7 +119,7 @@ def _sync_directory(path: Path) -> None:
 
 def _read(octets: bytes, path: str | os.PathLike[str]) -> bytes:
     if len(octets) > MAX_OCTETS:
-        raise Misuse(f"{path}: larger than {MAX_OCTETS} octets, so it is no key or certificate")
+        raise Misuse(f"{path}: larger than {MAX_OCTETS} octets, more than belongs here")
     return octets
 
 
