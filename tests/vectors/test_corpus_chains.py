@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import dns.dnssec
+import dns.name
 import dns.rdatatype
+import dns.rrset
 import pytest
 
 from dnsbound.dns.answer import Answer, Security
@@ -19,7 +22,8 @@ SITUATIONS = list(read_situations(DIRECTORY))
 SHOWN = [one for one in SITUATIONS if one.expected.security in (Security.SECURE, Security.INSECURE)]
 HIDDEN = [one for one in SITUATIONS if one not in SHOWN]
 SIGNED_AT = 1_800_000_000.0
-DENIALS = (dns.rdatatype.NSEC, dns.rdatatype.NSEC3)
+DIGESTS = (1, 2, 4)
+EVERYTHING = dns.dnssec.allow_all_policy
 
 
 def named(situation: Situation) -> str:
@@ -114,6 +118,44 @@ def test_no_set_can_be_left_out(situation: Situation, corpus: Corpus) -> None:
         fewer = tuple(one for one in chain.chain.records if (one[0], one[2].covers() or one[2].rdtype) != left_out)
         octets = AuthenticationChain(fewer).to_wire()
         assert not fewer or said(judged(corpus, situation, octets)) != said(live), left_out
+
+
+def rrsets(chain: AuthenticationChain) -> dict[tuple[dns.name.Name, int], dns.rrset.RRset]:
+    """By owner and type; signatures under the negative of the type they cover."""
+    found: dict[tuple[dns.name.Name, int], dns.rrset.RRset] = {}
+    for owner, ttl, rdata in chain.records:
+        at = owner, -int(rdata.covers()) if rdata.covers() else int(rdata.rdtype)
+        if at in found:
+            found[at].add(rdata)
+        else:
+            found[at] = dns.rrset.from_rdata(owner, ttl, rdata)
+    return found
+
+
+@pytest.mark.parametrize("situation", SHOWN, ids=named)
+def test_dnspython_finds_every_signature_good_and_every_key_named(situation: Situation, corpus: Corpus) -> None:
+    """Another validator's opinion of each set, from the root's DS down; how the sets hang together is ours to test."""
+    sets = rrsets(built(corpus, situation)[0].chain)
+    keys = {owner: {owner: rrset} for (owner, kind), rrset in sets.items() if kind == dns.rdatatype.DNSKEY}
+    for (owner, kind), rrset in sets.items():
+        if kind > 0:
+            signer = sets[owner, -kind][0].signer
+            dns.dnssec.validate(rrset, sets[owner, -kind], keys[signer], now=SIGNED_AT, policy=EVERYTHING)
+    anchored = dns.rrset.from_text_list(dns.name.root, 300, "IN", "DS", anchored_ds(corpus))
+    for zone, of_zone in keys.items():
+        named_keys = sets.get((zone, dns.rdatatype.DS), anchored if zone == dns.name.root else None)
+        if named_keys is not None:
+            made = {
+                dns.dnssec.make_ds(zone, key, ds.digest_type, policy=EVERYTHING)
+                for ds in named_keys
+                if ds.digest_type in DIGESTS
+                for key in of_zone[zone]
+            }
+            assert made & set(named_keys) or situation.anchor
+
+
+def anchored_ds(corpus: Corpus) -> list[str]:
+    return [line.split(" DS ")[1] for line in corpus.tree.anchors().splitlines()]
 
 
 def test_a_chain_that_is_too_long(corpus: Corpus) -> None:

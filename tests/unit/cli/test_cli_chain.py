@@ -211,7 +211,8 @@ def test_a_broken_chain_does_not_replace_a_good_one(dnsbound, in_world, car, cha
         (("chain", "verify", NAME, "{chain}"), 2, "no domain name"),
     ],
 )
-def test_wrong_use(dnsbound, chain, tmp_path, arguments, code, word):
+def test_wrong_use(dnsbound, chain, arguments, code, word):
+    tmp_path = chain.parent
     files = {"chain": chain} | {name: tmp_path / name for name in ("empty", "binary", "cut", "credential")}
     files["empty"].write_bytes(b"")
     files["binary"].write_bytes(bytes(range(256)))
