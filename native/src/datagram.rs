@@ -36,11 +36,12 @@ pub struct Datagrams {
 
 impl Datagrams {
     /// While the last flight is held or refused, only repetitions of the peer's own can come, since the peer has nothing
-    /// else to say before that flight: they are dropped, and a refused peer is told again.
+    /// else to say before that flight: they are dropped, and a refused peer is told again. An empty datagram, which
+    /// anybody can send, is no record: OpenSSL would take a read of no octets for the end of the transport.
     pub fn feed(&self, datagram: &[u8]) {
         if let Some(description) = self.refusal.get() {
             self.refuse_again(description, datagram);
-        } else if !self.is_holding() {
+        } else if !self.is_holding() && !datagram.is_empty() {
             self.incoming.borrow_mut().push_back(datagram.to_vec());
         }
     }
