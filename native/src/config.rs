@@ -191,6 +191,15 @@ impl Config {
         self.change(py, |settings| settings.set_held_flight(held))
     }
 
+    fn set_dnssec_chain(&self, py: Python<'_>, code_point: u16) -> PyResult<()> {
+        self.change(py, |settings| settings.set_dnssec_chain(code_point))
+    }
+
+    #[pyo3(signature = (code_point, *, request = true))]
+    fn set_carried_chain(&self, py: Python<'_>, code_point: u16, request: bool) -> PyResult<()> {
+        self.change(py, |settings| settings.set_carried_chain(code_point, request))
+    }
+
     #[pyo3(signature = (signals, *, send = false))]
     fn set_request_signal(&self, py: Python<'_>, signals: Vec<(u16, u16)>, send: bool) -> PyResult<()> {
         self.change(py, |settings| settings.set_request_signal(&signals, send))

@@ -1,9 +1,11 @@
 //! The Python face of a Connection: a lock around one [`Tls`], and the GIL given up wherever cryptography runs.
 
+use crate::carried_chain;
 use crate::clientid;
 use crate::config::Config;
 use crate::dane::{self, Record};
 use crate::datagram::Datagrams;
+use crate::dnssec_chain;
 use crate::error::{Failure, Outcome};
 use crate::facts;
 use crate::octets::Octets;
@@ -64,7 +66,11 @@ fn poisoned() -> Failure {
 #[pymethods]
 impl Connection {
     #[new]
-    #[pyo3(signature = (config, *, server_hostname=None, verify_hostname=None, client_name=None, clear_name=false, session=None))]
+    #[pyo3(signature = (
+        config, *, server_hostname=None, verify_hostname=None, client_name=None, clear_name=false, session=None,
+        chain_port=None, served_chains=None, carried_chain=None
+    ))]
+    #[allow(clippy::too_many_arguments)] // Python's keywords
     fn new(
         py: Python<'_>,
         config: &Bound<'_, Config>,
@@ -73,9 +79,14 @@ impl Connection {
         client_name: Option<Vec<u8>>,
         clear_name: bool,
         session: Option<Vec<u8>>,
+        chain_port: Option<u16>,
+        served_chains: Option<Vec<dnssec_chain::Served>>,
+        carried_chain: Option<Vec<u8>>,
     ) -> PyResult<Self> {
         let clientid = clientid::Wish { name: client_name, clear: clear_name };
-        let wishes = Wishes { server_hostname, verify_hostname, clientid, session };
+        let dnssec_chain = dnssec_chain::Wish { port: chain_port, served: served_chains.unwrap_or_default() };
+        let carried_chain = carried_chain::Wish { chain: carried_chain };
+        let wishes = Wishes { server_hostname, verify_hostname, clientid, dnssec_chain, carried_chain, session };
         if config.get().listens() {
             return Err(Failure::argument("a server's connection over datagrams comes from a CookieListener").into());
         }
@@ -244,6 +255,28 @@ impl Connection {
     fn clientid_empty(&self, py: Python<'_>) -> PyResult<bool> {
         let answers = self.look(py, |tls| facts::client_answers(tls))?;
         Ok(answers.iter().any(|(entry, name)| *entry == 0 && name.is_none()))
+    }
+
+    fn awaits_judgement(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.state.dnssec_chain.awaits_judgement())
+    }
+
+    fn judge_server(&self, py: Python<'_>, allowed: bool) -> PyResult<()> {
+        Ok(self.look(py, |tls| tls.state.dnssec_chain.judge(allowed))??)
+    }
+
+    fn server_chain<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        let chain = self.look(py, |tls| tls.state.dnssec_chain.answer.borrow().clone())?;
+        Ok(chain.map(|chain| PyBytes::new(py, &chain)))
+    }
+
+    fn carried_chain_requested(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| tls.state.carried_chain.requested.get())
+    }
+
+    fn carried_chain<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        let chain = self.look(py, |tls| facts::carried_chain(tls))?;
+        Ok(chain.map(|chain| PyBytes::new(py, &chain)))
     }
 
     fn request_signalled(&self, py: Python<'_>) -> PyResult<bool> {

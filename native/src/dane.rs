@@ -19,8 +19,8 @@ pub fn set_records(tls: &mut Tls, base_domain: &str, records: &[Record]) -> Outc
         return Err(Failure::State("this Config does not check certificates"));
     }
     // SAFETY: the SSL is alive.
-    if unsafe { ffi::SSL_in_before(tls.as_ptr()) } != 1 {
-        return Err(Failure::State("TLSA records come before the handshake"));
+    if unsafe { ffi::SSL_in_before(tls.as_ptr()) } != 1 && !tls.state.dnssec_chain.awaits_judgement() {
+        return Err(Failure::State("TLSA records come before the handshake, or while a judgement is awaited"));
     }
     if base_domain.is_empty() || !base_domain.is_ascii() {
         return Err(Failure::argument("the base domain is in A-labels and not empty"));

@@ -13,6 +13,9 @@ use std::ptr;
 /// An AlertDescription (RFC 9846 section 6).
 pub type Alert = c_int;
 
+/// Of one extension_data: a block of extensions has at most 65535 octets, and this one is not alone in it.
+pub const MOST_OCTETS: usize = 65_000;
+
 pub const ILLEGAL_PARAMETER: Alert = 47;
 pub const DECODE_ERROR: Alert = 50;
 pub const INTERNAL_ERROR: Alert = 80;
@@ -27,6 +30,7 @@ pub const TLS12_SERVER_HELLO: c_uint = sys::SSL_EXT_TLS1_2_SERVER_HELLO;
 
 /// One block of extensions that is being written or read.
 pub struct Message {
+    ssl: *const sys::SSL,
     context: c_uint,
     /// This side is the server.
     pub server: bool,
@@ -38,6 +42,13 @@ impl Message {
     /// The message is one of these (SSL_EXT_ bits).
     pub fn is(&self, messages: c_uint) -> bool {
         self.context & messages != 0
+    }
+
+    /// SNI, as received or sent.
+    pub fn server_name(&self) -> Option<String> {
+        // SAFETY: a Message is made and gone within a callback of its live connection; the name is copied.
+        let name = error::text(unsafe { sys::SSL_get_servername(self.ssl, sys::TLSEXT_NAMETYPE_host_name) });
+        (!name.is_empty()).then_some(name)
     }
 }
 
@@ -92,7 +103,7 @@ extern "C" fn on_add<E: Extension>(
     // and they live as long as the connection.
     unsafe {
         let Some(state) = state::of(ssl) else { return 0 };
-        let message = Message { context, server: sys::SSL_is_server(ssl) == 1, entry };
+        let message = Message { ssl, context, server: sys::SSL_is_server(ssl) == 1, entry };
         match guarded(Err(INTERNAL_ERROR), || E::add(state, &message)) {
             Ok(Some(data)) => {
                 *out = data.as_ptr();
@@ -124,7 +135,7 @@ extern "C" fn on_parse<E: Extension>(
         *alert = INTERNAL_ERROR;
         let Some(state) = state::of(ssl) else { return 0 };
         let data = if length == 0 { &[][..] } else { std::slice::from_raw_parts(data, length) };
-        let message = Message { context, server: sys::SSL_is_server(ssl) == 1, entry };
+        let message = Message { ssl, context, server: sys::SSL_is_server(ssl) == 1, entry };
         match guarded(Err(INTERNAL_ERROR), || E::take(state, &message, data)) {
             Ok(()) => 1,
             Err(description) => {

@@ -177,6 +177,11 @@ pub fn client_answers(tls: &Tls) -> Vec<(u32, Option<Vec<u8>>)> {
     }
 }
 
+/// Server: the DNSSEC chain that the client carried; nothing before its possession of the key is proved.
+pub fn carried_chain(tls: &Tls) -> Option<Vec<u8>> {
+    tls.complete.then(|| tls.state.carried_chain.received.borrow().clone()).flatten()
+}
+
 pub fn export_keying_material(tls: &Tls, label: &[u8], length: usize, context: Option<&[u8]>) -> Outcome<Vec<u8>> {
     tls.established()?;
     if length == 0 || length > MOST_KEYING_MATERIAL {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod alert;
+mod carried_chain;
 mod clientid;
 mod config;
 mod connection;
@@ -12,6 +13,7 @@ mod cookie;
 mod credential;
 mod dane;
 mod datagram;
+mod dnssec_chain;
 mod dtls;
 mod error;
 mod extension;

@@ -1,9 +1,11 @@
 //! The settings of a Config: an SSL_CTX that may still be written, and what its connections are told.
 
 use crate::accept;
+use crate::carried_chain;
 use crate::clientid::{self, Profiles};
 use crate::context::{self, Context, ALWAYS_SET, NEVER_SET};
 use crate::credential;
+use crate::dnssec_chain;
 use crate::dtls;
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub verification: PeerVerification,
     pub alpn: Arc<[u8]>,
     pub clientid: clientid::Settings,
+    pub dnssec_chain: dnssec_chain::Settings,
+    pub carried_chain: carried_chain::Settings,
     pub flags: flags::Settings,
     pub holds_flight: bool,
     pub ticket_lifetime: u32,
@@ -83,6 +87,8 @@ impl Settings {
             verification: PeerVerification::None,
             alpn: Arc::default(),
             clientid: clientid::Settings::default(),
+            dnssec_chain: dnssec_chain::Settings::default(),
+            carried_chain: carried_chain::Settings::default(),
             flags: flags::Settings::default(),
             holds_flight: false,
             ticket_lifetime: 0,
@@ -289,11 +295,15 @@ impl Settings {
     pub fn set_verification(&mut self, mode: PeerVerification) {
         self.verification = mode;
         // OpenSSL would build a chain even for a client that verifies nothing.
-        let accept: Option<ffi::VerifyAll> = if mode.checks_certificates() { None } else { Some(accept::on_verify) };
+        let verify: Option<ffi::VerifyAll> = match (mode.checks_certificates(), self.dnssec_chain.known) {
+            (false, _) => Some(accept::on_verify),
+            (true, true) if !self.server_side => Some(dnssec_chain::on_verify),
+            (true, _) => None,
+        };
         // SAFETY: the context is alive and not frozen; the callback is static.
         unsafe {
             sys::SSL_CTX_set_verify(self.ctx(), mode.bits(), None);
-            ffi::SSL_CTX_set_cert_verify_callback(self.ctx(), accept, ptr::null_mut());
+            ffi::SSL_CTX_set_cert_verify_callback(self.ctx(), verify, ptr::null_mut());
         }
     }
 
@@ -308,6 +318,18 @@ impl Settings {
         }
         self.holds_flight = held;
         Ok(())
+    }
+
+    pub fn set_dnssec_chain(&mut self, code_point: u16) -> Outcome<()> {
+        let ctx = self.ctx();
+        self.dnssec_chain.set(ctx, code_point)?;
+        self.set_verification(self.verification);
+        Ok(())
+    }
+
+    pub fn set_carried_chain(&mut self, code_point: u16, request: bool) -> Outcome<()> {
+        let ctx = self.ctx();
+        self.carried_chain.set(ctx, code_point, self.server_side && request)
     }
 
     pub fn set_request_signal(&mut self, signals: &[flags::Signal], send: bool) -> Outcome<()> {

@@ -2,7 +2,9 @@
 //!
 //! A callback runs inside a call on its connection, under that connection's lock and on its thread: cells are enough.
 
+use crate::carried_chain;
 use crate::clientid;
+use crate::dnssec_chain;
 use crate::dtls;
 use crate::error;
 use crate::ffi;
@@ -35,6 +37,8 @@ impl Drop for Session {
 #[derive(Default)]
 pub struct State {
     pub clientid: clientid::Cells,
+    pub dnssec_chain: dnssec_chain::Cells,
+    pub carried_chain: carried_chain::Cells,
     pub flags: flags::Cells,
     pub dtls: dtls::Cells,
     /// Server: ALPN protocols in preference order, wire form.

@@ -3,8 +3,10 @@
 //! Not thread-safe by itself: the Python face keeps it behind a lock.
 
 use crate::alert;
+use crate::carried_chain;
 use crate::clientid;
 use crate::context::Context;
+use crate::dnssec_chain;
 use crate::dtls;
 use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
@@ -64,7 +66,7 @@ enum Step {
 }
 
 impl Tls {
-    pub fn new(settings: &Settings, wishes: Wishes) -> Outcome<Self> {
+    pub fn new(settings: &Settings, mut wishes: Wishes) -> Outcome<Self> {
         wishes.check(settings)?;
         error::clear_queue();
         // SAFETY: the context is alive.
@@ -77,6 +79,8 @@ impl Tls {
             transport: Transport::new(settings.datagram.is_some()),
             state: Rc::new(State {
                 clientid: clientid::Cells::new(settings.clientid, &wishes.clientid),
+                dnssec_chain: dnssec_chain::Cells::new(&mut wishes.dnssec_chain),
+                carried_chain: carried_chain::Cells::new(settings.carried_chain, &mut wishes.carried_chain),
                 flags: flags::Cells::new(&settings.flags, settings.verification == PeerVerification::AcceptSignalled),
                 alpn: Arc::clone(&settings.alpn),
                 own_types: settings.own_types.clone(),
@@ -211,7 +215,8 @@ impl Tls {
         }
         // SAFETY: ssl is alive, and the queue was cleared before the call that gave `result`.
         match unsafe { sys::SSL_get_error(self.ssl, result) } {
-            sys::SSL_ERROR_WANT_READ => Ok(Step::WantsMore),
+            // A retry: the server's certificate waits for a judgement (dnssec_chain).
+            sys::SSL_ERROR_WANT_READ | ffi::SSL_ERROR_WANT_RETRY_VERIFY => Ok(Step::WantsMore),
             sys::SSL_ERROR_ZERO_RETURN => Ok(Step::Closed),
             _ => {
                 let report = self.report(what);

@@ -1,6 +1,8 @@
 //! What one connection is made with, checked before it is made.
 
+use crate::carried_chain;
 use crate::clientid;
+use crate::dnssec_chain;
 use crate::error::{Failure, Outcome};
 use crate::settings::Settings;
 
@@ -9,6 +11,8 @@ pub struct Wishes {
     pub server_hostname: Option<String>,
     pub verify_hostname: Option<String>,
     pub clientid: clientid::Wish,
+    pub dnssec_chain: dnssec_chain::Wish,
+    pub carried_chain: carried_chain::Wish,
     pub session: Option<Vec<u8>>,
 }
 
@@ -17,11 +21,14 @@ impl Wishes {
         let any = self.server_hostname.is_some()
             || self.verify_hostname.is_some()
             || self.clientid.is_any()
+            || self.carried_chain.chain.is_some()
             || self.session.is_some();
         if settings.server_side && any {
             return Err(Failure::argument("a server connection takes none of these"));
         }
         self.clientid.check(settings.clientid)?;
+        self.dnssec_chain.check(settings.dnssec_chain, settings.server_side, self.server_hostname.is_some())?;
+        self.carried_chain.check(settings.carried_chain)?;
         if self.verify_hostname.is_some() && !settings.verification.checks_certificates() {
             return Err(Failure::argument("this Config does not check certificates, so no host name either"));
         }

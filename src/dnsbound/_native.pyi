@@ -163,6 +163,23 @@ class Config:
         """Server: before TLS 1.3, keep the flight that completes a handshake (ChangeCipherSpec, Finished) until
         Connection.release_flight. Off by default. TLS 1.3 has no such flight.
         """
+    def set_dnssec_chain(self, code_point: int) -> None:
+        """Speak dnssec_chain (RFC 9102) under this code point, in TLS 1.3 and TLS 1.2.
+
+        Server: answers with the first of Connection.served_chains whose host is the client's SNI, in any case, and
+        whose port is the one asked for; else not at all. Client: asks where Connection.chain_port is given, and then
+        stops before the server's certificate is verified, whether a chain came or not: do_handshake returns False and
+        awaits_judgement is true. On arrival: a question of other than two octets is decode_error, an answer that was
+        not asked for unsupported_extension, one in a later entry illegal_parameter.
+        """
+    def set_carried_chain(self, code_point: int, *, request: bool = True) -> None:
+        """Speak, under this code point, the private extension in which a client carries its own DNSSEC chain. TLS 1.3.
+
+        Server, with `request`: asks with an empty extension_data in every CertificateRequest. Client: answers with
+        Connection.carried_chain in the first entry, only when asked. On arrival: a question that is not empty or an
+        answer that is, is decode_error; an answer that was not asked for unsupported_extension; one in a later entry
+        illegal_parameter.
+        """
     def set_request_signal(self, signals: Sequence[tuple[int, int]], *, send: bool = False) -> None:
         """Know the request flag of TLS 1.3's tls_flags under these (extension type, flag number), two at most, each of
         another extension type.
@@ -221,12 +238,17 @@ class Connection:
         client_name: bytes | None = None,
         clear_name: bool = False,
         session: bytes | None = None,
+        chain_port: int | None = None,
+        served_chains: Sequence[tuple[str, int, bytes]] | None = None,
+        carried_chain: bytes | None = None,
     ) -> Connection:
         """server_hostname: SNI to send. verify_hostname: name or address the server's certificate must show.
         client_name: octets of ClientName, without the length. clear_name: it may stand in the ClientHello, in clear.
-        session: what `session()` gave earlier (client).
+        session: what `session()` gave earlier. chain_port: ask for the server's DNSSEC chain for this port; it takes
+        server_hostname too. carried_chain: this client's own, for a server that asks. served_chains: a server's (host,
+        port, extension_data); the others are a client's. Chains have 1 to 65000 octets.
 
-        All five are a client's. Names are ASCII (A-labels); an address is never sent as SNI; verify_hostname needs a
+        Names are ASCII (A-labels); an address is never sent as SNI; verify_hostname needs a
         Config that verifies, client_name (1 to 255 octets; none, for an extension without a name, where ca10 or cid07
         is spoken) one with set_clientid, clear_name one with cid07. A resumed connection checks no
         certificate: callers offer a session only to the name, port and Config it came from, and TLS 1.3's only once.
@@ -331,15 +353,29 @@ class Connection:
         """Server: the extension came without a ClientName inside (ca10, cid07), where client_names would tell one of
         entry 0.
         """
+    def awaits_judgement(self) -> bool:
+        """Client: the server's certificate is here and not verified, since its chain is to be judged first."""
+    def judge_server(self, allowed: bool) -> None:
+        """Client, while awaits_judgement: True lets do_handshake go on and verify, by the records of set_server_tlsa if
+        there are any; False has it fail with X509_V_ERR_APPLICATION_VERIFICATION and handshake_failure.
+        """
+    def server_chain(self) -> bytes | None:
+        """Client: extension_data of the server's dnssec_chain, from awaits_judgement on; None when it sent none."""
+    def carried_chain_requested(self) -> bool:
+        """The extension was in the CertificateRequest we sent or received."""
+    def carried_chain(self) -> bytes | None:
+        """Server: the DNSSEC chain that the client carried. None until the handshake is complete, since only then
+        possession is proved, and after resumption.
+        """
     def request_signalled(self) -> bool:
         """Server: the client's hello had the request flag. Client: the CertificateRequest had it, in answer to ours."""
     def certificate_requested(self) -> bool:
         """Client: the server asked for a certificate."""
     def set_server_tlsa(self, base_domain: str, records: Sequence[tuple[int, int, int, bytes]]) -> int:
-        """Client, before the handshake: authenticate the server by these secure TLSA records (RFC 7671), usages 0-3,
-        in place of the trust anchors alone. Returns how many were usable; with none, verification goes on as without
-        DANE. Needs a Config that verifies; once per connection. base_domain replaces verify_hostname, and is the SNI
-        where none was given; DANE-EE ignores names and dates.
+        """Client, before the handshake or while awaits_judgement: authenticate the server by these secure TLSA records
+        (RFC 7671), usages 0-3, in place of the trust anchors alone. Returns how many were usable; with none,
+        verification goes on as without DANE. Needs a Config that verifies; once per connection. base_domain replaces
+        verify_hostname, and is the SNI where none was given; DANE-EE ignores names and dates.
         """
     def server_tlsa_match(self) -> tuple[int, int, int, bytes] | None: ...
     def session(self) -> bytes | None:

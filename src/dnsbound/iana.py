@@ -74,6 +74,11 @@ TLS_1_3: Final = 0x0304
 DANE_CLIENTID: Final = 0xFF5A
 """Code point of dane_clientid. None is assigned yet, so this is of the Private Use range (first octet 0xFF); every
 Context takes another one as an argument."""
+DNSSEC_CHAIN: Final = 59
+"""Extension type of RFC 9102."""
+CARRIED_CHAIN: Final = 0xFF5C
+"""Code point under which a client carries the DNSSEC chain of its own record: experimental, specified nowhere, of the
+Private Use range; every Context takes another one as an argument."""
 
 TLS_FLAGS: Final = 62
 """Extension type of tls_flags (draft-ietf-tls-tlsflags) in deployed software; the draft itself leaves it open."""

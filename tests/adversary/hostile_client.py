@@ -87,7 +87,7 @@ class HostileClient:
     def client_hello(self) -> bytes:
         share = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         extensions = (
-            extension(0, vector(b"\0" + vector(self.server_name.encode(), 2), 2))
+            (extension(0, vector(b"\0" + vector(self.server_name.encode(), 2), 2)) if self.server_name else b"")
             + extension(43, vector(b"\x03\x04", 1))
             + extension(10, vector(b"\x00\x1d", 2))
             + extension(51, vector(b"\x00\x1d" + vector(share, 2), 2))

@@ -231,6 +231,8 @@ def changes(config: _native.Config) -> list[object]:
         lambda: config.set_peer_verification("none"),
         lambda: config.set_clientid(CODE_POINT + 2),
         lambda: config.set_request_signal([(62, 80)]),
+        lambda: config.set_dnssec_chain(59),
+        lambda: config.set_carried_chain(CODE_POINT + 3),
         lambda: config.set_held_flight(False),
         config.set_datagrams,
         lambda: config.set_tickets(lifetime=0),

@@ -48,6 +48,7 @@ FACTS = (
     *("certificate_requested", "server_tlsa_match", "session_reused", "ticket_application_data", "finished"),
     *("handshake_digest", "extended_master_secret"),
     *("take_keylog", "clientid_empty", "pending_in", "pending_out", "pending_plain", "drain", "request_signalled"),
+    *("awaits_judgement", "server_chain", "carried_chain", "carried_chain_requested"),
 )
 
 
