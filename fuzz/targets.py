@@ -21,8 +21,10 @@ from dnsbound.credential.presented import Presented
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.authority import Arrival, Authority, Transport
 from dnsbound.dns.chain import AuthenticationChain, ChainExtension
+from dnsbound.dns.chain_file import ChainFile
 from dnsbound.dns.messages import Question, Response
 from dnsbound.dns.validator import Validation, validate
+from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.upstream import Upstream
 from dnsbound.iana import Selector, Usage
 from dnsbound.names import ClientName
@@ -31,7 +33,8 @@ from dnsbound.testing import World
 from dnsbound.tls import clientid, flags
 from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.access import AccessList
-from dnsbound.verify.claim import NameSource
+from dnsbound.verify.carried import CarriedChains
+from dnsbound.verify.claim import Claim, NameSource, Proved
 
 NOW = 1_790_000_000.0
 NAME = ClientName.parse("car54._device.cars.example")
@@ -116,6 +119,40 @@ def chain_seeds() -> list[bytes]:
     return [bytes.fromhex(vector["chain_wire_hex"]) for vector in json.loads(VECTORS.read_text())["vectors"]]
 
 
+def carried(octets: bytes) -> object:
+    """A door without a resolver, and a client that carries these octets."""
+    claim = Claim(
+        name=NAME,
+        name_source=NameSource.EXTENSION,
+        presented=estate()[0].presented,
+        possession=Proved("fuzz"),
+        door="fuzz",
+        carried_chain=octets,
+    )
+    return offline_door().authenticate_blocking(claim)
+
+
+@cache
+def offline_door() -> Authenticator:
+    world().organisation("cars.example").replace(NAME.text, estate()[0].tlsa())
+    taken = CarriedChains([NAME.text], anchors=world().anchors)
+    access = AccessList.allowing("fuzz", [NAME.text])
+    return Authenticator(access, None, door="fuzz", carried_chains=taken, clock=lambda: NOW)
+
+
+def carried_seeds() -> list[bytes]:
+    offline_door()
+    return [world().chain(NAME.text).octets]
+
+
+def chain_file_seeds() -> list[bytes]:
+    owner = dns.name.from_text(NAME.text)
+    return [
+        ChainFile.of(octets, owner, dns.rdatatype.TLSA, made=NOW).to_text().encode()
+        for octets in [*chain_seeds(), *carried_seeds()]
+    ]
+
+
 def match_certificate(octets: bytes) -> object:
     _, issued = estate()
     records = [issued.tlsa(usage, selector) for usage in (Usage.DANE_TA, Usage.DANE_EE) for selector in Selector]
@@ -169,6 +206,8 @@ TARGETS: dict[str, Target] = {
     ),
     "validation": Target(validate_with, lambda: list(responses().values())),
     "chain": Target(validate_chain, chain_seeds),
+    "chain-carried": Target(carried, carried_seeds),
+    "chain-file": Target(lambda octets: ChainFile.from_text(text(octets)), chain_file_seeds),
     "chain-extension": Target(ChainExtension.from_wire, lambda: [b"\x00\x00" + chain for chain in chain_seeds()]),
     "trust-anchors": Target(
         lambda octets: TrustAnchors.from_text(text(octets)), lambda: [world().anchors_text.encode()]
