@@ -51,6 +51,7 @@ SAYS: Final = {
     "door_uvicorn.py": [HELLO, "car55 is shut out: .*alert.*"],
     "door_websockets.py": ["car54._device.cars.example said 'hello'"],
     "hello.py": [HELLO, "shut out: .*"],
+    "late_authentication.py": ["hello, whoever you are", "the diary of car54._device.cars.example"],
     "live_sessions.py": [
         r"still here \['truck1._device.cars.example'\]",
         "the server sees: no-tlsa: .*",

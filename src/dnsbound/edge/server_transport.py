@@ -73,7 +73,7 @@ class ServerTransport(asyncio.Transport):
         """Nothing more is received until TLS's own answers have gone out."""
         self._useless_writes = 0
         self._error: Exception | None = None
-        self._ends: list[Callable[[], None]] = []
+        self._ends: list[Callable[[], object]] = []
 
     # --- called by ServerProtocol
 
@@ -147,7 +147,7 @@ class ServerTransport(asyncio.Transport):
         for end in ends:
             end()
 
-    def at_end(self, call: Callable[[], None]) -> None:
+    def at_end(self, call: Callable[[], object]) -> None:
         """Have this called once nothing more can be received or written."""
         self._ends.append(call)
 
