@@ -6,7 +6,7 @@ The invariant, for all of them: any octets give a value or a `DnsboundError`, wi
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import dns.message
@@ -177,8 +177,18 @@ def tickets() -> list[bytes]:
 
 
 TARGETS: dict[str, Target] = {
-    "clientid-answer": Target(clientid.parse_answer, lambda: [clientid.build_answer(NAME)]),
-    "clientid-request": Target(clientid.parse_request, lambda: [b"\x00"]),
+    **{
+        f"clientid-answer-{profile}": Target(
+            partial(clientid.parse_answer, profile=profile), lambda: [clientid.build_answer(NAME)]
+        )
+        for profile in clientid.Profile
+    },
+    **{
+        f"clientid-request-{profile}": Target(
+            partial(clientid.parse_request, profile=profile), partial(sorted, rules.requests)
+        )
+        for profile, rules in clientid.PROFILES.items()
+    },
     "tls-flags": Target(flags.Flags.from_wire, lambda: [b"\x01\x22", flags.DEFAULT_SIGNAL.to_wire()]),
     "client-name": Target(ClientName.from_wire, lambda: [NAME.to_wire(), b"a.b"]),
     "ticket": Target(TicketClaim.from_wire, tickets),

@@ -147,6 +147,11 @@ impl Cells {
         }
     }
 
+    /// Server: the ClientHello had it, which says that the client has a credential as well as a request flag does.
+    pub fn offered(&self) -> bool {
+        self.hello.borrow().is_some()
+    }
+
     /// Server: (entry, ClientName) of what carries the client's name in this version of TLS; none for an extension
     /// without a ClientName inside.
     pub fn answers(&self, tls13: bool) -> Vec<(u32, Option<Vec<u8>>)> {
@@ -193,18 +198,17 @@ impl Extension for ClientId {
             cells.requested.set(true);
             return if data.is_empty() { Ok(()) } else { Err(DECODE_ERROR) };
         }
-        let name = client_name(cells.profiles, data)?;
         if message.is(CERTIFICATE_REQUEST) {
-            take_request(cells, name)
+            take_request(cells, data)
         } else if message.server {
-            take_answer(cells, name, message.entry)
+            take_answer(cells, client_name(cells.profiles, data)?, message.entry)
         } else {
             Err(UNSUPPORTED_EXTENSION)
         }
     }
 }
 
-/// `opaque ClientName`, none for an extension_data without any octet, and nothing behind it.
+/// A Certificate's `opaque ClientName`, none for an extension_data without any octet, and nothing behind it.
 fn client_name(profiles: Profiles, data: &[u8]) -> Result<Option<&[u8]>, Alert> {
     match data.split_first() {
         None if profiles.empty_data() => Ok(None),
@@ -214,11 +218,14 @@ fn client_name(profiles: Profiles, data: &[u8]) -> Result<Option<&[u8]>, Alert> 
     }
 }
 
-fn take_request(cells: &Cells, name: Option<&[u8]>) -> Result<(), Alert> {
-    if name.is_some_and(|name| !name.is_empty()) {
-        return Err(ILLEGAL_PARAMETER);
+/// Zero length is what a server sends that speaks several profiles, so every client takes it.
+fn take_request(cells: &Cells, data: &[u8]) -> Result<(), Alert> {
+    match data.split_first() {
+        None if !cells.profiles.empty_data() => return Err(DECODE_ERROR),
+        Some((&length, name)) if usize::from(length) != name.len() => return Err(DECODE_ERROR),
+        Some((_, name)) if !name.is_empty() => return Err(ILLEGAL_PARAMETER),
+        _ => cells.requested.set(true),
     }
-    cells.requested.set(true);
     Ok(())
 }
 

@@ -143,7 +143,11 @@ pub extern "C" fn on_client_hello(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_in
     // SAFETY: OpenSSL passes a live connection.
     unsafe {
         if let Some(state) = of(ssl).filter(|state| state.flags.decides) {
-            let mode = if state.flags.received() { sys::SSL_VERIFY_PEER } else { sys::SSL_VERIFY_NONE };
+            let mode = if state.flags.received() || state.clientid.offered() {
+                sys::SSL_VERIFY_PEER
+            } else {
+                sys::SSL_VERIFY_NONE
+            };
             sys::SSL_set_verify(ssl, mode, None);
         }
         if sys::SSL_version(ssl) != sys::TLS1_3_VERSION {

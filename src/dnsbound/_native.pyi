@@ -139,8 +139,8 @@ class Config:
         "accept": any certificate or raw key is taken whose key reaches the security level; possession is proved by the
         handshake, nothing else is: no chain, dates, names, key usage.
         "accept-required": the same, and a server refuses a client that sends none (certificate_required).
-        "accept-signalled", a server's alone: as "accept", and only clients whose ClientHello had the request flag are
-        asked (set_request_signal).
+        "accept-signalled", a server's alone: as "accept", and only clients whose ClientHello had the request flag
+        (set_request_signal) or dane_clientid (profile cid07) are asked.
         "none" (a server's default): a client verifies nothing; a server asks for nothing (no CertificateRequest).
         """
     def set_clientid(self, code_point: int, *, request: bool = True, profiles: Sequence[str] | None = None) -> None:
@@ -153,8 +153,8 @@ class Config:
         in clear even if TLS 1.3 is then chosen. Server: no octets in ServerHello, when the client sent it. Without
         cid07 a copy in a ClientHello is illegal_parameter.
         Shape is checked here, on arrival: octets that do not fit the one-octet length, no octets at all where neither
-        ca10 nor cid07 is spoken, and a zero-length name where only cid07 is, are decode_error; a name in the server's
-        request, the extension in two entries, and a Certificate whose name is not the ClientHello's are
+        ca10 nor cid07 is spoken, and an answer of zero length where only cid07 is, are decode_error; a name in the
+        server's request, the extension in two entries, and a Certificate whose name is not the ClientHello's are
         illegal_parameter.
         request=False: a server does not ask; it knows the extension only to refuse it in a Certificate, and heeds none
         in a ClientHello.

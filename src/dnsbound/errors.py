@@ -25,7 +25,8 @@ class Reason(StrEnum):
     NO_NAME = "no-name"
     """A credential, but no name by any way this door accepts."""
     EMPTY_NAME = "empty-name"
-    """dane_clientid with a zero-length name (draft-ietf-dance-client-auth section 8.2)."""
+    """dane_clientid with a zero-length name (draft-ietf-dance-client-auth section 8.2), or without one where the
+    certificate shows none either."""
     AMBIGUOUS_NAME = "ambiguous-name"
     """A certificate that shows several dNSNames, or one that is no client name, where exactly one must be the claim."""
     BAD_NAME = "bad-name"

@@ -1,6 +1,7 @@
 """Numbers of the IANA registries this package speaks, as enumerations. No behaviour."""
 
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Final
 
 
@@ -70,6 +71,9 @@ class AlertDescription(IntEnum):
 
 TLS_1_2: Final = 0x0303
 TLS_1_3: Final = 0x0304
+
+VERSION_NAMES: Final = MappingProxyType({TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3"})
+"""What Python's `ssl` calls each version."""
 
 DANE_CLIENTID: Final = 0xFF5A
 """Code point of dane_clientid. None is assigned yet, so this is of the Private Use range (first octet 0xFF); every

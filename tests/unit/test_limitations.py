@@ -15,7 +15,7 @@ from dnsbound.edge import authenticator
 from dnsbound.iana import DANE_CLIENTID, REQUEST_CLIENT_AUTH, TLS_FLAGS, TLS_FLAGS_PROTOTYPE
 from dnsbound.provision.publication import PUBLISHABLE
 from dnsbound.tls import ticket
-from dnsbound.tls.clientid import PROFILES, Profile
+from dnsbound.tls.clientid import PROFILES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/limitations.md").read_text()
@@ -53,8 +53,8 @@ def test_numbers_are_those_of_the_code(told: str) -> None:
 def test_what_is_said_to_be_all_is_all() -> None:
     assert "A, AAAA, CNAME, DS, NS and TLSA can be published" in TEXT
     assert {"A", "AAAA", "CNAME", "DS", "NS", "TLSA"} == PUBLISHABLE
-    assert "`ca13` alone" in TEXT
-    assert set(PROFILES) == {Profile.CA13}
+    assert "`ca13`, and on request `ca10` and `cid07`" in TEXT
+    assert {"ca13", "ca10", "cid07"} == {profile.value for profile in PROFILES}
     assert "a `Credential` has P-256, Ed25519 or RSA" in TEXT
     assert {algorithm.value.rstrip("0123456789") for algorithm in KeyAlgorithm} == {"p", "ed", "rsa"}
 

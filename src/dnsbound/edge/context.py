@@ -36,10 +36,11 @@ from dnsbound.edge.context_arguments import (
     is_address,
     own_types,
 )
-from dnsbound.edge.context_credential import CredentialLike, own_credential
+from dnsbound.edge.context_credential import CredentialLike, own_credential, presented_by
 from dnsbound.edge.context_door import AuthenticatorLike, TurnedAway, judge_in_place, teller_of
 from dnsbound.edge.context_members import EngineContext
 from dnsbound.edge.context_objects import TLSObject, TLSSocket
+from dnsbound.edge.context_profiles import ClearNameHosts, profiles_of, said_by
 from dnsbound.edge.context_server_tlsa import (
     LOOKUP_SECONDS,
     ResolverLike,
@@ -55,10 +56,11 @@ from dnsbound.edge.context_signal import Ask, Signals, door_verification, signal
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.context_tickets import TicketKeysLike, session_context, ticket_keys_of
 from dnsbound.edge.handshake_slots import HandshakeSlots
-from dnsbound.iana import TLS_1_3, CertificateType
+from dnsbound.iana import CertificateType
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
 from dnsbound.tls.client_shim import ClientShim
+from dnsbound.tls.clientid import lowest_version
 from dnsbound.tls.errors import TLSMisuse, configuration_error
 from dnsbound.tls.flags import DEFAULT_SIGNAL, RECOGNISED_SIGNALS, RequestSignal
 from dnsbound.tls.server_shim import Door, Judge, Policy, ServerShim
@@ -91,6 +93,7 @@ class Context(EngineContext):
         super().__init__(protocol, danger_unverified_server=danger_unverified_server)
         self._clock = clock
         self._client_name: ClientName | None = None
+        self._clear_name_to = ClearNameHosts()
         self._resolver: ResolverLike | None = None
         self._server_tlsa: ServerTLSAMode = "off"
         self._evidence = ServerTLSACache()
@@ -110,6 +113,8 @@ class Context(EngineContext):
         *,
         name: ClientName | str | None = None,
         clientid: int = iana.DANE_CLIENTID,
+        profiles: Iterable[str] = ("ca13",),
+        clear_name_to: Iterable[str] = (),
         raw_public_key: bool | None = None,
         resolver: ResolverLike | None = None,
         server_tlsa: ServerTLSAMode = "off",
@@ -120,11 +125,13 @@ class Context(EngineContext):
         """A client's Context.
 
         credential: who this client is; None is an ordinary TLS client. name: the full TLSA owner name to state; the
-        credential's own without it. clientid: code point of dane_clientid. raw_public_key: present the bare key (RFC
-        7250) instead of the certificates; by default when there are no certificates. server_tlsa: `require`
-        authenticates servers by TLSA, looked up with `resolver` in `prepare`. request_signal: sent with a credential,
-        so that servers which ask only some clients ask this one; None sends nothing. danger_unverified_server: lets
-        verify_mode and check_hostname be switched off; it switches nothing off itself.
+        credential's own without it. clientid: code point of dane_clientid. profiles: texts of it that are spoken;
+        `cid07` speaks TLS 1.2 as well, where name and certificate are in clear, with the servers of clear_name_to alone
+        (host names, addresses, `*.plant.example`; docs/tls12.md). raw_public_key: present the bare key (RFC 7250)
+        instead of the certificates; by default when there are no certificates. server_tlsa: `require` authenticates
+        servers by TLSA, looked up with `resolver` in `prepare`. request_signal: sent with a credential, so that servers
+        which ask only some clients ask this one; None sends nothing. danger_unverified_server: lets verify_mode and
+        check_hostname be switched off; it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
         if server_tlsa not in {"off", "require"}:
@@ -141,31 +148,15 @@ class Context(EngineContext):
         if keylog and not sys.flags.ignore_environment:
             _log.warning("SSLKEYLOGFILE: the secrets of connections go to %s", keylog)
             self.keylog_filename = keylog
+        self._clear_name_to = ClearNameHosts(clear_name_to)
         if credential is not None:
-            self._identify(credential, client_name(name, credential), code_point(clientid), raw=raw_public_key)
-        elif name is not None or raw_public_key:
+            self._client_name = client_name(name, credential)
+            presented = presented_by(credential, self._client_name, raw=raw_public_key)
+            says = said_by(self._client_name, clientid, profiles_of(profiles), self._clear_name_to)
+            self._set(**presented, **says)
+        elif name is not None or raw_public_key or self._clear_name_to:
             raise TLSMisuse("a name or a raw public key needs a credential")
         return self
-
-    def _identify(
-        self, credential: CredentialLike, name: ClientName | None, clientid: int, *, raw: bool | None
-    ) -> None:
-        own = own_credential(credential)
-        raw = not own.chain if raw is None else raw
-        if not own.chain and not raw:
-            raise TLSMisuse("the credential is a bare key: raw_public_key cannot be False")
-        if raw and name is None:
-            raise TLSMisuse("a raw public key says no name: give the credential or the Context one")
-        self._client_name = name
-        self._set(
-            credential=own,
-            own_types=(CertificateType.RAW_PUBLIC_KEY,) if raw else (CertificateType.X509,),
-            clientid=None if name is None else clientid,
-            # FL-07: an offer that a person might have to keep is not made.
-            may_signal=not credential.signer.needs_human,
-            # CA-01. A client may be told to speak TLS 1.2 with old servers; it then shows its certificate in clear.
-            minimum=self._settings.minimum if name is None else TLS_1_3,
-        )
 
     @classmethod
     def server(
@@ -177,6 +168,7 @@ class Context(EngineContext):
         ask: Ask | None = None,
         request_signal: Signals = RECOGNISED_SIGNALS,
         claim_from: Iterable[str] = ("extension", "san"),
+        profiles: Iterable[str] = ("ca13",),
         ticket_lifetime: int = 0,
         ticket_keys: TicketKeysLike | None = None,
         clientid: int = iana.DANE_CLIENTID,
@@ -185,19 +177,26 @@ class Context(EngineContext):
         handshakes_at_once: int | None = None,
         handshake_seconds: int | None = None,
     ) -> Self:
-        """A door: a server's Context whose clients are identified by name, over TLS 1.3.
+        """A door: a server's Context whose clients are identified by name, over TLS 1.3 unless profiles say otherwise.
 
         credential: the server's own certificate and key. authenticator: judges each claim. policy: `required`, or
         `optional` where a client that claims nothing may come in unauthenticated; there only clients that send a
-        `request_signal` are asked for a certificate, unless ask is `always`. claim_from: where a name may come
-        from. ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged again.
-        ticket_keys: a file of secrets that several processes share; without it this Context has keys of its own.
+        `request_signal` are asked for a certificate, unless ask is `always`. claim_from: where a name may come from.
+        profiles: texts of dane_clientid that are spoken, in order of preference; `cid07` opens the door to TLS 1.2
+        (docs/tls12.md). ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged
+        again. ticket_keys: a file of secrets that several processes share; without it this Context has keys of its own.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
         server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        own, signals = own_credential(credential), signals_of(request_signal)
-        self._door = door_of(authenticator.door, policy=policy, claim_from=claim_from, ticket_lifetime=ticket_lifetime)
+        own, signals, spoken = own_credential(credential), signals_of(request_signal), profiles_of(profiles)
+        self._door = door_of(
+            authenticator.door,
+            policy=policy,
+            claim_from=claim_from,
+            ticket_lifetime=ticket_lifetime,
+            profiles=spoken,
+        )
         self._ticket_keys = ticket_keys_of(self._door, ticket_keys)
         self._authenticator = authenticator
         self._turned_away = teller_of(authenticator)
@@ -212,7 +211,9 @@ class Context(EngineContext):
             clientid=code_point(clientid),
             # Not asked for, the extension is still known, so that a client that sends it unasked is told so.
             clientid_request=NameSource.EXTENSION in self._door.rules.name_sources,
-            minimum=TLS_1_3,
+            profiles=spoken,
+            held_flight=True,
+            minimum=lowest_version(spoken),
             ticket_lifetime=ticket_lifetime,
             ticket_context=session_context(self._door, authenticator, raw_public_keys=raw_public_keys),
             ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
@@ -366,7 +367,8 @@ class Context(EngineContext):
         tlsa_missing = evidence is None and self._server_tlsa == "require"
         sni = server_hostname if evidence is None else evidence.base_domain
         raw_servers = evidence is not None and evidence.vouches_for_raw_keys
-        config = self._config(RAW_AND_X509 if raw_servers else None)
+        lowest = self._clear_name_to.lowest_version(server_hostname)
+        config = self._config(RAW_AND_X509 if raw_servers else None, at_least=lowest)
         if evidence is not None and session is not None:
             raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: resume no session")
         try:
@@ -375,6 +377,7 @@ class Context(EngineContext):
                 server_hostname=sni if sni and not is_address(sni) else None,
                 verify_hostname=sni if self._check_hostname else None,
                 client_name=None if self._client_name is None else self._client_name.to_wire(),
+                clear_name=self._clear_name_to.include(server_hostname) and self._speaks_tls_1_2(),
                 session=session_octets(session, context=self, config=config, server_hostname=server_hostname),
             )
         except TlsError as error:

@@ -9,6 +9,7 @@ from dnsbound.edge.context_credential import CredentialLike
 from dnsbound.errors import Malformed
 from dnsbound.iana import CertificateType
 from dnsbound.names import ClientName
+from dnsbound.tls.clientid import Profile
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.tls.handshake_claim import ClaimRules
 from dnsbound.tls.server_shim import Door, Policy
@@ -22,13 +23,20 @@ MAX_TICKET_SECONDS: Final = 604_800
 """RFC 9846 section 4.7.1: a ticket lives seven days at most."""
 
 
-def door_of(name: str, *, policy: str, claim_from: Iterable[str], ticket_lifetime: int) -> Door:
+def door_of(
+    name: str,
+    *,
+    policy: str,
+    claim_from: Iterable[str],
+    ticket_lifetime: int,
+    profiles: tuple[Profile, ...] = (Profile.CA13,),
+) -> Door:
     """The door of `Context.server`; TLSMisuse for words and numbers that mean nothing."""
     if not 0 <= ticket_lifetime <= MAX_TICKET_SECONDS:
         raise TLSMisuse(f"ticket_lifetime is from 0 to {MAX_TICKET_SECONDS} seconds")
     if policy not in list(Policy):
         raise TLSMisuse(f"policy is required or optional, not {policy!r}")
-    rules = ClaimRules(door=name, name_sources=name_sources(claim_from))
+    rules = ClaimRules(door=name, name_sources=name_sources(claim_from), profiles=profiles)
     return Door(rules=rules, policy=Policy(policy), ticket_lifetime=ticket_lifetime)
 
 

@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from dnsbound.credential.credential import certificates_from_pem
 from dnsbound.credential.keys import private_key_from_pem, private_key_to_der
 from dnsbound.credential.signer import Signer
 from dnsbound.edge.context_settings import OwnCredential
 from dnsbound.errors import Malformed, Misuse
+from dnsbound.iana import CertificateType
 from dnsbound.names import ClientName
 from dnsbound.tls.errors import TLSMisuse
 
@@ -40,6 +41,20 @@ class CredentialLike(Protocol):
 
 def own_credential(credential: CredentialLike) -> OwnCredential:
     return OwnCredential(chain=tuple(credential.chain), private_key=credential.private_key_der())
+
+
+def presented_by(credential: CredentialLike, name: ClientName | None, *, raw: bool | None) -> dict[str, Any]:
+    """Changes to the EngineSettings of a client that shows this. raw: a bare key (RFC 7250); None leaves it to whether
+    there are certificates."""
+    own = own_credential(credential)
+    raw = not own.chain if raw is None else raw
+    if not own.chain and not raw:
+        raise TLSMisuse("the credential is a bare key: raw_public_key cannot be False")
+    if raw and name is None:
+        raise TLSMisuse("a raw public key says no name: give the credential or the Context one")
+    own_types = (CertificateType.RAW_PUBLIC_KEY,) if raw else (CertificateType.X509,)
+    # FL-07: an offer that a person might have to keep is not made.
+    return {"credential": own, "own_types": own_types, "may_signal": not credential.signer.needs_human}
 
 
 def read_cert_chain(

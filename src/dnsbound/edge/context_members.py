@@ -25,6 +25,7 @@ from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings
 from dnsbound.edge.context_trust import TrustFile, certificates_of
 from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.certificate_dict import certificate_dict
+from dnsbound.tls.clientid import lowest_version
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.tls.flags import DEFAULT_SIGNAL, RECOGNISED_SIGNALS
 
@@ -72,7 +73,7 @@ class EngineContext(ssl.SSLContext):
         self._check_hostname = not self._server_side
         self._keylog_file: KeylogFile | None = None
         self._lock = threading.RLock()
-        self._configs: dict[tuple[int, ...], Config] = {}
+        self._configs: dict[tuple[tuple[int, ...], int], Config] = {}
         self._initial_options: Final = int(super().options) & ~_OP_IGNORE_UNEXPECTED_EOF
         self._settings = EngineSettings(
             server_side=self._server_side,
@@ -94,33 +95,43 @@ class EngineContext(ssl.SSLContext):
                 self._settings = changed
                 self._configs = {}
 
-    def _config(self, peer_types: tuple[int, ...] | None = None) -> Config:
-        """The engine's Config of the settings as they are. peer_types: certificate types to take from the peer."""
+    def _config(self, peer_types: tuple[int, ...] | None = None, *, at_least: int = TLS_1_2) -> Config:
+        """The engine's Config of the settings as they are. peer_types: certificate types to take from the peer.
+        at_least: the lowest version this one connection may speak."""
         with self._lock:
             settings = self._settings
             types = settings.peer_types if peer_types is None else peer_types
-            config = self._configs.get(types)
+            minimum = max(settings.minimum, at_least)
+            config = self._configs.get((types, minimum))
             if config is None:
-                config = self._configs[types] = replace(settings, peer_types=types).build()
+                config = replace(settings, peer_types=types, minimum=minimum).build()
+                self._configs[types, minimum] = config
             return config
 
     def _demands_dane(self) -> bool:
         """Whether this is the Context of a door, whose clients are identified by name."""
         return False
 
+    def _floor(self) -> int:
+        """The version below which nothing may be set: at a door, what its profiles allow (CA-02)."""
+        return lowest_version(self._settings.profiles) if self._demands_dane() else TLS_1_2
+
+    def _speaks_tls_1_2(self) -> bool:
+        return self._settings.minimum <= TLS_1_2 and not self._settings.options & ssl.OP_NO_TLSv1_2
+
     # --- versions, ciphers, options
 
     @property  # type: ignore[override] # typeshed's C base says int
     def minimum_version(self) -> ssl.TLSVersion:
-        """Never below TLS 1.2; at a door TLS 1.3 (CA-02)."""
+        """Never below TLS 1.2; at a door TLS 1.3 (CA-02), unless it speaks the profile cid07."""
         return ssl.TLSVersion(self._settings.minimum)
 
     @minimum_version.setter
     def minimum_version(self, value: ssl.TLSVersion) -> None:
         version = _version(value)
-        if self._demands_dane() and version < TLS_1_3 and value != ssl.TLSVersion.MINIMUM_SUPPORTED:
-            raise TLSMisuse("a door that identifies clients by name speaks TLS 1.3 or later")
-        self._set(minimum=TLS_1_3 if self._demands_dane() else version)
+        if value != ssl.TLSVersion.MINIMUM_SUPPORTED:
+            self._refuse_below_floor(version)
+        self._set(minimum=max(version, self._floor()))
 
     @property  # type: ignore[override] # typeshed's C base says int
     def maximum_version(self) -> ssl.TLSVersion:
@@ -129,9 +140,12 @@ class EngineContext(ssl.SSLContext):
     @maximum_version.setter
     def maximum_version(self, value: ssl.TLSVersion) -> None:
         version = _version(value)
-        if self._demands_dane() and version < TLS_1_3:
-            raise TLSMisuse("a door that identifies clients by name speaks TLS 1.3 or later")
+        self._refuse_below_floor(version)
         self._set(maximum=version)
+
+    def _refuse_below_floor(self, version: int) -> None:
+        if version < self._floor():
+            raise TLSMisuse("a door that identifies clients by name speaks TLS 1.3 or later, without profile cid07")
 
     @property
     def options(self) -> ssl.Options:
@@ -142,7 +156,8 @@ class EngineContext(ssl.SSLContext):
         bits = int(value)
         if bits & _OP_IGNORE_UNEXPECTED_EOF:
             raise TLSMisuse("OP_IGNORE_UNEXPECTED_EOF would let anybody cut a stream short unseen")
-        if bits & _VERSION_OPTIONS and (self._demands_dane() or bits & _VERSION_OPTIONS == _VERSION_OPTIONS):
+        one_version = self._floor() >= TLS_1_3
+        if bits & _VERSION_OPTIONS and (one_version or bits & _VERSION_OPTIONS == _VERSION_OPTIONS):
             raise TLSMisuse("OP_NO_TLSv1_2 and OP_NO_TLSv1_3 leave no version to speak here")
         self._set(options=bits, cleared_options=self._initial_options & ~bits)
 

@@ -10,6 +10,7 @@ from typing import Final
 from dnsbound._native import Config, TicketKeys, TlsError
 from dnsbound.edge.context_trust import TrustFile
 from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
+from dnsbound.tls.clientid import Profile
 from dnsbound.tls.errors import TLSMisuse, configuration_error
 from dnsbound.tls.flags import RequestSignal
 
@@ -33,7 +34,8 @@ class OwnCredential:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """All a Config is made of. verification: the native engine's word. clientid: code point of
-    dane_clientid; clientid_request: a server asks for it. signals: request signals that are known; may_signal: a client
+    dane_clientid; clientid_request: a server asks for it; profiles: texts of it that are spoken. held_flight: a server
+    of TLS 1.2 waits for a verdict with its last flight. signals: request signals that are known; may_signal: a client
     sends the first, when it has a credential."""
 
     server_side: bool
@@ -55,6 +57,8 @@ class EngineSettings:
     clientid_request: bool = False
     signals: tuple[RequestSignal, ...] = ()
     may_signal: bool = True
+    profiles: tuple[Profile, ...] = (Profile.CA13,)
+    held_flight: bool = False
     ticket_lifetime: int = 0
     ticket_context: bytes = b""
     ticket_keys: TicketKeys | None = None
@@ -87,6 +91,8 @@ class EngineSettings:
             config.set_keylog(True)
         if self.server_side and self.ticket_lifetime:
             config.set_tickets(lifetime=self.ticket_lifetime, context=self.ticket_context, keys=self.ticket_keys)
+        if self.held_flight:
+            config.set_held_flight(True)
 
     def _set_identity(self, config: Config) -> None:
         if self.credential is not None:
@@ -94,7 +100,8 @@ class EngineSettings:
         if self.own_types != X509_ONLY or self.peer_types != X509_ONLY:
             config.set_certificate_types(own=self.own_types, peer=self.peer_types)
         if self.clientid is not None:
-            config.set_clientid(self.clientid, request=self.clientid_request)
+            profiles = [profile.value for profile in self.profiles]
+            config.set_clientid(self.clientid, request=self.clientid_request, profiles=profiles)
         if self.signals:
             send = not self.server_side and self.may_signal and self.credential is not None
             config.set_request_signal([(signal.extension_type, signal.flag) for signal in self.signals], send=send)

@@ -38,6 +38,12 @@ def session_context(door: Door, authenticator: object, *, raw_public_keys: bool)
     """The session-id context (RFC 9846 section 4.7.1 leaves it to the server): 32 octets that differ wherever a door
     differs in what it admits. What was once matched under other rules must be matched in full."""
     policy = authenticator.policy.fingerprint if isinstance(authenticator, HasMatchPolicy) else b""
-    rules = (door.rules.door, door.policy.value, *sorted(door.rules.name_sources), str(raw_public_keys))
+    rules = (
+        door.rules.door,
+        door.policy.value,
+        *sorted(door.rules.name_sources),
+        *door.rules.profiles,
+        str(raw_public_keys),
+    )
     said = b"".join(len(octets).to_bytes(4, "big") + octets for octets in (policy, *map(str.encode, rules)))
     return hashlib.sha256(said).digest()

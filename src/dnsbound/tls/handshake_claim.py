@@ -1,9 +1,10 @@
 """From a finished handshake to the claim the engine judges: name, credential, and that possession was proved.
 
-The name comes from dane_clientid in the first CertificateEntry; copies in other entries do not count. Where the door
-accepts it, a certificate's single SAN dNSName stands in for clients that send no extension. A resumed session brings
-its claim in the ticket, so that it is judged again. Sections: draft-ietf-dance-client-auth 7, 8.2, 9; CA-11 to
-CA-14, CA-23, CA-29, CA-32.
+The name comes from dane_clientid in the first CertificateEntry, or in the ClientHello of TLS 1.2; copies in other
+entries do not count. Where the door accepts it, a certificate's single SAN dNSName stands in for clients that send no
+extension, and for those that leave it to their certificate (ca10, cid07). A resumed session brings its claim in the
+ticket, so that it is judged again. Sections: draft-ietf-dance-client-auth 7, 8.2, 9; CA-11 to CA-14, CA-23, CA-29,
+CA-32, CA-33, LEG-01 to LEG-04.
 """
 
 from collections.abc import Collection
@@ -14,8 +15,9 @@ from dnsbound._native import Connection
 from dnsbound.credential.certificate_facts import san_dns_names
 from dnsbound.credential.presented import Presented
 from dnsbound.errors import Malformed, Reason, Refused
+from dnsbound.iana import VERSION_NAMES
 from dnsbound.names import ClientName
-from dnsbound.tls.clientid import claimed_name
+from dnsbound.tls.clientid import PROFILES, Answer, Meaning, Profile, claimed_name, spoken
 from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.claim import Claim, NameSource, Proved
 
@@ -33,6 +35,13 @@ class ClaimRules:
     door: str
     name_sources: Collection[NameSource]
     """Where a name may come from; the extension counts before the certificate."""
+    profiles: tuple[Profile, ...] = (Profile.CA13,)
+    """Texts of the extension that are spoken, in order of preference."""
+
+
+def spoken_profile(connection: Connection, rules: ClaimRules) -> Profile | None:
+    """The profile this client speaks, once its handshake is complete; None for one that sent no extension."""
+    return spoken(rules.profiles, connection.version(), _answer(connection)[0])
 
 
 def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> Claim:
@@ -43,7 +52,7 @@ def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> 
     if connection.session_reused():
         return _resumed_claim(connection, rules, source)
     presented = _presented(connection)
-    name, name_source = _claimed_name(connection, presented, rules.name_sources)
+    name, name_source = _claimed_name(connection, presented, rules)
     return Claim(
         name=name,
         name_source=name_source,
@@ -51,7 +60,13 @@ def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> 
         possession=PROVED_BY_HANDSHAKE,
         door=rules.door,
         source=source,
+        protocol=_protocol(connection, spoken_profile(connection, rules)),
     )
+
+
+def _protocol(connection: Connection, profile: Profile | None) -> str:
+    version = VERSION_NAMES[connection.version()]
+    return version if profile is None else f"{version} {profile.value}"
 
 
 def _presented(connection: Connection) -> Presented:
@@ -64,16 +79,37 @@ def _presented(connection: Connection) -> Presented:
     return Presented(chain=tuple(chain))
 
 
-def _claimed_name(
-    connection: Connection, presented: Presented, accepted: Collection[NameSource]
-) -> tuple[ClientName, NameSource]:
-    if NameSource.EXTENSION in accepted:
-        for entry, octets in connection.client_names():
-            if entry == 0:
-                return claimed_name(octets), NameSource.EXTENSION
-    if NameSource.SAN in accepted and presented.chain:
+def _answer(connection: Connection) -> tuple[Answer, bytes]:
+    """What stands in the first entry, and the octets of its ClientName."""
+    for entry, octets in connection.client_names():
+        if entry == 0:
+            return (Answer.NAME if octets else Answer.ZERO_LENGTH), octets
+    return (Answer.NO_OCTETS if connection.clientid_empty() else Answer.ABSENT), b""
+
+
+def _claimed_name(connection: Connection, presented: Presented, rules: ClaimRules) -> tuple[ClientName, NameSource]:
+    answer, octets = _answer(connection)
+    profile = spoken(rules.profiles, connection.version(), answer)
+    meaning = Meaning.NOTHING if profile is None else PROFILES[profile].answers[answer]
+    if meaning in {Meaning.NAMED, Meaning.VIOLATION} and NameSource.EXTENSION in rules.name_sources:
+        return claimed_name(octets), NameSource.EXTENSION
+    if meaning is Meaning.IN_CERTIFICATE:
+        return _name_left_to_certificate(presented, rules.name_sources), NameSource.SAN
+    if NameSource.SAN in rules.name_sources and presented.chain:
         return single_san(presented.chain[0]), NameSource.SAN
     raise Refused(Reason.NO_NAME, "a credential came without a name this door accepts")
+
+
+def _name_left_to_certificate(presented: Presented, accepted: Collection[NameSource]) -> ClientName:
+    """The client said that it is one of ours: having no name after that is a claim that failed, not the lack of one."""
+    if NameSource.SAN not in accepted or not presented.chain:
+        raise Refused(Reason.EMPTY_NAME, "dane_clientid leaves the name to a certificate that cannot give it here")
+    try:
+        return single_san(presented.chain[0])
+    except Refused as refusal:
+        if refusal.reason is Reason.NO_NAME:
+            raise Refused(Reason.EMPTY_NAME, refusal.detail) from refusal
+        raise
 
 
 def single_san(certificate: bytes) -> ClientName:
@@ -110,4 +146,5 @@ def _resumed_claim(connection: Connection, rules: ClaimRules, source: str) -> Cl
         possession=Proved(RESUMPTION, until=float(said.ends)),
         door=rules.door,
         source=source,
+        protocol=_protocol(connection, None),
     )

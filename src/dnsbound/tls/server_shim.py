@@ -2,9 +2,10 @@
 
 When TLS is complete (possession is then proved) the shim holds a claim, `pending_claim`, and `do_handshake` keeps
 raising SSLWantReadError until `admit` or `refuse` is called. Nothing is read or written for the application and no
-ticket is sent before. A blocking server gives `judge`, which is asked on the spot. Every refusal is the same alert,
-handshake_failure; the exact reason stays here. draft-ietf-dance-client-auth sections 8.2 and 12; CA-12, CA-13, CA-25,
-CA-30 to CA-32.
+ticket is sent before; in TLS 1.2 the server's last flight waits as well, so that a refused client's handshake fails. A
+blocking server gives `judge`, which is asked on the spot. Every refusal is the same alert, handshake_failure, but for
+what profile ca10 answers otherwise; the exact reason stays here. draft-ietf-dance-client-auth sections 8.2 and 12;
+CA-12, CA-13, CA-25, CA-30 to CA-32, LEG-04.
 
 The verdict itself is made by the engine (`dnsbound.verify.engine`); this module only waits for it and acts on it.
 """
@@ -20,8 +21,9 @@ from dnsbound._native import Connection, TlsError
 from dnsbound.dns.answer import Provenance
 from dnsbound.errors import Malformed, Reason, Refused, Undecided
 from dnsbound.iana import TLS_1_3, AlertDescription
+from dnsbound.tls.clientid import alert_for
 from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, handshake_error, verdict_error, want_read
-from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of
+from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of, spoken_profile
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.ticket import MAX_TICKET_OCTETS, TicketClaim
 from dnsbound.tls.transport import Transport
@@ -167,6 +169,8 @@ class ServerShim(Shim):
     def _become(self, stage: Stage) -> None:
         if stage not in TRANSITIONS[self._stage]:
             raise TLSMisuse(f"a connection in stage {self._stage.value} cannot become {stage.value}")
+        if stage is Stage.OPEN:
+            self._connection.release_flight()
         self._stage = stage
 
     # --- the verdict
@@ -242,11 +246,15 @@ class ServerShim(Shim):
         # Its traceback leads to whoever judged, and often back to this object: a ring that only the collector opens.
         self._verdict = verdict.with_traceback(None)
         try:
-            self._connection.send_alert(AlertDescription.HANDSHAKE_FAILURE)
+            self._connection.send_alert(self._alert_for(verdict))
         except TlsError:
             # An engine without this capability: the connection is closed without a word. `doctor` shows it.
             return
         self._send_what_is_left()
+
+    def _alert_for(self, verdict: Refused | Undecided) -> AlertDescription:
+        profile = None if self._door is None else spoken_profile(self._connection, self._door.rules)
+        return alert_for(profile, verdict.reason)
 
     # --- facts
 

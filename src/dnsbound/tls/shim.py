@@ -15,10 +15,10 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from dnsbound._native import Config, Connection, TlsError
-from dnsbound.iana import TLS_1_2, TLS_1_3
+from dnsbound.iana import TLS_1_2, VERSION_NAMES
 from dnsbound.tls.authenticator_contexts import AuthenticatorContexts
 from dnsbound.tls.authenticator_request import Role
 from dnsbound.tls.certificate_dict import ChainCertificate, certificate_dict
@@ -27,8 +27,6 @@ from dnsbound.tls.errors import TLSMisuse, TLSPeerError, TLSUnexpectedEOF, hands
 from dnsbound.tls.exported_authenticator import AuthenticatorKeys, ContextForm
 from dnsbound.tls.session import Session
 from dnsbound.tls.transport import Transport, Until
-
-_VERSIONS: Final = {TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3"}
 
 Keylog = Callable[[list[str]], None]
 """Takes lines in the NSS key log form."""
@@ -281,7 +279,7 @@ class Shim:
         return self._connection.session_reused()
 
     def version(self) -> str | None:
-        return _VERSIONS.get(self._connection.version()) if self._connection.handshake_complete else None
+        return VERSION_NAMES.get(self._connection.version()) if self._connection.handshake_complete else None
 
     def cipher(self) -> tuple[str, str, int] | None:
         return self._connection.cipher()

@@ -67,3 +67,5 @@ class Claim:
     carried_chain: bytes | None = None
     """The DNSSEC chain of the client's own TLSA record, as it came: an AuthenticationChain (RFC 9102 section 2.3)
     without lifetime and length. Looked at only where the door has a `CarriedChains`."""
+    protocol: str = ""
+    """How the claim came, for logs: the version of TLS, and the profile of dane_clientid where one was spoken."""

@@ -34,6 +34,8 @@ class Decision:
     """Canonical; empty when the client stated none that parses."""
     name_source: str = ""
     source: str = ""
+    protocol: str = ""
+    """Version of TLS and profile of dane_clientid, as the claim has them."""
     possession: str = ""
     reason: Reason | None = None
     """None when admitted."""
@@ -57,6 +59,7 @@ class Decision:
             name=claim.name.canonical,
             name_source=claim.name_source.value,
             source=claim.source,
+            protocol=claim.protocol,
             possession=possession_text(claim.possession),
             record=peer.record.to_text(),
             provenance=peer.provenance.value,
@@ -76,6 +79,7 @@ class Decision:
             name=claim.name.canonical,
             name_source=claim.name_source.value,
             source=claim.source,
+            protocol=claim.protocol,
             possession=possession_text(claim.possession),
             reason=error.reason,
             detail=_short(error.detail),
@@ -99,6 +103,7 @@ class Decision:
             "name": self.name,
             "name_source": self.name_source,
             "source": self.source,
+            "protocol": self.protocol,
             "possession": self.possession,
             "detail": self.detail,
             "record": self.record,

@@ -1,0 +1,93 @@
+"""Which texts of dane_clientid a Context speaks, and to which servers a client says its name in clear.
+
+TLS 1.2 has no place for a name but the ClientHello, and shows certificates in clear too. So a client speaks TLS 1.2 in
+profile `cid07` with the servers it was told are meant for it, and with all others TLS 1.3 alone
+(draft-ietf-dance-tls-clientid-07, Security Considerations; LEG-05). Nothing here touches a connection.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from dnsbound.edge.context_arguments import code_point, is_address
+from dnsbound.edge.context_server_tlsa import canonical_host
+from dnsbound.errors import Malformed
+from dnsbound.iana import TLS_1_2, TLS_1_3
+from dnsbound.names import ClientName
+from dnsbound.tls.clientid import Profile
+from dnsbound.tls.errors import TLSMisuse
+from dnsbound.verify.patterns import LABELS, ONE_LABEL, NamePattern, PatternTree
+
+
+def profiles_of(words: Iterable[str]) -> tuple[Profile, ...]:
+    """Profiles by name, in the order given; TLSMisuse for none, an unknown one, or one named twice."""
+    try:
+        profiles = tuple(Profile(word) for word in ([words] if isinstance(words, str) else words))
+    except ValueError as error:
+        raise TLSMisuse(f"profiles: {error}") from None
+    if not profiles or len(set(profiles)) < len(profiles):
+        raise TLSMisuse("profiles names ca13, ca10 or cid07, each once")
+    return profiles
+
+
+def said_by(
+    name: ClientName | None, clientid: int, profiles: tuple[Profile, ...], clear: "ClearNameHosts"
+) -> dict[str, Any]:
+    """Changes to the EngineSettings of a client that says this name; TLSMisuse for what contradicts itself."""
+    if clear and (name is None or Profile.CID07 not in profiles):
+        raise TLSMisuse("clear_name_to needs a name to send and profile cid07, the one that sends it in clear")
+    number = code_point(clientid)
+    if name is None:
+        return {}
+    if clear:
+        return {"clientid": number, "profiles": profiles}
+    # CA-01. A client may be told to speak TLS 1.2 with old servers; it then shows its certificate in clear.
+    return {"clientid": number, "profiles": profiles, "minimum": TLS_1_3}
+
+
+class ClearNameHosts:
+    """Servers a name may be sent to in clear; none of them by default."""
+
+    __slots__ = ("_hosts", "_patterns")
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        """words: host names and addresses; `*.plant.example` is one label below, `**.plant.example` one or more.
+
+        Raises TLSMisuse for what is neither.
+        """
+        self._hosts: Final[set[str]] = set()
+        self._patterns: Final = PatternTree[bool](takes_underscores=False)
+        for word in [words] if isinstance(words, str) else words:
+            if "*" in word:
+                self._patterns.add(_pattern(word), value=True)
+            self._hosts.add(_host(word))
+
+    def __bool__(self) -> bool:
+        return bool(self._hosts)
+
+    def include(self, host: str | None) -> bool:
+        """host: as it was given to the handshake."""
+        if not host or not self:
+            return False
+        canonical = canonical_host(host)
+        if canonical in self._hosts:
+            return True
+        return not is_address(canonical) and bool(self._patterns.matches(tuple(canonical.split("."))))
+
+    def lowest_version(self, host: str | None) -> int:
+        """The lowest version to speak with a host: where some are told apart, TLS 1.3 with all others."""
+        return TLS_1_2 if not self or self.include(host) else TLS_1_3
+
+
+def _host(word: str) -> str:
+    if not word.strip(".") or word.startswith("."):
+        raise TLSMisuse(f"clear_name_to: {word!r} is no host")
+    return canonical_host(word)
+
+
+def _pattern(word: str) -> NamePattern:
+    if word in {ONE_LABEL, LABELS}:
+        raise TLSMisuse("clear_name_to: a wildcard alone is everybody")
+    try:
+        return NamePattern.parse(word)
+    except Malformed as error:
+        raise TLSMisuse(f"clear_name_to: {error}") from None
