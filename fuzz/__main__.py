@@ -13,7 +13,8 @@ from pathlib import Path
 
 from dnsbound.errors import DnsboundError
 from fuzz.mutation import mutate
-from fuzz.targets import TARGETS, Target
+from fuzz.target import Target
+from fuzz.targets import TARGETS
 
 SLOW_SECONDS = 1.0
 """No input this small may cost more: the Budget is there for that."""

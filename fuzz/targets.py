@@ -4,8 +4,6 @@ The invariant, for all of them: any octets give a value or a `DnsboundError`, wi
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -35,22 +33,13 @@ from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim, NameSource, Proved
+from fuzz.authenticators import AUTHENTICATOR_TARGETS
+from fuzz.handshakes import HANDSHAKE_TARGETS
+from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
 NAME = ClientName.parse("car54._device.cars.example")
 VECTORS = Path(__file__).parent.parent / "tests/vectors/rfc9102-vectors.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """run: reads the octets. seeds: made when first needed, so that listing targets costs nothing."""
-
-    run: Callable[[bytes], object]
-    seeds: Callable[[], list[bytes]]
-
-
-def text(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
 
 
 @cache
@@ -225,4 +214,6 @@ TARGETS: dict[str, Target] = {
     "upstream": Target(
         lambda octets: Upstream.parse(text(octets)), lambda: [b"tls://192.0.2.1:853#dns.example", b"[2001:db8::1]:53"]
     ),
+    **AUTHENTICATOR_TARGETS,
+    **HANDSHAKE_TARGETS,
 }

@@ -5,7 +5,8 @@ import random
 import pytest
 from fuzz.__main__ import broken_promise
 from fuzz.mutation import mutate
-from fuzz.targets import TARGETS, Target
+from fuzz.target import Target
+from fuzz.targets import TARGETS
 
 from dnsbound.errors import DnsboundError
 
