@@ -1,7 +1,7 @@
 //! Asking Python for a signature from inside OpenSSL, and keeping what went wrong for the call that caused it.
 
 use crate::error::{Failure, Outcome};
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::cell::RefCell;
@@ -15,13 +15,7 @@ pub struct Signer {
     pub sign: Py<PyAny>,
 }
 
-/// Why there is no signature.
-pub struct Complaint {
-    pub words: String,
-    pub cause: Option<Arc<Cause>>,
-}
-
-/// What the signer raised.
+/// Why there is no signature: what the signer raised, or what was wrong with its answer.
 #[derive(Debug)]
 pub struct Cause {
     pub error: PyErr,
@@ -30,43 +24,39 @@ pub struct Cause {
 }
 
 thread_local! {
-    static COMPLAINT: RefCell<Option<Complaint>> = const { RefCell::new(None) };
+    static CAUSE: RefCell<Option<Arc<Cause>>> = const { RefCell::new(None) };
     static AT_WORK: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The complaint of this thread's last signature, once.
-pub fn take_complaint() -> Option<Complaint> {
-    COMPLAINT.take()
-}
-
-fn complain(words: impl Into<String>, cause: Option<Cause>) -> Option<Vec<u8>> {
-    COMPLAINT.set(Some(Complaint { words: words.into(), cause: cause.map(Arc::new) }));
-    None
+/// Why this thread's last signature failed, once.
+pub fn take_cause() -> Option<Arc<Cause>> {
+    CAUSE.take()
 }
 
 impl Signer {
-    /// The signature, `longest` octets at most; the GIL is held for the call alone.
+    /// The signature, `longest` octets at most; the GIL is held for the call alone. None leaves a cause behind, unless
+    /// the interpreter is ending.
     pub fn sign(&self, scheme: u16, message: &[u8], longest: usize) -> Option<Vec<u8>> {
-        if !self.schemes.contains(&scheme) {
-            return complain(format!("the key does not sign with scheme 0x{scheme:04x}"), None);
-        }
-        let asked = Python::try_attach(|py| {
-            self.ask(py, scheme, message).map_err(|error| {
+        Python::try_attach(|py| match self.ask(py, scheme, message, longest) {
+            Ok(signature) => Some(signature),
+            Err(error) => {
                 let interrupts = !error.is_instance_of::<PyException>(py);
-                Cause { error, interrupts }
-            })
-        });
-        match asked {
-            Some(Ok(signature)) if (1..=longest).contains(&signature.len()) => Some(signature),
-            Some(Ok(signature)) => complain(format!("a signature of {} octets", signature.len()), None),
-            Some(Err(cause)) => complain("the key's signer failed", Some(cause)),
-            None => complain("the interpreter is ending", None),
-        }
+                CAUSE.set(Some(Arc::new(Cause { error, interrupts })));
+                None
+            }
+        })?
     }
 
-    fn ask(&self, py: Python<'_>, scheme: u16, message: &[u8]) -> PyResult<Vec<u8>> {
+    fn ask(&self, py: Python<'_>, scheme: u16, message: &[u8], longest: usize) -> PyResult<Vec<u8>> {
+        if !self.schemes.contains(&scheme) {
+            return Err(PyValueError::new_err(format!("the key does not sign with scheme 0x{scheme:04x}")));
+        }
         let answer = self.sign.bind(py).call1((scheme, PyBytes::new(py, message)))?;
-        Ok(answer.cast_into::<PyBytes>()?.as_bytes().to_vec())
+        let signature = answer.cast_into::<PyBytes>()?.as_bytes().to_vec();
+        if !(1..=longest).contains(&signature.len()) {
+            return Err(PyValueError::new_err(format!("a signature of {} octets", signature.len())));
+        }
+        Ok(signature)
     }
 }
 

@@ -203,7 +203,7 @@ impl Tls {
 
     pub fn begin(&self) {
         error::clear_queue();
-        signer::take_complaint();
+        signer::take_cause();
         self.state.alert_received.set(None);
         self.state.alert_sent.set(None);
     }
@@ -231,8 +231,8 @@ impl Tls {
             // SAFETY: ssl is alive.
             report = report.with_verify_code(unsafe { sys::SSL_get_verify_result(self.ssl) });
         }
-        if let Some(complaint) = signer::take_complaint() {
-            (report.text, report.cause) = (complaint.words, complaint.cause);
+        if let Some(cause) = signer::take_cause() {
+            (report.text, report.cause) = ("the key's signer failed".to_owned(), Some(cause));
         }
         report.alert_received = self.state.alert_received.get();
         report.alert_sent = self.state.alert_sent.get();

@@ -95,7 +95,8 @@ RESUMPTION_ACROSS_NAMES: Final = 8
 
 
 class SignatureScheme(IntEnum):
-    """TLS signature schemes (RFC 9846 section 4.3.3) that sign a TLS 1.3 handshake here."""
+    """TLS signature schemes (RFC 9846 section 4.3.3) that sign a TLS 1.3 handshake here; ML-DSA's are those of
+    draft-ietf-tls-mldsa."""
 
     ECDSA_SECP256R1_SHA256 = 0x0403
     ECDSA_SECP384R1_SHA384 = 0x0503
@@ -104,6 +105,9 @@ class SignatureScheme(IntEnum):
     RSA_PSS_RSAE_SHA384 = 0x0805
     RSA_PSS_RSAE_SHA512 = 0x0806
     ED25519 = 0x0807
+    MLDSA44 = 0x0904
+    MLDSA65 = 0x0905
+    MLDSA87 = 0x0906
 
 
 class HandshakeType(IntEnum):

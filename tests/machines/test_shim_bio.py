@@ -281,7 +281,7 @@ def test_ordinary_server_with_a_certificate_authority(known: bool) -> None:
     far.load_verify_locations(cadata=authority().chain[0])
     own = make_identity("user.example", issuer=authority() if known else None)
     near = client(credential(None))
-    near._set(credential=type(near._settings.credential)(chain=own.chain, private_key=own.private_key))
+    near._set(credential=type(near._settings.credential)(chain=own.chain, key=own.private_key))
     pair = Pair.of(near, far)
     if known:
         assert pair.shake() == (True, True)

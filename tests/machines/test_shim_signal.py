@@ -8,7 +8,6 @@ import pytest
 
 from dnsbound import Reason
 from dnsbound.credential.credential import Credential
-from dnsbound.credential.signer import LocalSigner
 from dnsbound.edge.context import Context
 from dnsbound.iana import REQUEST_CLIENT_AUTH, TLS_FLAGS, TLS_FLAGS_PROTOTYPE
 from dnsbound.tls.errors import TLSMisuse
@@ -69,15 +68,9 @@ class Touched:
         self.spki, self.schemes, self.sign = signer.spki, signer.schemes, signer.sign
 
 
-class TouchedCredential(Credential):
-    @property
-    def signer(self) -> Any:
-        return Touched(LocalSigner(self.private_key))
-
-
 def test_fl_07_a_key_that_needs_a_person_is_not_offered_but_answers_when_asked() -> None:
     own = credential()
-    near = client(TouchedCredential(own.name, own.private_key, own.chain))
+    near = client(Credential(own.name, None, own.chain, signer=Touched(own.signer)))
     assert TLS_FLAGS not in hello_of(near)
     assert Pair.of(near, door(policy="optional")).shake() == (True, True)
     assert asked(near, door()).far.pending_claim.name.text == NAME

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dnsbound.credential.keys import PrivateKey
@@ -53,7 +53,7 @@ class Member:
     def __post_init__(self) -> None:
         issuer = self.issuer or self
         digest = self.digest
-        if digest is None and not isinstance(issuer.key, ed25519.Ed25519PrivateKey):
+        if digest is None and isinstance(issuer.key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             digest = hashes.SHA256()
         builder = x509.CertificateBuilder().subject_name(self.subject).issuer_name(issuer.subject)
         builder = builder.public_key(self.key.public_key()).serial_number(x509.random_serial_number())

@@ -48,6 +48,9 @@ def test_a_credential_is_read_back_as_it_was_written(algorithm: KeyAlgorithm, ki
         (KeyAlgorithm.ED25519, "Ed25519", 256),
         (KeyAlgorithm.RSA2048, "RSA-2048", 2048),
         (KeyAlgorithm.RSA3072, "RSA-3072", 3072),
+        (KeyAlgorithm.MLDSA44, "ML-DSA-44", 1312 * 8),
+        (KeyAlgorithm.MLDSA65, "ML-DSA-65", 1952 * 8),
+        (KeyAlgorithm.MLDSA87, "ML-DSA-87", 2592 * 8),
     ],
 )
 def test_key_facts_name_the_key(algorithm: KeyAlgorithm, words: str, bits: int) -> None:

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -107,7 +107,14 @@ class TestPublishedAuthority:
         assert outcome([record], direct) == record
 
     @pytest.mark.parametrize(
-        "key", [rsa_key(2048), ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())]
+        "key",
+        [
+            rsa_key(2048),
+            ed25519.Ed25519PrivateKey.generate(),
+            ec.generate_private_key(ec.SECP384R1()),
+            mldsa.MLDSA44PrivateKey.generate(),
+            mldsa.MLDSA65PrivateKey.generate(),
+        ],
     )
     def test_2_1_0_with_every_kind_of_key(self, key: ec.EllipticCurvePrivateKey) -> None:
         root = Member("Cars", key=key)

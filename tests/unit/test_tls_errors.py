@@ -48,7 +48,7 @@ def test_every_class_is_ours_and_pythons() -> None:
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == errors.__name__
     ]
-    assert len(classes) == 7
+    assert len(classes) == 8
     assert all(issubclass(cls, DnsboundError) and issubclass(cls, ssl.SSLError) for cls in classes)
 
 

@@ -31,7 +31,6 @@ from dnsbound.times import iso
 
 if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
-    from dnsbound.credential.keys import KeyAlgorithm
     from dnsbound.iana import MatchingType, Selector
     from dnsbound.provision.entries import Identity
     from dnsbound.provision.inventory import Inventory
@@ -47,7 +46,9 @@ def new(
         Path, typer.Option("--out", help="Directory for the credential's file, NAME.pem.", file_okay=False)
     ] = Path(),
     raw: Annotated[bool, typer.Option("--raw", help="A bare key (RFC 7250) instead of a certificate.")] = False,
-    algorithm: Annotated[str, typer.Option("--algorithm", help="p256, ed25519, rsa3072 or rsa2048.")] = "p256",
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="p256, ed25519, rsa3072, rsa2048, ml-dsa-44, ml-dsa-65 or ml-dsa-87.")
+    ] = "p256",
     certificate: Annotated[
         str | None, typer.Option("--cert", help="Register this certificate's key; make no key.")
     ] = None,
@@ -74,9 +75,10 @@ def new(
             _tell_issued(store, made, None, as_json=as_json)
         return
     from dnsbound.credential.credential import Credential
+    from dnsbound.credential.keys import KeyAlgorithm
 
     credential = Credential.generate(
-        client, now=time.time(), algorithm=_algorithm(algorithm), kind="raw" if raw else "x509"
+        client, now=time.time(), algorithm=KeyAlgorithm.parse(algorithm), kind="raw" if raw else "x509"
     )
     fresh = KeyMaterial(
         kind=MaterialKind.PUBLIC_KEY if raw else MaterialKind.CERTIFICATE, spki=credential.spki, chain=credential.chain
@@ -136,16 +138,6 @@ def _kept(path: Path, credential: "Credential") -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def _algorithm(text: str) -> "KeyAlgorithm":
-    from dnsbound.credential.keys import KeyAlgorithm
-
-    try:
-        return KeyAlgorithm(text.lower().replace("-", ""))
-    except ValueError:
-        known = ", ".join(algorithm.value for algorithm in KeyAlgorithm)
-        raise Misuse(f"algorithm {text!r} is none of {known}") from None
 
 
 def _tell_issued(store: "Inventory", made: "Identity", path: Path | None, *, as_json: bool) -> None:

@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from dnsbound.credential.certificate_facts import CLIENT_AUTH
-from dnsbound.credential.keys import PrivateKey, PublicKey, signature_hash
+from dnsbound.credential.keys import PrivateKey, PublicKey
+from dnsbound.credential.signing_key import sign_built
 from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
 from dnsbound.times import Moment, Seconds
@@ -156,6 +157,15 @@ def key_usage(*, ca: bool) -> x509.KeyUsage:
     )
 
 
+def certificate_request(key: PrivateKey, name: ClientName | None) -> bytes:
+    """DER of a request (RFC 2986) for a certificate of this key that names the client."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(client_subject(name))
+    if name is not None:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name.canonical)]), critical=False)
+    request: x509.CertificateSigningRequest = sign_built(builder, key)
+    return request.public_bytes(Encoding.DER)
+
+
 def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> bytes:
-    certificate = builder.sign(key, signature_hash(key))  # type: ignore[arg-type] # the stub wants a narrower union
+    certificate: x509.Certificate = sign_built(builder, key)
     return certificate.public_bytes(Encoding.DER)

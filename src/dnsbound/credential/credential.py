@@ -8,7 +8,7 @@ explanatory text RFC 7468 section 2 allows.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -26,7 +26,8 @@ from dnsbound.credential.keys import (
     spki_der,
 )
 from dnsbound.credential.presented import Presented
-from dnsbound.credential.signer import LocalSigner
+from dnsbound.credential.signer import LocalSigner, Signer
+from dnsbound.credential.signing_key import private_key_of
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.names import ClientName
@@ -42,19 +43,32 @@ _FIRST_BLOCK: Final = b"-----BEGIN "
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One client's key and certificates. `chain` is DER, leaf first; empty when the bare key is the credential."""
+    """One client's key and certificates. `chain` is DER, leaf first; empty when the bare key is the credential.
+
+    A key that is elsewhere is given as `signer`, with None for `private_key`; everything but `to_pem` and
+    `private_key_der` works the same.
+    """
 
     name: ClientName | None
-    private_key: PrivateKey = field(repr=False, compare=False)
+    private_key: PrivateKey | None = field(repr=False, compare=False)
     chain: tuple[bytes, ...] = field(default=(), repr=False)
     spki: bytes = field(init=False, repr=False)
     """DER SubjectPublicKeyInfo of the key."""
+    signer: Signer = field(default=cast("Signer", None), kw_only=True, repr=False, compare=False)
+    """What signs; of a key of this process, made here."""
 
     def __post_init__(self) -> None:
-        spki = spki_der(self.private_key.public_key())
-        if self.chain and spki_of(self.chain[0]) != spki:
+        given = cast("Signer | None", self.signer)
+        if given is None:
+            if self.private_key is None:
+                raise Misuse("a credential has a private key, or a signer where the key is elsewhere")
+            given = LocalSigner(self.private_key)
+        elif self.private_key is not None and spki_der(self.private_key.public_key()) != given.spki:
+            raise Misuse("the signer's key is another than the private key")
+        if self.chain and spki_of(self.chain[0]) != given.spki:
             raise Misuse("the first certificate is not for this private key")
-        object.__setattr__(self, "spki", spki)
+        object.__setattr__(self, "signer", given)
+        object.__setattr__(self, "spki", given.spki)
 
     @classmethod
     def generate(
@@ -68,13 +82,30 @@ class Credential:
         extended_key_usages: Sequence[str] = (CLIENT_AUTH,),
     ) -> Self:
         """A fresh key, with a self-signed certificate (`x509`) or bare (`raw`). now: when the certificate starts."""
+        signer = LocalSigner(generate_private_key(algorithm))
+        return cls.for_signer(
+            name, signer, now=now, kind=kind, lifetime=lifetime, extended_key_usages=extended_key_usages
+        )
+
+    @classmethod
+    def for_signer(
+        cls,
+        name: ClientName | str,
+        signer: Signer,
+        *,
+        now: Moment,
+        kind: CredentialKind = "x509",
+        lifetime: Seconds = CLIENT_LIFETIME,
+        extended_key_usages: Sequence[str] = (CLIENT_AUTH,),
+    ) -> Self:
+        """The same for a key there is: one in hardware signs its own certificate."""
         if isinstance(name, str):
             name = ClientName.parse(name)
-        key = generate_private_key(algorithm)
-        if kind == "raw":
-            return cls(name, key)
-        leaf = self_signed(key, name, now=now, lifetime=lifetime, extended_key_usages=extended_key_usages)
-        return cls(name, key, (leaf,))
+        chain: tuple[bytes, ...] = ()
+        if kind == "x509":
+            key = private_key_of(signer)
+            chain = (self_signed(key, name, now=now, lifetime=lifetime, extended_key_usages=extended_key_usages),)
+        return cls(name, signer.key if isinstance(signer, LocalSigner) else None, chain, signer=signer)
 
     @classmethod
     def from_pem(cls, pem: bytes, *, name: ClientName | str | None = None, password: bytes | None = None) -> Self:
@@ -85,22 +116,27 @@ class Credential:
         chain = certificates_from_pem(pem)
         if isinstance(name, str):
             name = ClientName.parse(name)
-        return cls(name or _stated_name(pem) or _shown_name(chain), key, chain)
+        return cls(name or stated_name(pem, chain), key, chain)
 
     def to_pem(self) -> bytes:
-        """`from_pem` reads it back. It holds the private key, not encrypted."""
-        text = private_key_to_pem(self.private_key) + certificates_to_pem(self.chain)
-        if self.name is not None and self.name != _shown_name(self.chain):
-            text = b"Client name: " + self.name.to_wire() + b"\n" + text
-        return text
-
-    def private_key_der(self) -> bytes:
-        """PKCS#8, not encrypted."""
-        return private_key_to_der(self.private_key)
+        """`from_pem` reads it back. It holds the private key, not encrypted. Misuse when the key is elsewhere."""
+        return self.name_line + private_key_to_pem(self._own_key()) + certificates_to_pem(self.chain)
 
     @property
-    def signer(self) -> LocalSigner:
-        return LocalSigner(self.private_key)
+    def name_line(self) -> bytes:
+        """The line that states the name in a text; empty where the certificate shows it."""
+        if self.name is None or self.name == _shown_name(self.chain):
+            return b""
+        return b"Client name: " + self.name.to_wire() + b"\n"
+
+    def private_key_der(self) -> bytes:
+        """PKCS#8, not encrypted. Misuse when the key is elsewhere."""
+        return private_key_to_der(self._own_key())
+
+    def _own_key(self) -> PrivateKey:
+        if self.private_key is None:
+            raise Misuse("the private key is not in this process: it cannot be written down")
+        return self.private_key
 
     @property
     def presented(self) -> Presented:
@@ -109,7 +145,7 @@ class Credential:
 
     def as_raw_key(self) -> Self:
         """The same key and name without certificates."""
-        return type(self)(self.name, self.private_key)
+        return type(self)(self.name, self.private_key, signer=self.signer)
 
     def tlsa(
         self,
@@ -137,9 +173,10 @@ def _pem_block(certificate: bytes) -> bytes:
     return certificate_from_der(certificate).public_bytes(Encoding.PEM)
 
 
-def _stated_name(pem: bytes) -> ClientName | None:
+def stated_name(pem: bytes, chain: tuple[bytes, ...]) -> ClientName | None:
+    """The name on the text's own name line, else the one its certificates show."""
     found = _NAME_LINE.search(pem.partition(_FIRST_BLOCK)[0])
-    return ClientName.from_wire(found[1]) if found else None
+    return ClientName.from_wire(found[1]) if found else _shown_name(chain)
 
 
 def _shown_name(chain: tuple[bytes, ...]) -> ClientName | None:

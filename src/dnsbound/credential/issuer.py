@@ -31,6 +31,8 @@ from dnsbound.credential.keys import (
     public_key_from_spki,
     spki_der,
 )
+from dnsbound.credential.signer import Signer
+from dnsbound.credential.signing_key import private_key_of
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.names import ClientName
@@ -40,7 +42,8 @@ from dnsbound.times import Moment, Seconds
 
 @dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """An authority's key and its certificates: its own first, then those above it up to the root."""
+    """An authority's key and its certificates: its own first, then those above it up to the root. A key that is
+    elsewhere is `signing_key.private_key_of` its signer."""
 
     private_key: PrivateKey = field(repr=False, compare=False)
     chain: tuple[bytes, ...] = field(repr=False)
@@ -60,9 +63,10 @@ class CertificateAuthority:
         algorithm: KeyAlgorithm = KeyAlgorithm.P256,
         lifetime: Seconds = AUTHORITY_LIFETIME,
         path_length: int | None = None,
+        signer: Signer | None = None,
     ) -> Self:
-        """A root: a fresh key and a certificate it signs for itself."""
-        key = generate_private_key(algorithm)
+        """A root: a fresh key, or the signer's, and a certificate it signs for itself."""
+        key = generate_private_key(algorithm) if signer is None else private_key_of(signer)
         issuer = Issuer(
             key=key,
             subject=authority_subject(common_name),

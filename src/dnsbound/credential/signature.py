@@ -10,9 +10,10 @@ from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 
 from dnsbound.credential.keys import MAXIMUM_RSA_BITS, KeyFacts, PublicKey, public_key_from_spki
+from dnsbound.credential.mldsa_keys import MLDSAPublicKey
 from dnsbound.errors import PeerError
 from dnsbound.iana import SignatureScheme
 
@@ -68,10 +69,15 @@ def _rsa_pss(digest: hashes.HashAlgorithm) -> _Check:
     return check
 
 
-def _ed25519(key: PublicKey, signature: bytes, message: bytes) -> None:
-    if not isinstance(key, ed25519.Ed25519PublicKey):
-        raise _WrongKey
-    key.verify(signature, message)
+def _whole(kind: type[ed25519.Ed25519PublicKey | MLDSAPublicKey]) -> _Check:
+    """Schemes that take the message as it is."""
+
+    def check(key: PublicKey, signature: bytes, message: bytes) -> None:
+        if not isinstance(key, kind):
+            raise _WrongKey
+        key.verify(signature, message)
+
+    return check
 
 
 CHECKS: Final[Mapping[SignatureScheme, _Check]] = MappingProxyType(
@@ -82,7 +88,10 @@ CHECKS: Final[Mapping[SignatureScheme, _Check]] = MappingProxyType(
         SignatureScheme.RSA_PSS_RSAE_SHA256: _rsa_pss(hashes.SHA256()),
         SignatureScheme.RSA_PSS_RSAE_SHA384: _rsa_pss(hashes.SHA384()),
         SignatureScheme.RSA_PSS_RSAE_SHA512: _rsa_pss(hashes.SHA512()),
-        SignatureScheme.ED25519: _ed25519,
+        SignatureScheme.ED25519: _whole(ed25519.Ed25519PublicKey),
+        SignatureScheme.MLDSA44: _whole(mldsa.MLDSA44PublicKey),
+        SignatureScheme.MLDSA65: _whole(mldsa.MLDSA65PublicKey),
+        SignatureScheme.MLDSA87: _whole(mldsa.MLDSA87PublicKey),
     }
 )
 """How each scheme is checked; a scheme that is absent verifies nothing."""

@@ -7,9 +7,9 @@ memory. Scheme numbers are those of TLS (RFC 9846 section 4.3.3).
 from typing import Final, Protocol
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 
-from dnsbound.credential.keys import PrivateKey, spki_der
+from dnsbound.credential.keys import PrivateKey, PublicKey, spki_der
 from dnsbound.errors import Misuse
 from dnsbound.iana import SignatureScheme
 
@@ -24,7 +24,7 @@ class Signer(Protocol):
 
     @property
     def schemes(self) -> tuple[SignatureScheme, ...]:
-        """What the key can do, best first."""
+        """What it signs handshakes with, best first."""
         ...
 
     @property
@@ -50,36 +50,42 @@ _RSA: Final = {
 }
 
 
+def schemes_of(key: PublicKey) -> tuple[SignatureScheme, ...]:
+    """What a key of this kind signs handshakes with, best first; nothing for a curve TLS 1.3 does not know."""
+    match key:
+        case ed25519.Ed25519PublicKey():
+            return (SignatureScheme.ED25519,)
+        case mldsa.MLDSA44PublicKey():
+            return (SignatureScheme.MLDSA44,)
+        case mldsa.MLDSA65PublicKey():
+            return (SignatureScheme.MLDSA65,)
+        case mldsa.MLDSA87PublicKey():
+            return (SignatureScheme.MLDSA87,)
+        case rsa.RSAPublicKey():
+            return tuple(_RSA)
+        case ec.EllipticCurvePublicKey():
+            return tuple(scheme for scheme, (curve, _) in _ECDSA.items() if curve == key.curve.name)
+
+
 class LocalSigner:
     """Signs with a key held in memory."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("key", "schemes", "spki")
 
     needs_human: Final = False
 
     def __init__(self, key: PrivateKey) -> None:
-        self._key = key
-
-    @property
-    def spki(self) -> bytes:
-        return spki_der(self._key.public_key())
-
-    @property
-    def schemes(self) -> tuple[SignatureScheme, ...]:
-        if isinstance(self._key, ed25519.Ed25519PrivateKey):
-            return (SignatureScheme.ED25519,)
-        if isinstance(self._key, rsa.RSAPrivateKey):
-            return tuple(_RSA)
-        curve = self._key.curve.name
-        return tuple(scheme for scheme, (wanted, _) in _ECDSA.items() if wanted == curve)
+        self.key: Final = key
+        self.spki: Final = spki_der(key.public_key())
+        self.schemes: Final = schemes_of(key.public_key())
 
     def sign(self, message: bytes, scheme: SignatureScheme) -> bytes:
         if scheme not in self.schemes:
             raise Misuse(f"this key does not sign with {scheme.name}")
-        key = self._key
-        if isinstance(key, ed25519.Ed25519PrivateKey):
-            return key.sign(message)
+        key = self.key
         if isinstance(key, rsa.RSAPrivateKey):
             digest = _RSA[scheme]
             return key.sign(message, padding.PSS(padding.MGF1(digest), padding.PSS.DIGEST_LENGTH), digest)
-        return key.sign(message, ec.ECDSA(_ECDSA[scheme][1]))
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key.sign(message, ec.ECDSA(_ECDSA[scheme][1]))
+        return key.sign(message)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from dnsbound.credential.credential import certificates_from_pem
 from dnsbound.credential.keys import private_key_from_pem, private_key_to_der
-from dnsbound.credential.signer import Signer
+from dnsbound.credential.signer import LocalSigner, Signer
 from dnsbound.edge.context_settings import OwnCredential
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import CertificateType
@@ -40,7 +40,10 @@ class CredentialLike(Protocol):
 
 
 def own_credential(credential: CredentialLike) -> OwnCredential:
-    return OwnCredential(chain=tuple(credential.chain), private_key=credential.private_key_der())
+    signer = credential.signer
+    # A key of this process signs in the engine itself, without the way through Python.
+    key = credential.private_key_der() if isinstance(signer, LocalSigner) else signer
+    return OwnCredential(chain=tuple(credential.chain), key=key)
 
 
 def presented_by(credential: CredentialLike, name: ClientName | None, *, raw: bool | None) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def read_cert_chain(
         raise TLSMisuse(f"{os.fsdecode(certfile)}: {error}") from None
     if not chain:
         raise TLSMisuse(f"{os.fsdecode(certfile)}: no certificate in PEM form")
-    return OwnCredential(chain=chain, private_key=_private_key(key, password, os.fsdecode(keyfile or certfile)))
+    return OwnCredential(chain=chain, key=_private_key(key, password, os.fsdecode(keyfile or certfile)))
 
 
 def _private_key(pem: bytes, password: Password, where: str) -> bytes:

@@ -5,11 +5,13 @@ Context holds this value, and builds a Config only when the value has changed.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dnsbound._native import Config, TicketKeys, TlsError
+from dnsbound.credential.signer import Signer
 from dnsbound.edge.context_trust import TrustFile
-from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType
+from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType, SignatureScheme
 from dnsbound.tls.clientid import Profile
 from dnsbound.tls.errors import TLSMisuse, configuration_error
 from dnsbound.tls.flags import RequestSignal
@@ -22,13 +24,24 @@ X509_ONLY: Final = (CertificateType.X509,)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCredential:
-    """What this end presents. chain: DER, leaf first, empty for a raw key; private_key: DER PKCS#8."""
+    """What this end presents. chain: DER, leaf first, empty for a raw key; key: DER PKCS#8, or who signs with a key
+    that is elsewhere."""
 
     chain: tuple[bytes, ...]
-    private_key: bytes
+    key: bytes | Signer
+
+    def put_into(self, config: Config) -> None:
+        if isinstance(self.key, bytes):
+            config.set_credential(self.chain, self.key)
+        else:
+            config.set_credential_signer(self.chain, self.key.spki, self.key.schemes, partial(_sign, self.key))
 
     def __repr__(self) -> str:
         return f"OwnCredential({len(self.chain)} certificates)"
+
+
+def _sign(signer: Signer, scheme: int, message: bytes) -> bytes:
+    return signer.sign(message, SignatureScheme(scheme))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +109,7 @@ class EngineSettings:
 
     def _set_identity(self, config: Config) -> None:
         if self.credential is not None:
-            config.set_credential(self.credential.chain, self.credential.private_key)
+            self.credential.put_into(config)
         if self.own_types != X509_ONLY or self.peer_types != X509_ONLY:
             config.set_certificate_types(own=self.own_types, peer=self.peer_types)
         if self.clientid is not None:

@@ -105,6 +105,17 @@ class TLSMisuse(Misuse, ssl.SSLError):
         self.reason = "MISUSE"
 
 
+class TLSSignerFailed(TLSMisuse):
+    """This end's own key did not sign: `__cause__` says why, such as a token that was taken out. The peer was sent
+    internal_error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.reason = "SIGNER_FAILED"
+        self.alert_received: int | None = None
+        self.alert_sent: int | None = None
+
+
 class TLSRefused(Refused, ssl.SSLError):
     """Decided: no. reason: a `Reason`, which is a str as well."""
 
@@ -143,10 +154,13 @@ def verdict_error(verdict: Refused | Undecided) -> TLSRefused | TLSUndecided:
     return TLSUndecided(verdict.reason, verdict.detail)
 
 
-def handshake_error(error: TlsError) -> TLSPeerError:
-    """What OpenSSL reported while talking to a peer, as one of our classes. The one place of this mapping."""
-    mapped: TLSPeerError
-    if error.unexpected_eof:
+def handshake_error(error: TlsError) -> TLSPeerError | TLSSignerFailed:
+    """What OpenSSL reported while talking to a peer, as one of our classes. The one place of this mapping. Raise it
+    from the error's `__cause__`, which a signer's failure has."""
+    mapped: TLSPeerError | TLSSignerFailed
+    if error.__cause__ is not None:
+        mapped = TLSSignerFailed(f"this end's key did not sign: {error.__cause__}")
+    elif error.unexpected_eof:
         mapped = TLSUnexpectedEOF()
     elif error.alert_received is not None:
         mapped = TLSAlertReceived(error.text, reason=alert_reason(error.alert_received))

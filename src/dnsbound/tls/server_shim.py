@@ -213,7 +213,7 @@ class ServerShim(Shim):
         try:
             self._connection.send_ticket(lifetime, sealed)
         except TlsError as error:
-            raise handshake_error(error) from None
+            raise handshake_error(error) from error.__cause__
 
     def refuse(self, verdict: Refused | Undecided) -> None:
         """Send the one alert of all refusals; `do_handshake` then raises the reason."""

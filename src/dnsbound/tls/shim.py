@@ -93,7 +93,7 @@ class Shim:
             except TlsError as error:
                 self._note_secrets()
                 self._send_what_is_left()
-                raise handshake_error(error) from None
+                raise handshake_error(error) from error.__cause__
             self._note_secrets()
             self._transport.flush(connection, until)
             if done:
@@ -155,7 +155,7 @@ class Shim:
                 data = connection.read(size)
             except TlsError as error:
                 self._send_what_is_left()
-                raise handshake_error(error) from None
+                raise handshake_error(error) from error.__cause__
             if data:
                 return data
             if data is not None:
@@ -190,7 +190,7 @@ class Shim:
                 try:
                     self._connection.write(piece)
                 except TlsError as error:
-                    raise handshake_error(error) from None
+                    raise handshake_error(error) from error.__cause__
                 try:
                     self._transport.flush(self._connection, until)
                 except OSError:
@@ -234,7 +234,7 @@ class Shim:
             try:
                 done = connection.shutdown()
             except TlsError as error:
-                raise handshake_error(error) from None
+                raise handshake_error(error) from error.__cause__
             transport.flush(connection, until)
             if done:
                 self._closed_by_peer = True
@@ -359,7 +359,7 @@ class Shim:
         try:
             return self._connection.export_keying_material(label, length, context)
         except TlsError as error:
-            raise handshake_error(error) from None
+            raise handshake_error(error) from error.__cause__
 
     @property
     def is_open(self) -> bool:
