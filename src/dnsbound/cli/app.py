@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from dnsbound.cli import bytes as byte_accounts
 from dnsbound.cli import chain, demo, doctor, explain, identity, lab, match, record, serve, zone
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
@@ -62,6 +63,9 @@ app.add_typer(chain.app, name="chain")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
+app.command(
+    "bytes", epilog=example("dnsbound bytes --version dtls12 --mtu 1280", "dnsbound bytes --key mldsa44 --json")
+)(byte_accounts.measure)
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
 app.command("lab", epilog=example("dnsbound lab", "dnsbound lab --directory lab --port 5300"))(lab.lab)
