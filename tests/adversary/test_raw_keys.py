@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adversary.hostile_client import Entry, HostileClient, Session, client_name, extension
+from adversary.hostile_client_12 import HostileClient12
 from adversary.raw_key_doors import GREETING, SHUT, WAYS, Served
 from dnsbound import Reason
 from dnsbound.iana import DANE_CLIENTID
@@ -225,3 +226,77 @@ def test_a_door_that_takes_certificates_only(world: World) -> None:
     assert client.alerts[0][1] in {DECODE_ERROR, BAD_CERTIFICATE}
     assert at.decisions == []
     nothing_came_of_it(client, at, served, lookups=[])
+
+
+# --- TLS 1.2, where the server's last flight waits as well
+
+
+def attempt_12(port: int, one: Attempt, shown: bytes, *, name: str | None, signs: bool = True) -> HostileClient12:
+    claim = b"" if name is None else extension(DANE_CLIENTID, client_name(name.encode()))
+    client = HostileClient12(server_name=SERVER, raw_public_key=True, extra_extensions=claim)
+    with Session(("127.0.0.1", port), client) as session:  # type: ignore[arg-type]
+        session.handshake()
+        flight = [client.raw_key(shown), client.client_key_exchange()]
+        if signs:
+            flight.append(client.certificate_verify(one.key))
+        session.send(*flight, client.change_cipher_spec(), client.finished(), client.data(b"report"))
+        session.until_closed()
+    return client
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_right_key_comes_in_over_tls_1_2(way: str, world: World) -> None:
+    device, at, served = car(world), door(world, profiles=["cid07"]), Served()
+    own = device.credential.private_key
+    assert isinstance(own, ec.EllipticCurvePrivateKey)
+    with WAYS[way](at, served) as port:
+        client = attempt_12(port, Attempt(device, own), spki(own), name=str(device.name))
+    assert client.server_finished
+    assert client.application_data == GREETING
+    assert served == [(str(device.name), b"report")]
+    assert at.reasons == ["admitted"]
+
+
+@pytest.mark.parametrize("case", ["another", "unnamed", "not possessed", "not signed"])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_other_key_comes_in_over_tls_1_2(way: str, case: str, world: World) -> None:
+    """None of them ever sees the server's Finished."""
+    at, served = door(world, profiles=["cid07"]), Served()
+    one = Attempt(car(world))
+    name = str(one.device.name)
+    with WAYS[way](at, served) as port:
+        if case == "another":
+            client = attempt_12(port, one, spki(one.key), name=name)
+        elif case == "unnamed":
+            client = attempt_12(port, one, spki(one.key), name=None)
+        else:
+            client = attempt_12(port, one, one.published, name=name, signs=case == "not possessed")
+    alert, reasons = {
+        "another": (HANDSHAKE_FAILURE, [Reason.TLSA_MISMATCH]),
+        "unnamed": (HANDSHAKE_FAILURE, [Reason.NO_NAME]),
+        "not possessed": (DECRYPT_ERROR, []),
+        "not signed": (UNEXPECTED_MESSAGE, []),
+    }[case]
+    assert client.alerts == [(FATAL, alert)]
+    assert (client.server_finished, client.application_data, served) == (False, b"", [])
+    assert at.reasons == reasons
+    lookups = [query.name for query in world.queries if query.rdtype == "TLSA"]
+    assert lookups == ([name] if case == "another" else [])
+
+
+@pytest.mark.parametrize("way", SHUT)
+def test_where_nobody_waits_for_the_verdict_nobody_comes_in_over_tls_1_2(way: str, world: World) -> None:
+    device, at, served = car(world), door(world, profiles=["cid07"]), Served()
+    own = device.credential.private_key
+    assert isinstance(own, ec.EllipticCurvePrivateKey)
+    claim = extension(DANE_CLIENTID, client_name(str(device.name).encode()))
+    client = HostileClient12(server_name=SERVER, raw_public_key=True, extra_extensions=claim)
+    with SHUT[way](at, served) as port, Session(("127.0.0.1", port), client) as session:  # type: ignore[arg-type]
+        session.send(client.client_hello())
+        while not client.complete and not client.closed:
+            session.receive()
+        if not client.closed:
+            session.send(client.raw_key(spki(own)), client.client_key_exchange(), client.certificate_verify(own))
+            session.send(client.change_cipher_spec(), client.finished(), client.data(b"report"))
+            session.until_closed()
+    assert (client.server_finished, client.application_data, served) == (False, b"", [])
