@@ -193,7 +193,7 @@ def test_where_nobody_waits_for_the_verdict_nobody_comes_in(way: str, world: Wor
 @pytest.mark.parametrize("way", WAYS)
 def test_an_optional_door_calls_an_unnamed_key_nobody(way: str, world: World) -> None:
     """It claims nothing, so it may come in as one who showed no key: never as a peer."""
-    at, served = door(world, policy="optional"), Served()
+    at, served = door(world, policy="optional", ask="always"), Served()
     one = Attempt(car(world))
     with WAYS[way](at, served) as port:
         client = attempt(port, one, [one.entry(spki(one.key), name=None)])
