@@ -489,3 +489,32 @@ def test_the_validators_policy_is_the_doors(ask: Ask) -> None:
     lenient = CarriedChains([NAME], anchors=WORLD.anchors, policy=Policy(clock_skew=2 * HOUR))
     late = NOW + HOUR + 60
     assert ask(door(None, carried_chains=lenient, now=late)[0], carrying()).provenance is Provenance.CARRIED
+
+
+# What other builders of chains leave out.
+
+
+def test_no_denial_is_needed_where_no_zone_begins() -> None:
+    """RFC 9102 section 2.3 asks for the DS and DNSKEY sets of each zone, and no more."""
+    world = World(clock=lambda: NOW)
+    world.organisation("cars.example").delegate("site.west").publish("car1", CREDENTIAL.tlsa())
+    name = "car1.site.west.cars.example"
+    chain = world.chain(name)
+    assert not [rdata for _, _, rdata in chain.chain.records if rdata.rdtype == dns.rdatatype.NSEC]
+    assert chain.answer.security is Security.SECURE
+
+
+def test_a_delegation_further_down_is_no_way_around_a_zone_between() -> None:
+    """The zone between is signed by keys of its own: what the zone above it signs further down does not replace them."""
+    world = World(clock=lambda: NOW)
+    cars = world.organisation("cars.example")
+    west = cars.delegate("west")
+    west.delegate("site").publish("car1", CREDENTIAL.tlsa())
+    name = dns.name.from_text("car1.site.west.cars.example")
+    chain = world.chain(name.to_text()).chain
+    between = dns.name.from_text("west.cars.example")
+    kept = [one for one in chain.records if one[0] != between]
+    judged = judge_chain(
+        AuthenticationChain(tuple(kept)).to_wire(), name, dns.rdatatype.TLSA, anchors=world.anchors, now=NOW
+    )
+    assert judged.security is Security.BOGUS

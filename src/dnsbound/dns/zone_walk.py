@@ -102,7 +102,7 @@ class ZoneWalk:
             trust = yield from self._at_anchor(anchor)
         while trust.security is Security.SECURE and depth < len(target):
             depth += 1
-            trust, ends = yield from self._descend(trust, target[:depth])
+            trust, ends = yield from self._descend(trust, target[:depth], target)
             if ends:
                 self._keep(target, self._found[target[:depth]])
                 break
@@ -158,8 +158,8 @@ class ZoneWalk:
 
     # One label down.
 
-    def _descend(self, parent: ZoneTrust, name: Key) -> Steps[tuple[ZoneTrust, bool]]:
-        """The state at `name`, one label below what is known; True when there can be no cut further down."""
+    def _descend(self, parent: ZoneTrust, name: Key, target: Key) -> Steps[tuple[ZoneTrust, bool]]:
+        """The state at `name`, one label further towards `target`; True when there can be no cut further down."""
         known = self._known(name)
         if known is not None:
             return known, False
@@ -174,6 +174,9 @@ class ZoneWalk:
         alias = self._alias(parent, name, reply)
         if alias is not None:
             self._keep(name, self._ends_with(parent, parent, [alias]))
+            return parent, False
+        if self._delegates_below(parent, name, target, reply):
+            self._found[name] = parent
             return parent, False
         return self._no_ds(parent, name, reply)
 
@@ -218,6 +221,16 @@ class ZoneWalk:
             if isinstance(verified, Verified) and verified.wildcard is None:
                 return verified
         return None
+
+    def _delegates_below(self, parent: ZoneTrust, name: Key, target: Key, response: Response) -> bool:
+        """A DS set further down, signed by the zone above: then no other zone lies between. Chains may leave out the
+        denial of a DS at such a name (RFC 9102 section 2.3 asks for DS and DNSKEY sets alone)."""
+        for depth in range(len(name) + 1, len(target) + 1):
+            ds = find(response.answer, target[:depth], _DS)
+            if ds is not None and ds.signatures:
+                verified = self._judging.verify(ds, parent.zone, parent.keys)
+                return isinstance(verified, Verified) and verified.wildcard is None
+        return False
 
     def _no_ds(self, parent: ZoneTrust, name: Key, response: Response) -> tuple[ZoneTrust, bool]:
         owner = text_of(name)
