@@ -505,7 +505,7 @@ def test_no_denial_is_needed_where_no_zone_begins() -> None:
 
 
 def test_a_delegation_further_down_is_no_way_around_a_zone_between() -> None:
-    """The zone between is signed by keys of its own: what the zone above it signs further down does not replace them."""
+    """The zone between has keys of its own: what the zone above it signs does not stand in for them."""
     world = World(clock=lambda: NOW)
     cars = world.organisation("cars.example")
     west = cars.delegate("west")

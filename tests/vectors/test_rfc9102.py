@@ -13,6 +13,8 @@ import pytest
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
 from dnsbound.dns.chain import AuthenticationChain, ChainExtension
+from dnsbound.dns.chain_building import ChainBuilding
+from dnsbound.dns.validator import validate
 from dnsbound.errors import Malformed
 
 FILE = json.loads((Path(__file__).parent / "rfc9102-vectors.json").read_text())
@@ -81,24 +83,53 @@ def test_another_anchor(ident: str) -> None:
 
 
 @pytest.mark.parametrize("ident", EXPECTED)
-def test_order_and_unsigned_records_do_not_matter(ident: str) -> None:
+def test_dc_03_the_order_of_records_does_not_matter(ident: str) -> None:
+    chain = chain_of(VECTORS[ident])
+    name = dns.name.from_text(VECTORS[ident]["qname"])
+    by_data = sorted(chain.records, key=lambda record: record[2].to_generic().to_wire() or b"")
+    for records in (chain.records[::-1], chain.records[::2] + chain.records[1::2], tuple(by_data)):
+        answer = AuthenticationChain(records).validate(name, dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
+        assert (answer.security, answer.outcome) == EXPECTED[ident][:2], answer.detail
+
+
+@pytest.mark.parametrize("ident", EXPECTED)
+def test_dc_07_unsigned_records_that_do_not_belong_are_discarded(ident: str) -> None:
     chain = chain_of(VECTORS[ident])
     [stranger] = AuthenticationChain.from_wire(
         b"\x04_443\x04_tcp\x08stranger\x07example\x03com\x00" + bytes.fromhex("0034000100000e1000050301010001")
     ).records
-    shuffled = AuthenticationChain((stranger, *reversed(chain.records)))
+    mixed = AuthenticationChain((stranger, *chain.records))
     name = dns.name.from_text(VECTORS[ident]["qname"])
-    answer = shuffled.validate(name, dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
+    answer = mixed.validate(name, dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
     assert (answer.security, answer.outcome) == EXPECTED[ident][:2], answer.detail
+    of_stranger = mixed.validate(stranger[0], dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
+    assert of_stranger.security is not Security.SECURE
+    assert of_stranger.records == ()
 
 
-def test_unsigned_records_of_an_unsigned_zone_are_discarded_too() -> None:
+def test_dc_07_unsigned_records_of_an_unsigned_zone_are_discarded_too() -> None:
     chain = chain_of(VECTORS["A.8"])
     name = dns.name.from_text(VECTORS["A.8"]["qname"])
     unsigned = dns.rdata.from_text("IN", "TLSA", "3 1 1 " + "00" * 32)
     more = AuthenticationChain((*chain.records, (name, 3600, unsigned)))
     answer = more.validate(name, dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
     assert (answer.security, answer.outcome, answer.records) == (Security.INSECURE, Outcome.NXDOMAIN, ())
+
+
+@pytest.mark.parametrize("ident", EXPECTED)
+def test_our_builder_needs_no_more_than_the_vector_holds(ident: str) -> None:
+    """Asked for with the vector as the only source, what we build is part of it, and says the same."""
+    vector = VECTORS[ident]
+    name = dns.name.from_text(vector["qname"])
+    building = ChainBuilding(name, dns.rdatatype.TLSA, anchors=ANCHORS, now=MIDDLE)
+    validate(building, chain_of(vector).reply)
+    built = building.chain()
+    assert built.answer.security is EXPECTED[ident][0]
+    assert built.answer.outcome is EXPECTED[ident][1] or built.answer.security is Security.INSECURE
+    theirs = {(owner, rdata) for owner, _, rdata in chain_of(vector).records}
+    ours = {(owner, rdata) for owner, _, rdata in built.chain.records}
+    assert ours <= theirs
+    assert len(ours) == len(built.chain.records)
 
 
 def test_record_added_to_a_signed_set() -> None:

@@ -1,8 +1,8 @@
 """A `ChainSource` that reads a file of `dnsbound chain export`, and reads it again when it changes.
 
 For programs that build no chains themselves: a job exports the chain where there is a network, and the device that
-carries it has the file. A file with an error does not replace a chain that was read before; the logger `dnsbound.chains`
-is told once. What the chain proves is for the other side to judge.
+carries it has the file. A file with an error does not replace a chain that was read before; `dnsbound.chains`, the
+logger, is told once. What the chain proves is for the other side to judge.
 """
 
 import logging
