@@ -89,6 +89,7 @@ def test_every_choice_is_among_the_standard_ones() -> None:
         Combination(version=Version.DTLS12, group=Group.X25519MLKEM768),
         *(Combination(version=Version.TLS12, key=key) for key in POST_QUANTUM_KEYS),
         Combination(version=Version.TLS12, carried=True),
+        Combination(version=Version.DTLS12, server_chain=True),
         Combination(carried=True, named=False),
         Combination(version=Version.DTLS12, key=Key.ED25519),
     ],
@@ -146,6 +147,31 @@ def test_the_hybrid_group_costs_what_ml_kem_says(measuring: Measuring) -> None:
         plain, hybrid = (measuring.octets(Combination(client=client, group=group)) for group in Group)
         assert abs(hybrid.client - plain.client - 1184) <= 12
         assert abs(hybrid.server - plain.server - 1088) <= 12
+
+
+@pytest.mark.parametrize("client", [Form.SELF_SIGNED, Form.RAW])
+def test_a_carried_chain_costs_what_it_has(measuring: Measuring, client: Form) -> None:
+    """A header of four octets around it, and as much for the server's question."""
+    without, carried = (measuring.octets(Combination(client=client, carried=carried)) for carried in (False, True))
+    assert abs(carried.client - without.client - len(measuring._chains.client) - 4) <= 6
+    assert abs(carried.server - without.server - 4) <= 6
+
+
+@pytest.mark.parametrize("version", [Version.TLS13, Version.TLS12])
+def test_a_servers_chain_costs_what_it_has(measuring: Measuring, version: Version) -> None:
+    plain = Combination(version=version, client=Form.RAW, server=Form.RAW)
+    without, served = (measuring.octets(replace(plain, server_chain=there)) for there in (False, True))
+    assert abs(served.server - without.server - len(measuring._chains.server) - 4) <= 6
+    assert abs(served.client - without.client - 6) <= 6, "the question: four octets of header and the port"
+
+
+def test_ml_dsa_costs_what_fips_204_says(measuring: Measuring) -> None:
+    """A raw key is 1312 octets and a signature 2420 for ML-DSA-44; 1952 and 3309 for ML-DSA-65."""
+    sizes = {Key.MLDSA44: 1312 + 2420, Key.MLDSA65: 1952 + 3309}
+    for key, octets in sizes.items():
+        measured = measuring.octets(Combination(client=Form.RAW, server=Form.RAW, key=key))
+        assert octets < measured.client < octets + 600
+        assert octets < measured.server < octets + 600
 
 
 def test_a_chain_costs_its_intermediate(measuring: Measuring) -> None:

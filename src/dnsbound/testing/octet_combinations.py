@@ -10,8 +10,6 @@ from enum import StrEnum
 from itertools import product
 from typing import Final
 
-from dnsbound.credential.keys import KeyAlgorithm
-
 
 class Version(StrEnum):
     """Protocol version."""
@@ -101,9 +99,8 @@ _CANNOT_BE: Final[tuple[tuple[Callable[[Combination], bool], str], ...]] = (
         "OpenSSL has no cipher suite for Ed25519 keys in DTLS 1.2",
     ),
     (lambda it: it.legacy and it.carried, "a client carries its chain in TLS 1.3 alone"),
+    (lambda it: it.version.is_datagram and it.server_chain, "servers answer dnssec_chain over streams alone"),
     (lambda it: it.carried and not it.named, "a carried chain is about a name, and none is said"),
-    (lambda it: it.carried or it.server_chain, "chains in the handshake are not measured yet"),
-    (lambda it: it.key.value not in list(KeyAlgorithm), "no such credentials are made yet"),
 )
 """The first one that applies is the reason."""
 

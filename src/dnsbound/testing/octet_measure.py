@@ -2,21 +2,25 @@
 
 From the first ClientHello to the last Finished; no tickets, no application data. DTLS begins with the exchange of
 cookies, as a server under load insists on. Names, lifetimes and fields of certificates are what `dnsbound.credential`
-makes. Both ends take any key: that a name is permitted and its record matches costs no octets.
+makes. Both ends take any key: that a name is permitted and its record matches costs no octets. DNSSEC chains are those
+of World, from the root over two zones to a `3 1 1` record, P-256 throughout.
 """
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Final, Self
 
 from dnsbound._native import Config, Connection, CookieListener, TlsError
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.credential.keys import KeyAlgorithm
+from dnsbound.dns.chain import ChainExtension
 from dnsbound.errors import DnsboundError, Misuse
-from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
+from dnsbound.iana import CARRIED_CHAIN, DANE_CLIENTID, DNSSEC_CHAIN, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.testing.octet_combinations import Combination, Form, Key
 from dnsbound.testing.octet_packets import IPV6_HEADER, MINIMUM_MTU, UDP_HEADER, Packets, check_mtu, datagrams, segments
+from dnsbound.testing.world import World
 from dnsbound.times import Moment
 
 CLIENT: Final = "car54._device.cars.example"
@@ -27,6 +31,7 @@ _COOKIE_KEYS: Final = (b"measured in memory, nothing to hide",)
 _LONGEST_DATAGRAM: Final = 4096
 """What the engine can be told."""
 _TURNS: Final = 16
+_PORT: Final = 443
 
 
 class CannotMeasureError(DnsboundError):
@@ -108,10 +113,13 @@ class Measuring:
         if combination.version.is_datagram:
             server = _past_cookies(client, CookieListener(self._config(combination, server_side=True)), flights)
         else:
-            server = Connection(self._config(combination, server_side=True))
+            server = self._server(combination)
         _finish(combination, client, server, flights)
         if combination.named != bool(server.client_names()):
             raise CannotMeasureError("the server was told another name than it should")
+        arrived = server.carried_chain() is not None, client.server_chain() is not None
+        if arrived != (combination.carried, combination.server_chain):
+            raise CannotMeasureError("other chains arrived than should have")
         return flights
 
     def _client(self, combination: Combination) -> Connection:
@@ -120,7 +128,17 @@ class Measuring:
             server_hostname=SERVER,
             client_name=CLIENT.encode() if combination.named else None,
             clear_name=combination.named and combination.legacy,
+            chain_port=_PORT if combination.server_chain else None,
+            carried_chain=self._chains.client if combination.carried else None,
         )
+
+    def _server(self, combination: Combination) -> Connection:
+        served = [(SERVER, _PORT, self._chains.server)] if combination.server_chain else None
+        return Connection(self._config(combination, server_side=True), served_chains=served)
+
+    @cached_property
+    def _chains(self) -> "_Chains":
+        return _Chains.of(self._estate(Key.P256), self._now)
 
     def _config(self, combination: Combination, *, server_side: bool) -> Config:
         datagram = combination.version.is_datagram
@@ -142,6 +160,10 @@ class Measuring:
         config.set_certificate_types(own=[_type(shown)], peer=[_type(expected)])
         if combination.named:
             config.set_clientid(DANE_CLIENTID, profiles=("cid07",) if combination.legacy else ("ca13",))
+        if combination.carried:
+            config.set_carried_chain(CARRIED_CHAIN)
+        if combination.server_chain:
+            config.set_dnssec_chain(DNSSEC_CHAIN)
         return config
 
     def _estate(self, key: Key) -> _Estate:
@@ -149,6 +171,25 @@ class Measuring:
         if estate is None:
             estate = self._estates[key] = _estate(KeyAlgorithm(key.value), self._now)
         return estate
+
+
+@dataclass(frozen=True, slots=True)
+class _Chains:
+    """What each end shows of the DNS, as it is sent."""
+
+    client: bytes
+    server: bytes
+
+    @classmethod
+    def of(cls, estate: _Estate, now: Moment) -> Self:
+        world = World(clock=lambda: now)
+        world.organisation("example")
+        cars = world.organisation("cars.example")
+        cars.publish(CLIENT, estate.client[Form.RAW].tlsa())
+        owner = f"_{_PORT}._tcp.{SERVER}"
+        cars.publish(owner, estate.server[Form.RAW].tlsa())
+        served = ChainExtension(lifetime=0, chain=world.chain(owner).chain)
+        return cls(world.chain(CLIENT).octets, served.to_wire())
 
 
 def _groups(combination: Combination) -> str:
@@ -199,6 +240,9 @@ def _finish(combination: Combination, client: Connection, server: Connection, fl
     for number in range(_TURNS):
         own, other = turns[number % 2], turns[1 - number % 2]
         own.do_handshake()
+        if own.awaits_judgement():
+            own.judge_server(True)  # noqa: FBT003 (all it takes)
+            own.do_handshake()
         sent = _carry(combination, own, other)
         if sent:
             flights.append(sent)
