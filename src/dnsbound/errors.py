@@ -50,7 +50,7 @@ class Reason(StrEnum):
     INSECURE = "insecure"
     """The zone is provably not signed."""
     BAD_CHAIN = "bad-chain"
-    """The client carried a DNSSEC chain that is none: its octets do not parse."""
+    """The peer carried a DNSSEC chain that is none: its octets do not parse."""
 
     # Could not find out.
     BOGUS = "bogus"

@@ -79,6 +79,10 @@ CARRIED_SECONDS: Final = Limit(
     31_622_400,
     "age up to which carried evidence is believed, whatever its signatures say",
 )
+PIN_SECONDS: Final = Limit(
+    "pin-seconds", 2_592_000, 0, 235_926_000, "RFC 9102 section 7: how long a server is held to its promise of a chain"
+)
+SERVER_PINS: Final = Limit("server-pins", 10_000, 1, 1_000_000, "servers that one store of pins remembers")
 TLSA_RECORDS: Final = Limit("tlsa-records", 64, 1, 1024, "records of one RRset that are looked at")
 PEER_CERTIFICATES: Final = Limit("peer-certificates", 10, 1, 32, "certificates of one presented chain")
 EVIDENCE_CACHE: Final = Limit("evidence-cache", 100_000, 16, 10_000_000, "entries of the cache of DNS evidence")

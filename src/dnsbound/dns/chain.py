@@ -136,8 +136,8 @@ class ChainExtension:
     chain: AuthenticationChain
 
     @classmethod
-    def from_wire(cls, data: bytes) -> Self:
-        """Read extension data, with or without a length before the chain.
+    def from_wire(cls, data: bytes, *, records: int | None = None) -> Self:
+        """Read extension data, with or without a length before the chain. records: LimitExceeded above so many of them.
 
         Section 2.3 declares a vector with a two-octet length, the octets of appendix A.1 have none. A length is taken
         for one only if it is exactly what remains and the rest parses.
@@ -147,10 +147,10 @@ class ChainExtension:
         lifetime, rest = int.from_bytes(data[:2], "big"), data[2:]
         if int.from_bytes(rest[:2], "big") == len(rest) - 2:
             try:
-                return cls(lifetime, AuthenticationChain.from_wire(rest[2:]))
+                return cls(lifetime, AuthenticationChain.from_wire(rest[2:], records=records))
             except Malformed:
                 pass
-        return cls(lifetime, AuthenticationChain.from_wire(rest))
+        return cls(lifetime, AuthenticationChain.from_wire(rest, records=records))
 
     def to_wire(self) -> bytes:
         """As in appendix A.1, without a length."""

@@ -101,6 +101,11 @@ class Authenticator:
         """By which records are matched."""
         return self._verifier.policy
 
+    @property
+    def takes_carried_chains(self) -> bool:
+        """Whether any client's chain is looked at, so that servers ask for them."""
+        return self._verifier.carried is not None
+
     def now(self) -> Moment:
         """The moment by this authenticator's clock: that of its evidence and its sessions."""
         return self._clock()

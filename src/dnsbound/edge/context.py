@@ -36,6 +36,16 @@ from dnsbound.edge.context_arguments import (
     is_address,
     own_types,
 )
+from dnsbound.edge.context_chain import (
+    ChainRequest,
+    ServedChain,
+    ServedChains,
+    checked_octets,
+    requested_chain,
+    served_chains,
+    served_octets,
+    takes_chains,
+)
 from dnsbound.edge.context_credential import CredentialLike, own_credential, presented_by
 from dnsbound.edge.context_door import AuthenticatorLike, TurnedAway, judge_in_place, teller_of
 from dnsbound.edge.context_members import EngineContext
@@ -69,6 +79,7 @@ from dnsbound.tls.transport import BioTransport, Transport
 from dnsbound.verify.claim import NameSource
 
 if TYPE_CHECKING:
+    from dnsbound.edge.chain_source import ChainSource
     from dnsbound.edge.ticket_keys import TicketKeySource
 
 _log: Final = logging.getLogger("dnsbound.context")
@@ -97,6 +108,9 @@ class Context(EngineContext):
         self._resolver: ResolverLike | None = None
         self._server_tlsa: ServerTLSAMode = "off"
         self._evidence = ServerTLSACache()
+        self._chain_request: ChainRequest | None = None
+        self._carry_chain: ChainSource | None = None
+        self._served_chains: tuple[ServedChain, ...] = ()
         self._door: Door | None = None
         self._authenticator: AuthenticatorLike | None = None
         self._turned_away: TurnedAway | None = None
@@ -118,6 +132,9 @@ class Context(EngineContext):
         raw_public_key: bool | None = None,
         resolver: ResolverLike | None = None,
         server_tlsa: ServerTLSAMode = "off",
+        dnssec_chain: ChainRequest | None = None,
+        carry_chain: "ChainSource | None" = None,
+        carried_chain: int = iana.CARRIED_CHAIN,
         request_signal: RequestSignal | None = DEFAULT_SIGNAL,
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,
@@ -129,16 +146,20 @@ class Context(EngineContext):
         `cid07` speaks TLS 1.2 as well, where name and certificate are in clear, with the servers of clear_name_to alone
         (host names, addresses, `*.plant.example`; docs/tls12.md). raw_public_key: present the bare key (RFC 7250)
         instead of the certificates; by default when there are no certificates. server_tlsa: `require` authenticates
-        servers by TLSA, looked up with `resolver` in `prepare`. request_signal: sent with a credential, so that servers
-        which ask only some clients ask this one; None sends nothing. danger_unverified_server: lets verify_mode and
-        check_hostname be switched off; it switches nothing off itself.
+        servers by TLSA, looked up with `resolver` in `prepare` or shown in the handshake. dnssec_chain: asks servers to
+        show it there (RFC 9102); where server_tlsa is `off`, a server that shows nothing may still be known by
+        certificate authorities. carry_chain: the chain of this client's own record, for servers that ask for it;
+        carried_chain: code point of that. request_signal: sent with a credential, so that servers which ask only some
+        clients ask this one; None sends nothing. danger_unverified_server: lets verify_mode and check_hostname be
+        switched off; it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
         if server_tlsa not in {"off", "require"}:
             raise TLSMisuse(f"server_tlsa is off or require, not {server_tlsa!r}")
-        if server_tlsa == "require" and resolver is None:
-            raise TLSMisuse("server_tlsa needs a resolver")
-        self._set(signals=signals_of(request_signal))
+        if server_tlsa == "require" and resolver is None and dnssec_chain is None:
+            raise TLSMisuse("server_tlsa needs a resolver, or dnssec_chain")
+        self._chain_request = dnssec_chain
+        self._set(signals=signals_of(request_signal), dnssec_chain=dnssec_chain is not None)
         self._resolver = resolver
         self._server_tlsa = server_tlsa
         if sys.version_info >= (3, 13):
@@ -154,8 +175,11 @@ class Context(EngineContext):
             presented = presented_by(credential, self._client_name, raw=raw_public_key)
             says = said_by(self._client_name, clientid, profiles_of(profiles), self._clear_name_to)
             self._set(**presented, **says)
-        elif name is not None or raw_public_key or self._clear_name_to:
-            raise TLSMisuse("a name or a raw public key needs a credential")
+        elif name is not None or raw_public_key or self._clear_name_to or carry_chain is not None:
+            raise TLSMisuse("a name, a raw public key or the chain of a record needs a credential")
+        if carry_chain is not None:
+            self._carry_chain = carry_chain
+            self._set(carried_chain=code_point(carried_chain))
         return self
 
     @classmethod
@@ -171,7 +195,9 @@ class Context(EngineContext):
         profiles: Iterable[str] = ("ca13",),
         ticket_lifetime: int = 0,
         ticket_keys: TicketKeysLike | None = None,
+        dnssec_chain: ServedChains = None,
         clientid: int = iana.DANE_CLIENTID,
+        carried_chain: int = iana.CARRIED_CHAIN,
         raw_public_keys: bool = True,
         show_raw_public_key: bool = False,
         handshakes_at_once: int | None = None,
@@ -185,6 +211,8 @@ class Context(EngineContext):
         profiles: texts of dane_clientid that are spoken, in order of preference; `cid07` opens the door to TLS 1.2
         (docs/tls12.md). ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged
         again. ticket_keys: a file of secrets that several processes share; without it this Context has keys of its own.
+        dnssec_chain: shown to clients that ask for it (RFC 9102). carried_chain: code point under which clients carry
+        chains of theirs, which are asked for where the authenticator takes any.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
         server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
@@ -198,6 +226,7 @@ class Context(EngineContext):
             profiles=spoken,
         )
         self._ticket_keys = ticket_keys_of(self._door, ticket_keys)
+        self._served_chains = served_chains(dnssec_chain)
         self._authenticator = authenticator
         self._turned_away = teller_of(authenticator)
         self._slots = HandshakeSlots(at_once=handshakes_at_once, seconds=handshake_seconds)
@@ -214,6 +243,9 @@ class Context(EngineContext):
             profiles=spoken,
             held_flight=True,
             minimum=lowest_version(spoken),
+            dnssec_chain=bool(self._served_chains),
+            carried_chain=code_point(carried_chain),
+            carried_chain_request=takes_chains(authenticator),
             ticket_lifetime=ticket_lifetime,
             ticket_context=session_context(self._door, authenticator, raw_public_keys=raw_public_keys),
             ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
@@ -364,12 +396,17 @@ class Context(EngineContext):
     ) -> ClientShim:
         check_host(server_hostname, required=self._check_hostname)
         evidence = self._fresh_evidence(server_hostname)
-        tlsa_missing = evidence is None and self._server_tlsa == "require"
+        required = self._server_tlsa == "require"
+        chain = None
+        if evidence is None and self._verify_mode != ssl.CERT_NONE:
+            chain = requested_chain(self._chain_request, server_hostname, required=required, clock=self._clock)
+        tlsa_missing = evidence is None and chain is None and required
         sni = server_hostname if evidence is None else evidence.base_domain
         raw_servers = evidence is not None and evidence.vouches_for_raw_keys
         lowest = self._clear_name_to.lowest_version(server_hostname)
-        config = self._config(RAW_AND_X509 if raw_servers else None, at_least=lowest)
-        if evidence is not None and session is not None:
+        types = RAW_AND_X509 if raw_servers else None if chain is None else chain.peer_types
+        config = self._config(types, at_least=lowest)
+        if (evidence is not None or chain is not None) and session is not None:
             raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: resume no session")
         try:
             connection = Connection(
@@ -379,6 +416,8 @@ class Context(EngineContext):
                 client_name=None if self._client_name is None else self._client_name.to_wire(),
                 clear_name=self._clear_name_to.include(server_hostname) and self._speaks_tls_1_2(),
                 session=session_octets(session, context=self, config=config, server_hostname=server_hostname),
+                chain_port=None if chain is None else chain.port,
+                carried_chain=checked_octets(self._carry_chain),
             )
         except TlsError as error:
             raise configuration_error(error, f"connection to {server_hostname}") from None
@@ -389,6 +428,7 @@ class Context(EngineContext):
             config=config,
             base_domain=None if evidence is None else evidence.base_domain,
             records=() if evidence is None else evidence.records,
+            server_chain=chain,
             server_verified=self._verify_mode != ssl.CERT_NONE,
             blocked=partial(evidence_missing, server_hostname) if tlsa_missing else None,
             context=self,
@@ -411,7 +451,7 @@ class Context(EngineContext):
         if self._ticket_keys is not None:
             self._ticket_keys.refresh()
         config = self._config()
-        connection = Connection(config)
+        connection = Connection(config, served_chains=served_octets(self._served_chains))
         transport.attach(connection)
         return ServerShim(
             connection,

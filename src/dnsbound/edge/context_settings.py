@@ -11,7 +11,7 @@ from typing import Final
 from dnsbound._native import Config, TicketKeys, TlsError
 from dnsbound.credential.signer import Signer
 from dnsbound.edge.context_trust import TrustFile
-from dnsbound.iana import TLS_1_2, TLS_1_3, CertificateType, SignatureScheme
+from dnsbound.iana import DNSSEC_CHAIN, TLS_1_2, TLS_1_3, CertificateType, SignatureScheme
 from dnsbound.tls.clientid import Profile
 from dnsbound.tls.errors import TLSMisuse, configuration_error
 from dnsbound.tls.flags import RequestSignal
@@ -49,7 +49,8 @@ class EngineSettings:
     """All a Config is made of. verification: the native engine's word. clientid: code point of
     dane_clientid; clientid_request: a server asks for it; profiles: texts of it that are spoken. held_flight: a server
     of TLS 1.2 waits for a verdict with its last flight. signals: request signals that are known; may_signal: a client
-    sends the first, when it has a credential."""
+    sends the first, when it has a credential. dnssec_chain: a server's chain may be in the handshake. carried_chain:
+    code point of a client's; carried_chain_request: a server asks for it."""
 
     server_side: bool
     verification: str
@@ -72,6 +73,9 @@ class EngineSettings:
     may_signal: bool = True
     profiles: tuple[Profile, ...] = (Profile.CA13,)
     held_flight: bool = False
+    dnssec_chain: bool = False
+    carried_chain: int | None = None
+    carried_chain_request: bool = False
     ticket_lifetime: int = 0
     ticket_context: bytes = b""
     ticket_keys: TicketKeys | None = None
@@ -118,6 +122,10 @@ class EngineSettings:
         if self.signals:
             send = not self.server_side and self.may_signal and self.credential is not None
             config.set_request_signal([(signal.extension_type, signal.flag) for signal in self.signals], send=send)
+        if self.dnssec_chain:
+            config.set_dnssec_chain(DNSSEC_CHAIN)
+        if self.carried_chain is not None:
+            config.set_carried_chain(self.carried_chain, request=self.carried_chain_request)
 
     def _set_trust(self, config: Config) -> None:
         config.set_peer_verification(self.verification)

@@ -61,6 +61,7 @@ def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> 
         door=rules.door,
         source=source,
         protocol=_protocol(connection, spoken_profile(connection, rules)),
+        carried_chain=connection.carried_chain(),
     )
 
 

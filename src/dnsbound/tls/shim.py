@@ -98,7 +98,14 @@ class Shim:
             self._transport.flush(connection, until)
             if done:
                 return
+            if connection.awaits_judgement():
+                self._judge_server()
+                continue
             self._await_ciphertext(until)
+
+    def _judge_server(self) -> None:
+        """A client that asked for a chain says what it makes of it, and the handshake goes on or ends."""
+        raise TLSMisuse("only a client that asked for its server's chain judges it")
 
     def _await_ciphertext(self, until: Until) -> None:
         if not self._more_ciphertext(until):
