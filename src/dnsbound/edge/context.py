@@ -41,27 +41,16 @@ from dnsbound.edge.context_chain import (
     ServedChain,
     ServedChains,
     checked_octets,
-    requested_chain,
     served_chains,
     served_octets,
     takes_chains,
 )
 from dnsbound.edge.context_credential import CredentialLike, own_credential, presented_by
 from dnsbound.edge.context_door import AuthenticatorLike, TurnedAway, judge_in_place, teller_of
-from dnsbound.edge.context_members import EngineContext
 from dnsbound.edge.context_objects import TLSObject, TLSSocket
+from dnsbound.edge.context_prepare import PreparingContext, ServerTLSAMode
 from dnsbound.edge.context_profiles import ClearNameHosts, profiles_of, said_by
-from dnsbound.edge.context_server_tlsa import (
-    LOOKUP_SECONDS,
-    ResolverLike,
-    ServerTLSA,
-    ServerTLSACache,
-    canonical_host,
-    evidence_missing,
-    find_server_tlsa,
-    find_with,
-    find_with_blocking,
-)
+from dnsbound.edge.context_server_tlsa import ResolverLike, evidence_missing
 from dnsbound.edge.context_signal import Ask, Signals, door_verification, signals_of
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.context_tickets import TicketKeysLike, session_context, ticket_keys_of
@@ -84,10 +73,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("dnsbound.context")
 
-ServerTLSAMode = Literal["off", "require"]
 
-
-class Context(EngineContext):
+class Context(PreparingContext):
     """An `ssl.SSLContext` of ours. Make one with `client` or `server`; `Context(ssl.PROTOCOL_TLS_CLIENT)` and
     `Context(ssl.PROTOCOL_TLS_SERVER)` give bare ones, set up by members as an SSLContext is."""
 
@@ -101,14 +88,9 @@ class Context(EngineContext):
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,
     ) -> None:
-        super().__init__(protocol, danger_unverified_server=danger_unverified_server)
-        self._clock = clock
+        super().__init__(protocol, danger_unverified_server=danger_unverified_server, clock=clock)
         self._client_name: ClientName | None = None
         self._clear_name_to = ClearNameHosts()
-        self._resolver: ResolverLike | None = None
-        self._server_tlsa: ServerTLSAMode = "off"
-        self._evidence = ServerTLSACache()
-        self._chain_request: ChainRequest | None = None
         self._carry_chain: ChainSource | None = None
         self._served_chains: tuple[ServedChain, ...] = ()
         self._door: Door | None = None
@@ -154,14 +136,8 @@ class Context(EngineContext):
         switched off; it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
-        if server_tlsa not in {"off", "require"}:
-            raise TLSMisuse(f"server_tlsa is off or require, not {server_tlsa!r}")
-        if server_tlsa == "require" and resolver is None and dnssec_chain is None:
-            raise TLSMisuse("server_tlsa needs a resolver, or dnssec_chain")
-        self._chain_request = dnssec_chain
-        self._set(signals=signals_of(request_signal), dnssec_chain=dnssec_chain is not None)
-        self._resolver = resolver
-        self._server_tlsa = server_tlsa
+        self._authenticate_servers(server_tlsa, resolver, dnssec_chain)
+        self._set(signals=signals_of(request_signal))
         if sys.version_info >= (3, 13):
             self.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         self.load_default_certs()
@@ -276,44 +252,6 @@ class Context(EngineContext):
     def _demands_dane(self) -> bool:
         return self._door is not None
 
-    def _weaken(self, what: str) -> None:
-        if self._server_tlsa == "require":
-            raise TLSMisuse(f"{what}: not on a Context that authenticates servers by TLSA")
-        super()._weaken(what)
-
-    # --- the server's TLSA records
-
-    async def prepare(self, host: str, port: int, *, deadline: float = LOOKUP_SECONDS) -> ServerTLSA:
-        """Look up the TLSA records of a server and keep them until they expire, for handshakes with `host`.
-
-        host: as it will be given to the handshake. deadline: seconds for each lookup. Raises TLSRefused with NO_TLSA,
-        TLSA_UNUSABLE or INSECURE, and TLSUndecided with BOGUS, INDETERMINATE, DNS_FAILED or WORK_BUDGET.
-        """
-        resolver = self._begin_preparing(host, port)
-        return self._keep(await find_with(resolver, find_server_tlsa(host, port), deadline))
-
-    def prepare_blocking(self, host: str, port: int, *, deadline: float = LOOKUP_SECONDS) -> ServerTLSA:
-        """The same, blocking."""
-        resolver = self._begin_preparing(host, port)
-        return self._keep(find_with_blocking(resolver, find_server_tlsa(host, port), deadline))
-
-    def _begin_preparing(self, host: str, port: int) -> ResolverLike:
-        if self._server_tlsa != "require" or self._resolver is None:
-            raise TLSMisuse("this Context does not authenticate servers by TLSA: make it with server_tlsa='require'")
-        self._evidence.check_port(canonical_host(host), port, self._clock())
-        return self._resolver
-
-    def _keep(self, evidence: ServerTLSA) -> ServerTLSA:
-        now = self._clock()
-        self._evidence.check_port(evidence.host, evidence.port, now)
-        self._evidence.store(evidence, now)
-        return evidence
-
-    def _fresh_evidence(self, server_hostname: str | None) -> ServerTLSA | None:
-        if self._server_tlsa != "require":
-            return None
-        return self._evidence.fresh(server_hostname or "", self._clock())
-
     # --- connections
 
     @property
@@ -396,11 +334,8 @@ class Context(EngineContext):
     ) -> ClientShim:
         check_host(server_hostname, required=self._check_hostname)
         evidence = self._fresh_evidence(server_hostname)
-        required = self._server_tlsa == "require"
-        chain = None
-        if evidence is None and self._verify_mode != ssl.CERT_NONE:
-            chain = requested_chain(self._chain_request, server_hostname, required=required, clock=self._clock)
-        tlsa_missing = evidence is None and chain is None and required
+        chain = self._requested_chain(server_hostname) if evidence is None else None
+        tlsa_missing = evidence is None and chain is None and self._server_tlsa == "require"
         sni = server_hostname if evidence is None else evidence.base_domain
         raw_servers = evidence is not None and evidence.vouches_for_raw_keys
         lowest = self._clear_name_to.lowest_version(server_hostname)
