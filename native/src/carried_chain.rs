@@ -58,6 +58,9 @@ pub struct Cells {
     wanted: bool,
     chain: Option<Vec<u8>>,
     pub requested: Cell<bool>,
+    /// Client: the request that is being read asks for a chain; the one that is being answered did.
+    asked: Cell<bool>,
+    answering: Cell<bool>,
     /// Server: what the client carried.
     pub received: RefCell<Option<Vec<u8>>>,
 }
@@ -65,6 +68,11 @@ pub struct Cells {
 impl Cells {
     pub fn new(settings: Settings, wish: &mut Wish) -> Self {
         Cells { wanted: settings.wanted, chain: wish.chain.take(), ..Cells::default() }
+    }
+
+    /// Client: the request has been read, and its answer follows.
+    pub fn begin_answer(&self) {
+        self.answering.set(self.asked.take());
     }
 }
 
@@ -77,7 +85,7 @@ impl Extension for CarriedChain {
             cells.requested.set(cells.wanted);
             return Ok(cells.wanted.then_some(&[]));
         }
-        let speaks = !message.server && message.entry == 0 && cells.requested.get();
+        let speaks = !message.server && message.entry == 0 && cells.answering.get();
         Ok(cells.chain.as_deref().filter(|_| speaks))
     }
 
@@ -85,6 +93,7 @@ impl Extension for CarriedChain {
         let cells = &state.carried_chain;
         if message.is(CERTIFICATE_REQUEST) {
             cells.requested.set(true);
+            cells.asked.set(true);
             return if data.is_empty() { Ok(()) } else { Err(DECODE_ERROR) };
         }
         if !message.server || !cells.requested.get() {

@@ -130,6 +130,9 @@ pub struct Cells {
     /// Client: the answer stands in the ClientHello as well.
     clear: bool,
     pub requested: Cell<bool>,
+    /// Client: the request that is being read asks for the name; the one that is being answered did.
+    asked: Cell<bool>,
+    answering: Cell<bool>,
     /// Server: the name in the ClientHello, empty for an extension without one.
     hello: RefCell<Option<Vec<u8>>>,
     /// Server: the client's answers by entry; none for an extension_data without any octet.
@@ -150,6 +153,16 @@ impl Cells {
     /// Server: the ClientHello had it, which says that the client has a credential as well as a request flag does.
     pub fn offered(&self) -> bool {
         self.hello.borrow().is_some()
+    }
+
+    /// Client: the request has been read, and its answer follows.
+    pub fn begin_answer(&self) {
+        self.answering.set(self.asked.take());
+    }
+
+    /// Server: another answer follows.
+    pub fn forget_answers(&self) {
+        self.answers.borrow_mut().clear();
     }
 
     /// Server: (entry, ClientName) of what carries the client's name in this version of TLS; none for an extension
@@ -185,7 +198,7 @@ impl Extension for ClientId {
         }
         // OpenSSL asks for a client's Certificate only after the server's request was seen; a server's own Certificate
         // and every entry but the first go without.
-        let speaks = !message.server && message.entry == 0 && cells.requested.get();
+        let speaks = !message.server && message.entry == 0 && cells.answering.get();
         Ok(cells.answer.as_deref().filter(|_| speaks))
     }
 
@@ -224,7 +237,10 @@ fn take_request(cells: &Cells, data: &[u8]) -> Result<(), Alert> {
         None if !cells.profiles.empty_data() => return Err(DECODE_ERROR),
         Some((&length, name)) if usize::from(length) != name.len() => return Err(DECODE_ERROR),
         Some((_, name)) if !name.is_empty() => return Err(ILLEGAL_PARAMETER),
-        _ => cells.requested.set(true),
+        _ => {
+            cells.requested.set(true);
+            cells.asked.set(true);
+        }
     }
     Ok(())
 }

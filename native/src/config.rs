@@ -223,6 +223,13 @@ impl Config {
         self.change(py, |own| own.set_datagrams(settings))
     }
 
+    fn set_post_handshake_auth(&self, py: Python<'_>, enabled: bool) -> PyResult<()> {
+        self.change(py, |settings| {
+            settings.set_post_handshake_auth(enabled);
+            Ok(())
+        })
+    }
+
     fn set_keylog(&self, py: Python<'_>, enabled: bool) -> PyResult<()> {
         self.change(py, |settings| {
             settings.set_key_log(enabled);

@@ -8,6 +8,7 @@ use crate::datagram::Datagrams;
 use crate::dnssec_chain;
 use crate::error::{Failure, Outcome};
 use crate::facts;
+use crate::late;
 use crate::octets::Octets;
 use crate::signer::{self, AtWork};
 use crate::tickets;
@@ -29,6 +30,8 @@ pub struct Connection {
 }
 
 type PyOctets<'py> = Bound<'py, PyBytes>;
+/// Chain, raw public key, (entry, ClientName).
+type PyShown<'py> = (Vec<PyOctets<'py>>, Option<PyOctets<'py>>, Vec<(u32, Option<PyOctets<'py>>)>);
 type PyRecord<'py> = (u8, u8, u8, PyOctets<'py>);
 
 impl Connection {
@@ -175,6 +178,32 @@ impl Connection {
 
     fn send_ticket(&self, py: Python<'_>, lifetime: u32, application_data: &[u8]) -> PyResult<()> {
         self.work(py, |tls| tickets::send(tls, lifetime, application_data))
+    }
+
+    fn request_client_certificate(&self, py: Python<'_>) -> PyResult<()> {
+        self.work(py, late::request)
+    }
+
+    fn forbid_late_requests(&self, py: Python<'_>) -> PyResult<()> {
+        self.look(py, |tls| tls.state.late_forbidden.set(true))
+    }
+
+    fn late_answer_awaited(&self, py: Python<'_>) -> PyResult<bool> {
+        self.look(py, |tls| late::is_awaited(tls))
+    }
+
+    fn late_answer<'py>(&self, py: Python<'py>) -> PyResult<Option<PyShown<'py>>> {
+        let shown = self.look(py, |tls| late::answer(tls))??;
+        Ok(shown.map(|shown| {
+            let key = shown.raw_public_key.map(|key| PyBytes::new(py, &key));
+            let octets = |name: Option<Vec<u8>>| name.map(|name| PyBytes::new(py, &name));
+            let answers = shown.answers.into_iter().map(|(entry, name)| (entry, octets(name))).collect();
+            (list_of_bytes(py, &shown.chain), key, answers)
+        }))
+    }
+
+    fn settle_late_answer(&self, py: Python<'_>, accept: bool) -> PyResult<()> {
+        Ok(self.look(py, |tls| late::settle(tls, accept))??)
     }
 
     #[getter]

@@ -4,6 +4,7 @@
 
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
+use crate::late::Shown;
 use crate::settings;
 use crate::tls::Tls;
 use crate::x509;
@@ -112,6 +113,13 @@ pub fn server_name(tls: &Tls) -> Option<String> {
 
 /// Leaf first. A resumed connection has the leaf alone.
 pub fn peer_chain(tls: &Tls) -> Outcome<Vec<Vec<u8>>> {
+    match &tls.late.accepted {
+        Some(shown) => Ok(shown.chain.clone()),
+        None => last_chain(tls),
+    }
+}
+
+fn last_chain(tls: &Tls) -> Outcome<Vec<Vec<u8>>> {
     if !tls.complete {
         return Ok(Vec::new());
     }
@@ -130,6 +138,13 @@ pub fn peer_chain(tls: &Tls) -> Outcome<Vec<Vec<u8>>> {
 }
 
 pub fn peer_raw_public_key(tls: &Tls) -> Outcome<Option<Vec<u8>>> {
+    match &tls.late.accepted {
+        Some(shown) => Ok(shown.raw_public_key.clone()),
+        None => last_raw_public_key(tls),
+    }
+}
+
+fn last_raw_public_key(tls: &Tls) -> Outcome<Option<Vec<u8>>> {
     if !tls.complete {
         return Ok(None);
     }
@@ -170,11 +185,25 @@ pub fn certificate_types(tls: &Tls) -> (c_int, c_int) {
 
 /// Server: (entry, ClientName) of what the client answered; none for an extension without a ClientName inside.
 pub fn client_answers(tls: &Tls) -> Vec<(u32, Option<Vec<u8>>)> {
-    if tls.complete {
-        tls.state.clientid.answers(tls.is_tls13())
-    } else {
-        Vec::new()
+    match &tls.late.accepted {
+        Some(shown) => shown.answers.clone(),
+        None if tls.complete => tls.state.clientid.answers(tls.is_tls13()),
+        None => Vec::new(),
     }
+}
+
+/// The credential that the facts tell.
+pub fn shown(tls: &Tls) -> Outcome<Shown> {
+    Ok(Shown { chain: peer_chain(tls)?, raw_public_key: peer_raw_public_key(tls)?, answers: client_answers(tls) })
+}
+
+/// The credential that the peer showed last.
+pub fn shown_last(tls: &Tls) -> Outcome<Shown> {
+    Ok(Shown {
+        chain: last_chain(tls)?,
+        raw_public_key: last_raw_public_key(tls)?,
+        answers: tls.state.clientid.answers(tls.is_tls13()),
+    })
 }
 
 /// Server: the DNSSEC chain that the client carried; nothing before its possession of the key is proved.

@@ -25,6 +25,7 @@ pub const SSL_OP_NO_TICKET: u64 = 1 << 14;
 pub const SSL_OP_NO_COMPRESSION: u64 = 1 << 17;
 pub const SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION: u64 = 1 << 18;
 pub const SSL_OP_NO_RENEGOTIATION: u64 = 1 << 30;
+pub const SSL_VERIFY_POST_HANDSHAKE: c_int = 0x08;
 pub const SSL_CB_ALERT: c_int = 0x4000;
 pub const SSL_CB_READ: c_int = 0x04;
 #[cfg(vendored_openssl)]
@@ -266,6 +267,9 @@ extern "C" {
     pub fn SSL_get_client_ciphers(ssl: *const sys::SSL) -> *mut sys::stack_st_SSL_CIPHER;
     pub fn SSL_certs_clear(ssl: *mut sys::SSL);
     pub fn SSL_set_options(ssl: *mut sys::SSL, bits: u64) -> u64;
+    pub fn SSL_in_init(ssl: *const sys::SSL) -> c_int;
+    pub fn SSL_verify_client_post_handshake(ssl: *mut sys::SSL) -> c_int;
+    pub fn SSL_CTX_set_post_handshake_auth(ctx: *mut sys::SSL_CTX, enabled: c_int);
     pub fn SSL_in_before(ssl: *const sys::SSL) -> c_int;
     pub fn SSL_set1_host(ssl: *mut sys::SSL, host: *const c_char) -> c_int;
 }

@@ -21,6 +21,7 @@ mod facts;
 mod ffi;
 mod flags;
 mod foreign_key;
+mod late;
 mod listener;
 mod octets;
 mod settings;

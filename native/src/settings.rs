@@ -64,6 +64,7 @@ pub struct Settings {
     pub datagram: Option<dtls::Settings>,
     pub frozen: bool,
     pub verification: PeerVerification,
+    post_handshake_auth: bool,
     pub alpn: Arc<[u8]>,
     pub clientid: clientid::Settings,
     pub dnssec_chain: dnssec_chain::Settings,
@@ -85,6 +86,7 @@ impl Settings {
             datagram: datagram.then(dtls::Settings::default),
             frozen: false,
             verification: PeerVerification::None,
+            post_handshake_auth: false,
             alpn: Arc::default(),
             clientid: clientid::Settings::default(),
             dnssec_chain: dnssec_chain::Settings::default(),
@@ -292,8 +294,20 @@ impl Settings {
         unsafe { sys::X509_VERIFY_PARAM_set_hostflags(sys::SSL_CTX_get0_param(self.ctx()), flags) };
     }
 
+    /// Client: offers to authenticate later. Server: asks later, and not in a handshake of TLS 1.3.
+    pub fn set_post_handshake_auth(&mut self, enabled: bool) {
+        self.post_handshake_auth = enabled;
+        if self.server_side {
+            self.set_verification(self.verification);
+        } else {
+            // SAFETY: the context is alive and not frozen.
+            unsafe { ffi::SSL_CTX_set_post_handshake_auth(self.ctx(), c_int::from(enabled)) };
+        }
+    }
+
     pub fn set_verification(&mut self, mode: PeerVerification) {
         self.verification = mode;
+        let later = if self.server_side && self.post_handshake_auth { ffi::SSL_VERIFY_POST_HANDSHAKE } else { 0 };
         // OpenSSL would build a chain even for a client that verifies nothing.
         let verify: Option<ffi::VerifyAll> = match (mode.checks_certificates(), self.dnssec_chain.known) {
             (false, _) => Some(accept::on_verify),
@@ -302,7 +316,7 @@ impl Settings {
         };
         // SAFETY: the context is alive and not frozen; the callback is static.
         unsafe {
-            sys::SSL_CTX_set_verify(self.ctx(), mode.bits(), None);
+            sys::SSL_CTX_set_verify(self.ctx(), mode.bits() | later, None);
             ffi::SSL_CTX_set_cert_verify_callback(self.ctx(), verify, ptr::null_mut());
         }
     }

@@ -46,6 +46,8 @@ pub struct State {
     /// RFC 7250 types this side may show.
     pub own_types: Vec<u8>,
     pub certificate_requested: Cell<bool>,
+    /// Client: a request after the handshake ends the connection.
+    pub late_forbidden: Cell<bool>,
     /// The peer's raw public key as it was sent; nothing with certificates, and after resumption.
     pub peer_spki: RefCell<Option<Vec<u8>>>,
     pub alert_received: Cell<Option<u8>>,
@@ -126,6 +128,11 @@ pub extern "C" fn on_certificate_wanted(ssl: *mut sys::SSL, _arg: *mut c_void) -
     // SAFETY: OpenSSL passes a live connection.
     if let Some(state) = unsafe { of(ssl) } {
         state.certificate_requested.set(true);
+        state.clientid.begin_answer();
+        state.carried_chain.begin_answer();
+        if state.late_forbidden.get() {
+            return 0;
+        }
         // SAFETY: as above; the type was negotiated before the request came.
         unsafe {
             let kind = ffi::SSL_get_negotiated_client_cert_type(ssl);

@@ -11,6 +11,7 @@ use crate::dtls;
 use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
 use crate::flags;
+use crate::late::{self, Late};
 use crate::settings::{c_string, PeerVerification, Settings};
 use crate::signer;
 use crate::state::{self, Session, State};
@@ -44,6 +45,9 @@ pub struct Tls {
     pub resumed_data: Option<Vec<u8>>,
     failed: Option<Box<Report>>,
     shut: bool,
+    pub late: Late,
+    /// Written while a message of the peer was half read, when OpenSSL takes nothing; sent once the rest is here.
+    parked: Vec<u8>,
     // Callbacks and the SSL point into it: it goes last.
     _context: Arc<Context>,
 }
@@ -98,6 +102,8 @@ impl Tls {
             resumed_data: None,
             failed: None,
             shut: false,
+            late: Late::default(),
+            parked: Vec::new(),
             _context: Arc::clone(&settings.context),
         };
         tls.set_up(wishes)?;
@@ -323,7 +329,7 @@ impl Tls {
     }
 
     /// For what moves application data.
-    fn open(&self) -> Outcome<()> {
+    pub fn open(&self) -> Outcome<()> {
         self.established()?;
         if self.transport.is_holding() {
             Err(Failure::State("the last flight is held: release_flight was not called"))
@@ -347,12 +353,30 @@ impl Tls {
         self.begin();
         // SAFETY: ssl is alive; it writes at most the length it is given.
         let result = unsafe { sys::SSL_read_ex(self.ssl, buffer.as_mut_ptr().cast(), size.min(RECORD), &mut count) };
-        match self.end(result, "read failed")? {
+        let step = self.end(result, "read failed")?;
+        self.after_reading()?;
+        match step {
             // SAFETY: OpenSSL wrote `count` octets.
             Step::Done => Ok(Some(take(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), count) }))),
             Step::WantsMore => Ok(None),
             Step::Closed => Ok(Some(take(&[]))),
         }
+    }
+
+    /// Reading goes through handshake messages as they come: an answer may be complete, and what was parked may go.
+    fn after_reading(&mut self) -> Outcome<()> {
+        late::notice(self);
+        if self.parked.is_empty() || self.is_half_way() {
+            return Ok(());
+        }
+        let parked = std::mem::take(&mut self.parked);
+        self.put(&parked).map(drop)
+    }
+
+    /// A handshake message of the peer, or its answer to a late request, has begun to arrive and has not ended.
+    fn is_half_way(&self) -> bool {
+        // SAFETY: ssl is alive.
+        unsafe { ffi::SSL_in_init(self.ssl) == 1 }
     }
 
     pub fn write(&mut self, data: &[u8]) -> Outcome<usize> {
@@ -363,6 +387,14 @@ impl Tls {
         if data.is_empty() {
             return Ok(0);
         }
+        if self.is_half_way() {
+            self.parked.extend_from_slice(data);
+            return Ok(data.len());
+        }
+        self.put(data)
+    }
+
+    fn put(&mut self, data: &[u8]) -> Outcome<usize> {
         let mut count = 0;
         self.begin();
         // SAFETY: ssl is alive and reads `data.len()` octets.

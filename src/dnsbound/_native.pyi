@@ -202,6 +202,12 @@ class Config:
         longest_timeout: milliseconds until an unanswered flight is sent again, doubled each time (RFC 6347 section
         4.2.4.1); after twelve times the connection fails. Below about 15 ms OpenSSL rounds to nothing.
         """
+    def set_post_handshake_auth(self, enabled: bool) -> None:
+        """Client: offer to authenticate after the handshake (RFC 9846 section 4.7.2); TLS 1.3. Off otherwise.
+
+        Server: ask by Connection.request_client_certificate alone, and not in a handshake of TLS 1.3. Without it a
+        server may ask in both.
+        """
     def set_keylog(self, enabled: bool) -> None: ...
     def ciphers(self) -> list[str]: ...
 
@@ -289,7 +295,8 @@ class Connection:
     def read(self, size: int) -> bytes | None:
         """One TLS record's plaintext at most. None: more ciphertext is needed. b"": the peer sent close_notify."""
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Octets taken; always all of them, since memory BIOs do not fill up."""
+        """Octets taken; always all of them, since memory BIOs do not fill up. They wait while a handshake message of
+        the peer has begun and not ended: the rest of it must be read first."""
     def shutdown(self) -> bool:
         """Send close_notify, once; True when the peer's has arrived as well. Data before that stays readable."""
     def send_alert(self, description: int) -> None:
@@ -310,6 +317,28 @@ class Connection:
         `lifetime` is cut to set_tickets'. OpenSSL seals the peer's leaf certificate or raw key in as well, but not the
         rest of its chain and not its ClientName: what the resuming side must know of those goes into application_data.
         """
+
+    # --- authentication after the handshake (RFC 9846 section 4.7.2)
+    def request_client_certificate(self) -> None:
+        """Server: ask; the request is in drain(). Whatever the Config's mode, a client may decline.
+
+        TlsError, which leaves the connection as it was, where the client did not offer (SSL_R_EXTENSION_NOT_RECEIVED)
+        and in TLS 1.2 (SSL_R_WRONG_SSL_VERSION); RuntimeError while a request is open, which is OpenSSL's limit.
+        From now until `settle_late_answer` the facts below stay those of the credential shown before.
+        """
+    def forbid_late_requests(self) -> None:
+        """Client: a request after the handshake ends the connection from now on (internal_error)."""
+    def late_answer_awaited(self) -> bool:
+        """Server: a request is out, and its answer is not complete. It arrives while reading."""
+    def late_answer(self) -> tuple[list[bytes], bytes | None, list[tuple[int, bytes | None]]] | None:
+        """Server: what the client shows, once its signature and its Finished were checked; None before, and once it is
+        settled. DER certificates, leaf first; DER SubjectPublicKeyInfo, where the handshake agreed on raw keys; (entry
+        index, octets of ClientName) as `client_names`, with None for an extension without a ClientName inside. All
+        empty for a client that declined. `carried_chain` is this answer's.
+        """
+    def settle_late_answer(self, accept: bool) -> None:
+        """accept: the facts tell of this answer's credential from now on; otherwise they stay. RuntimeError without an
+        answer."""
 
     # --- facts; empty or None before they are known
     @property

@@ -88,6 +88,13 @@ class HostileServer:
         body = struct.pack("!II", 600, 0) + vector(b"n", 1) + vector(b"ticket", 2) + vector(extensions, 2)
         return self._send.seal(HANDSHAKE, message(NEW_SESSION_TICKET, body))
 
+    def late_request(self, context: bytes, extensions: bytes = b"") -> bytes:
+        """A CertificateRequest after the handshake; from now on `open` reads what comes under application keys."""
+        self._receive = Protection(self._schedule.application_secret("c", self._hash()))
+        algorithms = extension(13, vector(bytes.fromhex("04030804"), 2))
+        body = vector(context, 1) + vector(algorithms + extensions, 2)
+        return self._send.seal(HANDSHAKE, message(CERTIFICATE_REQUEST, body))
+
     def open(self, flight: bytes) -> list[tuple[int, bytes]]:
         """(content type, content) of each record of the client's."""
         found, at = [], 0

@@ -46,6 +46,7 @@ FACTS = (
     *("version", "cipher", "shared_ciphers", "group", "selected_alpn", "server_name", "peer_chain", "verified_chain"),
     *("peer_raw_public_key", "verify_result", "certificate_types", "clientid_requested", "client_names", "session"),
     *("certificate_requested", "server_tlsa_match", "session_reused", "ticket_application_data", "finished"),
+    *("late_answer_awaited", "late_answer"),
     *("handshake_digest", "extended_master_secret"),
     *("take_keylog", "clientid_empty", "pending_in", "pending_out", "pending_plain", "drain", "request_signalled"),
     *("awaits_judgement", "server_chain", "carried_chain", "carried_chain_requested"),
