@@ -236,6 +236,7 @@ def changes(config: _native.Config) -> list[object]:
         lambda: config.set_held_flight(False),
         config.set_datagrams,
         lambda: config.set_tickets(lifetime=0),
+        lambda: config.set_post_handshake_auth(True),
         lambda: config.set_keylog(True),
     ]
 
