@@ -57,6 +57,7 @@ SAYS: Final = {
         "the server sees: no-tlsa: .*",
         "cut after [0-9.]+ s, TTL 2 s; 0 sessions are left",
     ],
+    "offline_door.py": [f"{HELLO}, carried", "0 questions to the DNS", "without a chain: .*alert.*"],
     "resolvers.py": ["secure records"] * 4,
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
 }
