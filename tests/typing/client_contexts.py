@@ -25,6 +25,7 @@ def raw_keys_and_other_names(credential: dnsbound.Credential) -> None:
         dnsbound.Context.client(credential.as_raw_key(), raw_public_key=True, clientid=0xFF42), dnsbound.Context
     )
     assert_type(dnsbound.Context.client(), dnsbound.Context)
+    dnsbound.Context.client(credential, profiles=("ca13", "cid07"), clear_name_to=["*.plant.example"])
 
 
 async def streams(context: dnsbound.Context) -> bytes:

@@ -27,6 +27,7 @@ async def a_door(credential: dnsbound.Credential, resolver: dnsbound.Resolver) -
     assert_type(context, dnsbound.Context)
     dnsbound.Context.server(credential, authenticator=door, policy="optional", ask="always", request_signal=None)
     dnsbound.Context.server(credential, authenticator=door, request_signal=[RequestSignal(), RequestSignal(0xFE01)])
+    dnsbound.Context.server(credential, authenticator=door, profiles=["ca13", "cid07"])
     dnsbound.Context.server(credential, authenticator=door, ask="sometimes")  # type: ignore[arg-type]
     assert_type(await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context), asyncio.Server)
     assert_type(await dnsbound.start_server(greet, "127.0.0.1", 0, context=context), asyncio.Server)

@@ -19,7 +19,11 @@ from dnsbound.verify.access import AccessList
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
-DOCUMENTS: Final = (ROOT / "docs" / "howto.md", *sorted((ROOT / "docs" / "howto").glob("*.md")))
+DOCUMENTS: Final = (
+    ROOT / "docs" / "howto.md",
+    ROOT / "docs" / "tls12.md",
+    *sorted((ROOT / "docs" / "howto").glob("*.md")),
+)
 SECONDS: Final = 60
 HELLO: Final = "hello car54._device.cars.example"
 SAYS: Final = {
@@ -58,6 +62,11 @@ SAYS: Final = {
         "cut after [0-9.]+ s, TTL 2 s; 0 sessions are left",
     ],
     "offline_door.py": [f"{HELLO}, carried", "0 questions to the DNS", "without a chain: .*alert.*"],
+    "plant.py": [
+        f"TLSv1.3: {HELLO}",
+        "TLSv1.2: hello car55._device.cars.example",
+        "still on TLS 1.2: car55._device.cars.example",
+    ],
     "resolvers.py": ["secure records"] * 4,
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
 }
