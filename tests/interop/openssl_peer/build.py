@@ -23,7 +23,7 @@ FLAGS: Final = ("-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror")
 @functools.cache
 def program() -> Path:
     """Where it is, compiled now if need be; a test that asks is skipped where it cannot be made."""
-    compiler, installed = shutil.which("cc"), built_openssl()
+    compiler, installed = shutil.which(os.environ.get("CC", "cc")), built_openssl()
     if compiler is None or installed is None:
         absent("no C compiler" if compiler is None else "the native module was not built with its own OpenSSL here")
     assert compiler is not None
