@@ -32,6 +32,8 @@ WORDS = {8: "Eight"}
         f"has {limits.LATE_IDENTITIES.default} late identities at most",
         f"request has {limits.AUTHENTICATOR_OCTETS.default // 1024} KiB at most",
         f"waits {limits.AUTHENTICATOR_SECONDS.default} s for its answer",
+        f"a client reads {limits.CARRIED_OCTETS.default:,} of a server's",
+        f"Pins are kept for {limits.SERVER_PINS.default:,} servers",
         f"At most {limits.TLSA_RECORDS.default} records of a set are looked at",
         f"and {limits.PEER_CERTIFICATES.default} certificates of a chain",
         f"More than {limits.NSEC3_ITERATIONS.default} iterations count as unsigned",
