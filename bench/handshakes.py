@@ -38,10 +38,8 @@ class Contender:
 def measure(connections: int, rounds: int) -> Table:
     """Microseconds of server CPU per connection: the least of several rounds, taken in turn."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, World() as world:
-        contenders = _contenders(Path(directory), world)
-        work = {
-            contender.label: partial(_one_round, contender, Path(directory), connections) for contender in contenders
-        }
+        servers = contenders(Path(directory), world)
+        work = {contender.label: partial(_one_round, contender, Path(directory), connections) for contender in servers}
         best = least(work, rounds)
     table = Table("Server CPU per mutual TLS 1.3 connection", ["server", "us", "of nginx", "of Python ssl"])
     for label, spent in best.items():
@@ -55,7 +53,8 @@ def _ratio(spent: float, reference: float | None) -> str:
     return "-" if reference is None else f"{spent / reference:.2f}"
 
 
-def _contenders(place: Path, world: World) -> list[Contender]:
+def contenders(place: Path, world: World) -> list[Contender]:
+    """The servers, with their files in place; free ports."""
     car = world.organisation("cars.example").device("car54", ttl=LONG_TTL)
     authority = CertificateAuthority.create("bench clients", now=time.time() - 60)
     chain = authority.certify(NAME, car.credential.spki, now=time.time() - 60)

@@ -46,6 +46,10 @@ class MeasuredProcess:
     def cpu_seconds(self) -> float:
         return sum(map(_cpu_seconds, self._family()))
 
+    def resident_kib(self) -> float:
+        """Memory that is in use and present, shared pages by their share."""
+        return sum(map(_resident_kib, self._family()))
+
     def __enter__(self) -> Self:
         return self
 
@@ -68,3 +72,8 @@ def _cpu_seconds(pid: int) -> float:
     except FileNotFoundError:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _resident_kib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("Pss:"))

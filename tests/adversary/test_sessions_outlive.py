@@ -11,10 +11,11 @@ from contextlib import contextmanager
 
 import dns.name
 import dns.rdatatype
+import pytest
 
 from dnsbound import AccessList, Authenticator, Credential, Reason, Refused, Undecided
 from dnsbound.dns.answer import Answer
-from dnsbound.edge.session_sweep import RECHECKS_AT_ONCE, sweep_blocking, sweep_for
+from dnsbound.edge.session_sweep import RECHECKS_AT_ONCE, settle, sweep_blocking, sweep_for
 from dnsbound.names import ClientName
 from dnsbound.verify.claim import Claim, NameSource, Proved
 from dnsbound.verify.peer import VerifiedPeer
@@ -159,3 +160,56 @@ def test_a_loop_that_ends_while_it_asks_leaves_the_question_to_others() -> None:
         asyncio.run(asyncio.wait_for(first(), PATIENCE))
         assert connection.reason is None
         assert authenticator.sessions.due(now=time.time()) == [session]
+
+
+class Broken(Connection):
+    """A connection whose end fails, such as one of an event loop that has just been closed."""
+
+    def cut(self, reason: Refused | Undecided) -> None:
+        super().cut(reason)
+        raise RuntimeError("Event loop is closed")
+
+
+def test_a_connection_that_cannot_be_cut_keeps_no_other_in(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither those that wait with it, nor those whose time comes later: the sweep goes on."""
+    with door() as (authenticator, _):
+
+        async def main() -> None:
+            sweep = sweep_for(asyncio.get_running_loop(), authenticator)
+            connections = []
+            for number, label in enumerate(("slow1", "slow2", "gone1", "gone2", "gone3")):
+                made = claim(label)
+                connections.append(Broken() if number % 2 == 0 else Connection())
+                lasts = 2.0 if label == "gone3" else 0.5
+                sweep.register(evidence(authenticator, made, lasts=lasts), made, connections[-1])
+            while any(connection.reason is None for connection in connections):  # noqa: ASYNC110 (as above)
+                await asyncio.sleep(0.01)
+            reasons = [connection.reason for connection in connections]
+            assert reasons == [Reason.DNS_FAILED] * 2 + [Reason.NO_TLSA] * 3
+
+        asyncio.run(asyncio.wait_for(main(), PATIENCE))
+        assert len(authenticator.sessions) == 0
+    assert sum("could not be told" in record.message for record in caplog.records) == 3
+
+
+def test_a_connection_that_cannot_be_cut_keeps_no_other_in_where_threads_serve() -> None:
+    with door() as (authenticator, _):
+        connections = [Broken(), Connection()]
+        for number, connection in enumerate(connections):
+            made = claim(f"gone{number}")
+            authenticator.sessions.register(
+                evidence(authenticator, made, lasts=1.0), made, connection, now=time.time() - 100
+            )
+        sweep_blocking(authenticator)
+        assert [connection.reason for connection in connections] == [Reason.NO_TLSA] * 2
+        assert len(authenticator.sessions) == 0
+
+
+def test_evidence_about_another_name_cuts() -> None:
+    with door() as (authenticator, _):
+        made, other, connection = claim("good1"), claim("good2"), Connection()
+        now = time.time()
+        session = authenticator.sessions.register(evidence(authenticator, made, lasts=60.0), made, connection, now=now)
+        settle(authenticator, session, evidence(authenticator, other, lasts=60.0))
+        assert connection.reason is Reason.INDETERMINATE
+        assert len(authenticator.sessions) == 0

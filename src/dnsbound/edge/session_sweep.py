@@ -150,11 +150,17 @@ def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPe
     """Bring the outcome to the registry, and what it says to the connection."""
     action = authenticator.sessions.settle(session, outcome, now=authenticator.now())
     connection: LiveConnection = session.handle  # type: ignore[assignment] # register put it there
-    if action is Action.KEEP:
-        connection.renewed(session.peer)
-    elif not isinstance(outcome, VerifiedPeer):
-        connection.cut(outcome)
-    # Otherwise the connection ended by itself while it was asked about.
+    try:
+        if action is Action.KEEP:
+            connection.renewed(session.peer)
+        elif isinstance(outcome, VerifiedPeer):
+            # It ended by itself while it was asked about, or the evidence is another's: cut in any case.
+            connection.cut(Undecided(Reason.INDETERMINATE, "the evidence is not this connection's"))
+        else:
+            connection.cut(outcome)
+    except Exception:  # noqa: BLE001 (whatever it is)
+        # One connection that cannot be told must keep no other in: whoever sweeps has to go on.
+        _log.exception("a live session's connection could not be told what became of it")
 
 
 def _broken(error: Exception) -> Undecided:
