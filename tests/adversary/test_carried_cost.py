@@ -115,7 +115,9 @@ def chain(request: pytest.FixtureRequest) -> bytes:
 def door(resolver: Records | None, *names: str) -> Authenticator:
     allowed = CarriedChains(names, anchors=ANCHORS)
     access = AccessList.allowing(DOOR, names)
-    return Authenticator(access, resolver, door=DOOR, clock=lambda: float(NOW), carried_chains=allowed)
+    return Authenticator(
+        access, resolver, door=DOOR, clock=lambda: float(NOW), carried_chains=allowed, danger_any_clock=True
+    )
 
 
 def test_an_honest_chain_of_that_zone_is_taken() -> None:
@@ -170,7 +172,12 @@ def test_the_worst_that_the_limits_allow() -> None:
     spend = ChainLimits(octets=limits.CARRIED_OCTETS.maximum, records=limits.CARRIED_RECORDS.maximum)
     allowed = CarriedChains([NAME], anchors=ANCHORS, spend=spend)
     at_the_door = Authenticator(
-        AccessList.allowing(DOOR, [NAME]), None, door=DOOR, clock=lambda: float(NOW), carried_chains=allowed
+        AccessList.allowing(DOOR, [NAME]),
+        None,
+        door=DOOR,
+        clock=lambda: float(NOW),
+        carried_chains=allowed,
+        danger_any_clock=True,
     )
     sets = [*keys()]
     for number in range(150):

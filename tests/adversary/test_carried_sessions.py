@@ -39,6 +39,7 @@ class Door:
             clock=lambda: time.time() + self.ahead,
             on_decision=self.decisions.append,
             carried_chains=CarriedChains(names, anchors=world.anchors),
+            danger_any_clock=True,
         )
 
     @asynccontextmanager

@@ -274,6 +274,9 @@ def test_the_time_of_a_decision_is_measured_by_the_given_clock() -> None:
 
 def test_a_cancelled_claim_is_no_decision() -> None:
     class Silent:
+        def cached(self, name: str, rdtype: dns.rdatatype.RdataType) -> Answer | None:
+            return None
+
         async def lookup(self, *question: object, **options: object) -> Answer:
             await asyncio.Event().wait()
             raise AssertionError

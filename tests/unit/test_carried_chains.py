@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dns.name
@@ -17,11 +18,12 @@ from dnsbound.dns.chain import AuthenticationChain
 from dnsbound.dns.chain_judging import ChainLimits, judge_chain
 from dnsbound.dns.policy import Policy
 from dnsbound.edge.authenticator import Authenticator
+from dnsbound.edge.latest_time import LatestTime
 from dnsbound.errors import Malformed, Misuse, Reason, Refused, Undecided
 from dnsbound.limits import CARRIED_OCTETS, CARRIED_SECONDS
 from dnsbound.testing import World
 from dnsbound.testing.zones import ZonePlan, ZoneTree
-from dnsbound.verify.access import AccessList
+from dnsbound.verify.access import AccessList, AccessSource
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import ABSENT, Claim
 from dnsbound.verify.decision import Decision, Verdict
@@ -62,9 +64,13 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 def door(resolver: Records | None, *, now: float = NOW, **options: Any) -> tuple[Authenticator, list[Decision]]:
     seen: list[Decision] = []
-    options = {"carried_chains": ALLOWED} | options
+    options = {"carried_chains": ALLOWED, "danger_any_clock": resolver is None} | options
     made = Authenticator(ACCESS, resolver, door=DOOR, clock=lambda: now, on_decision=seen.append, **options)
     return made, seen
+
+
+def offline(access: AccessSource, now: float, chains: CarriedChains) -> Authenticator:
+    return Authenticator(access, None, door=DOOR, clock=lambda: now, carried_chains=chains, danger_any_clock=True)
 
 
 def refused(ask: Ask, authenticator: Authenticator, made: Claim, **options: bool) -> Reason:
@@ -92,7 +98,16 @@ def test_a_door_without_a_resolver_admits_by_the_anchor_and_a_clock(ask: Ask) ->
 
 def test_without_a_resolver_and_without_carried_chains_there_is_no_door() -> None:
     with pytest.raises(Misuse):
-        Authenticator(ACCESS, None, door=DOOR)
+        Authenticator(ACCESS, None, door=DOOR, danger_any_clock=True)
+
+
+def test_without_a_resolver_the_clock_is_guarded(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="danger_any_clock"):
+        Authenticator(ACCESS, None, door=DOOR, carried_chains=ALLOWED)
+    latest = LatestTime(tmp_path / "time")
+    guarded = Authenticator(ACCESS, None, door=DOOR, carried_chains=ALLOWED, latest_time=latest, clock=lambda: NOW)
+    assert blocking(guarded, carrying()).provenance is Provenance.CARRIED
+    assert latest.moment == NOW
 
 
 def test_off_unless_the_door_takes_chains(ask: Ask) -> None:
@@ -267,7 +282,7 @@ def test_a_chain_above_the_budget_is_undecided(ask: Ask, limit: str, needed: int
     access = AccessList.allowing(DOOR, [name])
     for spent, enough in ((needed, True), (needed - 1, False)):
         allowed = CarriedChains([name], anchors=anchors, spend=ChainLimits(**{limit: spent}))
-        authenticator = Authenticator(access, None, door=DOOR, clock=lambda: NOW, carried_chains=allowed)
+        authenticator = offline(access, NOW, allowed)
         made = carrying(chain, name=name)
         if enough:
             assert ask(authenticator, made).provenance is Provenance.CARRIED
@@ -431,7 +446,9 @@ def test_a_dead_resolver_keeps_a_session_until_the_chain_ends(ask: Ask) -> None:
 
 def test_without_a_resolver_a_session_ends_with_its_chain(ask: Ask) -> None:
     now = [NOW]
-    authenticator = Authenticator(ACCESS, None, door=DOOR, clock=lambda: now[0], carried_chains=ALLOWED)
+    authenticator = Authenticator(
+        ACCESS, None, door=DOOR, clock=lambda: now[0], carried_chains=ALLOWED, danger_any_clock=True
+    )
     peer = ask(authenticator, carrying())
     session = authenticator.sessions.register(peer, carrying(), None, now=NOW)
     assert session.planned > NOW + TTL
@@ -451,7 +468,7 @@ def test_a_changed_access_list_reaches_sessions_of_a_door_without_a_resolver(ask
             return self.access
 
     source = Changing()
-    authenticator = Authenticator(source, None, door=DOOR, clock=lambda: NOW, carried_chains=ALLOWED)
+    authenticator = offline(source, NOW, ALLOWED)
     peer = ask(authenticator, carrying())
     authenticator.sessions.register(peer, carrying(), None, now=NOW)
     source.access = AccessList.allowing(DOOR, ["someone.else.example"])

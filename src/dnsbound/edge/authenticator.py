@@ -71,15 +71,19 @@ class Authenticator:
         on_decision: Callable[[Decision], None] | None = None,
         carried_chains: CarriedChains | None = None,
         latest_time: LatestTime | None = None,
+        danger_any_clock: bool = False,
     ) -> None:
         """access: an AccessList or AccessFile. resolver: None for a door that asks nobody and believes carried chains
         alone. door: its name there. deadline: seconds for one lookup. grace: seconds a live session outlives its
         evidence while the DNS cannot be asked. carried_chains: whose chains count; nobody's without it. latest_time: no
-        carried chain is judged by a clock that shows less."""
+        carried chain is judged by a clock that shows less. danger_any_clock: a door without a resolver does without
+        that, so that whoever sets its clock back brings ended chains to life."""
         if deadline <= 0:
             raise Misuse("a lookup needs some time: deadline is above 0 seconds")
         if resolver is None and carried_chains is None:
             raise Misuse("without a resolver and without carried_chains nobody could ever come in")
+        if resolver is None and latest_time is None and not danger_any_clock:
+            raise Misuse("a door without a resolver has its clock alone: give it a LatestTime, or danger_any_clock")
         self._access = access
         self._resolver: LookupSource = NoLookups() if resolver is None else resolver
         self._latest_time = latest_time
@@ -118,7 +122,7 @@ class Authenticator:
     async def authenticate(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """The evidence that the claim holds. Refused or Undecided otherwise. again: a live session is asked about, so
         evidence at hand is not enough where the DNS can be asked."""
-        if self._may_know(claim, again=again) and (peer := self._at_hand(claim, again=again)) is not None:
+        if (peer := self._before_asking(claim, again=again)) is not None:
             return peer
         with _Judging(self, claim, again=again) as judging:
             need = self._verifier.begin(claim, now=judging.started, charged=not again)
@@ -129,7 +133,7 @@ class Authenticator:
 
     def authenticate_blocking(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """As `authenticate`, for a thread that may wait."""
-        if (not again or self._verifier.is_offline) and (peer := self._at_hand(claim, again=again)) is not None:
+        if (peer := self._before_asking(claim, again=again)) is not None:
             return peer
         with _Judging(self, claim, again=again) as judging:
             need = self._verifier.begin(claim, now=judging.started, charged=not again)
@@ -142,9 +146,11 @@ class Authenticator:
         """As `authenticate`, by evidence that is at hand, without waiting; None when the DNS would have to be asked."""
         return self._at_hand(claim, again=False)
 
-    def _may_know(self, claim: Claim, *, again: bool) -> bool:
-        """Whether looking at hand before asking can change anything: the resolver looks into its cache by itself."""
-        return self._verifier.takes_chain_of(claim) and (not again or self._verifier.is_offline)
+    def _before_asking(self, claim: Claim, *, again: bool) -> VerifiedPeer | None:
+        """A live session is asked about anew, unless there is nobody to ask."""
+        if again and not self._verifier.is_offline:
+            return None
+        return self._at_hand(claim, again=again)
 
     def _at_hand(self, claim: Claim, *, again: bool) -> VerifiedPeer | None:
         """By what our own lookups have found, which counts before what the client brings along; then by that."""
