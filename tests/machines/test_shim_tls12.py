@@ -145,6 +145,29 @@ def test_optional_door_lets_in_who_claims_nothing_over_tls_1_2() -> None:
     assert pair.far.read(10) == b"hello"
 
 
+@pytest.mark.parametrize("cipher", ["AES128-GCM-SHA256", "AES256-SHA", "ECDHE-ECDSA-AES128-SHA"])
+def test_ciphers_without_forward_secrecy_are_off(cipher: str) -> None:
+    near = old_client()
+    near.set_ciphers(cipher)
+    pair = Pair.of(near, cid07_door())
+    with pytest.raises(ssl.SSLError) as caught:
+        pair.shake()
+    assert caught.value.reason == "NO_SHARED_CIPHER"
+
+
+@pytest.mark.parametrize(
+    "cipher", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA256"]
+)
+def test_ciphers_of_old_devices_are_on(cipher: str) -> None:
+    near = old_client()
+    near.set_ciphers(cipher)
+    pair = Pair.of(near, cid07_door())
+    pair.shake()
+    pair.admit()
+    pair.near.do_handshake()
+    assert pair.near.cipher()[0] == cipher
+
+
 def test_optional_door_asks_who_says_a_name_in_its_hello() -> None:
     """TLS 1.2 has no request flag; the extension is one as good."""
     pair = Pair.of(old_client(), cid07_door(policy="optional"))

@@ -49,7 +49,7 @@ from dnsbound.edge.context_credential import CredentialLike, own_credential, pre
 from dnsbound.edge.context_door import AuthenticatorLike, TurnedAway, judge_in_place, teller_of
 from dnsbound.edge.context_objects import TLSObject, TLSSocket
 from dnsbound.edge.context_prepare import PreparingContext, ServerTLSAMode
-from dnsbound.edge.context_profiles import ClearNameHosts, profiles_of, said_by
+from dnsbound.edge.context_profiles import TLS_1_2_CIPHERS, ClearNameHosts, profiles_of, said_by
 from dnsbound.edge.context_server_tlsa import ResolverLike, evidence_missing
 from dnsbound.edge.context_signal import Ask, Signals, door_verification, signals_of
 from dnsbound.edge.context_socket import SocketTransport
@@ -219,6 +219,7 @@ class Context(PreparingContext):
             profiles=spoken,
             held_flight=True,
             minimum=lowest_version(spoken),
+            ciphers=TLS_1_2_CIPHERS,
             dnssec_chain=bool(self._served_chains),
             carried_chain=code_point(carried_chain),
             carried_chain_request=takes_chains(authenticator),

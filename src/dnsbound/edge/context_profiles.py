@@ -17,6 +17,10 @@ from dnsbound.tls.clientid import Profile
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.verify.patterns import LABELS, ONE_LABEL, NamePattern, PatternTree
 
+TLS_1_2_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:!SHA1:!AESCCM8"
+"""Ciphers of TLS 1.2 where names are spoken in it, unless `set_ciphers` says otherwise: no RSA key transport, no SHA-1
+(RFC 9325 section 4.2)."""
+
 
 def profiles_of(words: Iterable[str]) -> tuple[Profile, ...]:
     """Profiles by name, in the order given; TLSMisuse for none, an unknown one, or one named twice."""
@@ -39,7 +43,7 @@ def said_by(
     if name is None:
         return {}
     if clear:
-        return {"clientid": number, "profiles": profiles}
+        return {"clientid": number, "profiles": profiles, "ciphers": TLS_1_2_CIPHERS}
     # CA-01. A client may be told to speak TLS 1.2 with old servers; it then shows its certificate in clear.
     return {"clientid": number, "profiles": profiles, "minimum": TLS_1_3}
 
