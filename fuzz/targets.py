@@ -29,6 +29,7 @@ from dnsbound.names import ClientName
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
 from dnsbound.tls import clientid, flags
+from dnsbound.tls.server_chain import owner_name, read_server_chain
 from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.carried import CarriedChains
@@ -101,6 +102,12 @@ def validate_chain(octets: bytes) -> object:
     owner = dns.name.from_text("_443._tcp.www.example.com.")
     anchors = TrustAnchors.from_text(document["trust_anchor_ds"])
     return chain.validate(owner, dns.rdatatype.TLSA, anchors=anchors, now=1_560_000_000.0)
+
+
+def read_chain_of_server(octets: bytes) -> object:
+    """What a client makes of the extension_data in its server's Certificate."""
+    anchors = TrustAnchors.from_text(json.loads(VECTORS.read_text())["trust_anchor_ds"])
+    return read_server_chain(octets, owner_name("www.example.com", 443), anchors=anchors, now=1_560_000_000.0)
 
 
 @cache
@@ -207,6 +214,7 @@ TARGETS: dict[str, Target] = {
     "chain": Target(validate_chain, chain_seeds),
     "chain-carried": Target(carried, carried_seeds),
     "chain-file": Target(lambda octets: ChainFile.from_text(text(octets)), chain_file_seeds),
+    "server-chain": Target(read_chain_of_server, lambda: [b"\x00\x07" + chain_seeds()[0]]),
     "chain-extension": Target(ChainExtension.from_wire, lambda: [b"\x00\x00" + chain for chain in chain_seeds()]),
     "trust-anchors": Target(
         lambda octets: TrustAnchors.from_text(text(octets)), lambda: [world().anchors_text.encode()]

@@ -17,6 +17,7 @@ from dnsbound.credential.credential import Credential
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Outcome, Provenance, Security
 from dnsbound.dns.chain import AuthenticationChain, ChainExtension
+from dnsbound.dns.chain_judging import ChainLimits
 from dnsbound.edge.chain_source import ChainSource, FixedChain
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_chain import ChainRequest, ServedChain
@@ -292,6 +293,31 @@ def test_too_many_records_are_not_all_read(signed: World) -> None:
     octets = AuthenticationChain((least,) * (CARRIED_RECORDS.default + 1))
     assert len(octets.to_wire()) < CARRIED_OCTETS.default
     assert fails(asking(signed), serving(octets.to_wire())).reason is Reason.WORK_BUDGET
+
+
+def test_what_may_be_spent_on_a_chain(signed: World, stranger: Identity) -> None:
+    octets = chain_of(signed, record(stranger))
+    records = len(AuthenticationChain.from_wire(octets).records)
+    for spend, holds in (
+        (ChainLimits(octets=len(octets) + 2), True),
+        (ChainLimits(octets=len(octets) + 1), False),
+        (ChainLimits(records=records), True),
+        (ChainLimits(records=records - 1), False),
+    ):
+        request = ChainRequest(port=PORT, anchors=signed.anchors, spend=spend)
+        near, far = client(dnssec_chain=request, clock=signed.now), serving(octets, stranger)
+        if holds:
+            meet(near, far)
+        else:
+            assert fails(near, far).reason is Reason.WORK_BUDGET
+
+
+def test_a_server_of_tls_1_2_shows_its_chain_in_its_hello(signed: World, stranger: Identity) -> None:
+    far = serving(chain_of(signed, record(stranger)), stranger, profiles=["cid07"])
+    far.maximum_version = ssl.TLSVersion.TLSv1_2
+    pair = meet(asking(signed, required=True), far)
+    assert pair.near.version() == "TLSv1.2"
+    assert pair.near.server_tlsa() == record(stranger)
 
 
 def test_a_chain_past_its_time_and_another_anchor(signed: World) -> None:

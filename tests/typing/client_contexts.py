@@ -10,6 +10,10 @@ from typing import assert_type
 import httpx
 
 import dnsbound
+from dnsbound.edge.chain_source import ResolvedChain
+from dnsbound.edge.context_chain import ChainRequest
+from dnsbound.edge.pins import FilePins
+from dnsbound.tls.flags import RequestSignal
 
 
 def a_context_is_an_ssl_context(credential: dnsbound.Credential) -> ssl.SSLContext:
@@ -83,3 +87,13 @@ def wrong_uses(context: dnsbound.Context, credential: dnsbound.Credential) -> No
     credential.name = None  # type: ignore[misc]
     context.prepare_blocking("api.cars.example")  # type: ignore[call-arg]
     dnsbound.Contexts  # type: ignore[attr-defined]  # noqa: B018 (a name that is not there)
+
+
+def by_chain(credential: dnsbound.Credential, resolver: dnsbound.Resolver) -> None:
+    request = ChainRequest(port=8443, pins=FilePins("pins.json"), longest_pin=3600)
+    dnsbound.Context.client(credential, server_tlsa="require", dnssec_chain=request)
+    dnsbound.Context.client(credential, carry_chain=ResolvedChain(resolver, "car54._device.cars.example"))
+    dnsbound.Context.client(credential, request_signal=None)
+    dnsbound.Context.client(credential, request_signal=RequestSignal(flag=81))
+    ChainRequest(pins="pins.json")  # type: ignore[arg-type]
+    dnsbound.Context.client(credential, carry_chain=b"octets")  # type: ignore[arg-type]

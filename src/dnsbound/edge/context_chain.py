@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from dnsbound import limits
 from dnsbound.dns.anchors import TrustAnchors
+from dnsbound.dns.chain_judging import ChainLimits
 from dnsbound.dns.policy import Policy
 from dnsbound.edge.chain_source import ChainSource
 from dnsbound.edge.context_arguments import RAW_AND_X509, X509_AND_RAW, is_address
@@ -42,14 +43,15 @@ class ChainRequest:
 
     port: of the service, since a handshake over memory knows none. anchors: the root's by default. pins: servers that
     promised a chain; by default in memory, for this value. longest_pin: seconds, see `limits.PIN_SECONDS`; 0 pins
-    nobody. policy: of the validator.
+    nobody. policy: of the validator. spend: on one chain.
     """
 
     port: int = 443
     anchors: TrustAnchors = field(default_factory=TrustAnchors.root)
     pins: PinStore = field(default_factory=MemoryPins)
     longest_pin: int | None = None
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy | None = None
+    spend: ChainLimits | None = None
 
     def __post_init__(self) -> None:
         _port(self.port)
@@ -81,7 +83,12 @@ class RequestedChain:
         pinned = request.pins.pinned(self.base_domain, self.port, now=now)
         demand = Demand.RECORDS if self._required else Demand.CHAIN if pinned else Demand.NOTHING
         self._shown = read_server_chain(
-            extension_data, self._owner, anchors=request.anchors, now=now, policy=request.policy
+            extension_data,
+            self._owner,
+            anchors=request.anchors,
+            now=now,
+            policy=request.policy,
+            spend=request.spend,
         )
         check_demand(self._shown, demand)
         return self._shown.records

@@ -23,18 +23,19 @@ from dnsbound import limits
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.chain import ChainExtension
+from dnsbound.dns.chain_judging import ChainLimits
 from dnsbound.dns.policy import Policy
 from dnsbound.errors import (
     UNDECIDED_REASONS,
     LimitExceeded,
     Malformed,
-    Misuse,
     Reason,
     Refused,
     Undecided,
 )
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, Seconds
+from dnsbound.tls.errors import TLSMisuse
 from dnsbound.verify.engine import tlsa_records
 
 _HOUR: Final[Seconds] = 3600.0
@@ -147,41 +148,52 @@ class ServerChainJudge(Protocol):
 
 
 def owner_name(host: str, port: int) -> dns.name.Name:
-    """`_port._tcp.host` (RFC 6698 section 3); Misuse for what is no host name."""
+    """`_port._tcp.host` (RFC 6698 section 3); TLSMisuse for what is no host name."""
     try:
         return dns.name.from_text(f"_{port}._tcp.{host}.")
     except (dns.exception.DNSException, UnicodeError) as error:
-        raise Misuse(f"{host!r} is no host name: {error}") from None
+        raise TLSMisuse(f"{host!r} is no host name: {error}") from None
 
 
 def read_server_chain(
-    extension_data: bytes | None, owner: dns.name.Name, *, anchors: TrustAnchors, now: Moment, policy: Policy
+    extension_data: bytes | None,
+    owner: dns.name.Name,
+    *,
+    anchors: TrustAnchors,
+    now: Moment,
+    policy: Policy | None = None,
+    spend: ChainLimits | None = None,
 ) -> ShownChain:
-    """What the chain says of the TLSA records of `owner`.
+    """What the chain says of the TLSA records of `owner`. spend: on this one chain.
 
     Refused with BAD_CHAIN when the octets are none; Undecided with BOGUS or INDETERMINATE when it does not hold, with
     WORK_BUDGET when it is too long or costs too much.
     """
     if extension_data is None:
         return ShownChain(shown=Shown.NO_CHAIN, detail="the server sent no DNSSEC chain")
+    spend = spend or ChainLimits()
     try:
-        extension = _parsed(extension_data)
+        extension = _parsed(extension_data, spend)
     except Malformed as error:
         raise Refused(Reason.BAD_CHAIN, str(error)) from error
     except LimitExceeded as error:
         raise Undecided(Reason.WORK_BUDGET, str(error)) from error
-    checks = limits.CARRIED_SIGNATURES.default
+    checks = limits.CARRIED_SIGNATURES.checked(spend.signature_checks)
     answer = extension.chain.validate(
-        owner, dns.rdatatype.TLSA, anchors=anchors, now=now, policy=replace(policy, signature_checks=checks)
+        owner,
+        dns.rdatatype.TLSA,
+        anchors=anchors,
+        now=now,
+        policy=replace(policy or Policy(), signature_checks=checks),
     )
     return _shown(answer, lifetime=extension.lifetime * _HOUR)
 
 
-def _parsed(extension_data: bytes) -> ChainExtension:
-    most = limits.CARRIED_OCTETS.default
+def _parsed(extension_data: bytes, spend: ChainLimits) -> ChainExtension:
+    most = limits.CARRIED_OCTETS.checked(spend.octets)
     if len(extension_data) > most:
         raise LimitExceeded(limits.CARRIED_OCTETS.name, f"a chain of {len(extension_data)} octets, more than {most}")
-    return ChainExtension.from_wire(extension_data, records=limits.CARRIED_RECORDS.default)
+    return ChainExtension.from_wire(extension_data, records=limits.CARRIED_RECORDS.checked(spend.records))
 
 
 def _shown(answer: Answer, *, lifetime: Seconds) -> ShownChain:
