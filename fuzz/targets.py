@@ -36,6 +36,7 @@ from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim, NameSource, Proved
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
+from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
@@ -224,4 +225,5 @@ TARGETS: dict[str, Target] = {
     ),
     **AUTHENTICATOR_TARGETS,
     **HANDSHAKE_TARGETS,
+    **TICKET_TARGETS,
 }

@@ -14,8 +14,10 @@ const SESSION_CONTEXT: &[u8] = b"dnsbound";
 
 /// Options that are never off: renegotiation is a second handshake nobody judged, compression leaks (CRIME).
 pub const ALWAYS_SET: u64 = ffi::SSL_OP_NO_RENEGOTIATION | ffi::SSL_OP_NO_COMPRESSION;
-/// Options that are never on: a truncated stream must not look like an ended one, old renegotiation must not come back.
-pub const NEVER_SET: u64 = ffi::SSL_OP_IGNORE_UNEXPECTED_EOF | ffi::SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION;
+/// Options that are never on: a truncated stream must not look like an ended one, old renegotiation must not come back,
+/// and no session resumes without a key exchange of its own, or whoever gets a ticket key later could read it.
+pub const NEVER_SET: u64 =
+    ffi::SSL_OP_IGNORE_UNEXPECTED_EOF | ffi::SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION | ffi::SSL_OP_ALLOW_NO_DHE_KEX;
 
 /// An owned SSL_CTX. It is only written while its Config is not frozen, under that Config's lock.
 pub struct Context(*mut sys::SSL_CTX);

@@ -21,6 +21,7 @@ pub const SSL_CTRL_SET_MIN_PROTO_VERSION: c_int = 123;
 pub const SSL_CTRL_SET_MAX_PROTO_VERSION: c_int = 124;
 pub const SSL_OP_IGNORE_UNEXPECTED_EOF: u64 = 1 << 7;
 pub const SSL_OP_NO_QUERY_MTU: u64 = 1 << 12;
+pub const SSL_OP_ALLOW_NO_DHE_KEX: u64 = 1 << 10;
 pub const SSL_OP_NO_TICKET: u64 = 1 << 14;
 pub const SSL_OP_NO_COMPRESSION: u64 = 1 << 17;
 pub const SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION: u64 = 1 << 18;

@@ -72,8 +72,8 @@ class Config:
     def set_options(self, *, set_bits: int, clear_bits: int = 0) -> int:
         """SSL_OP_* bits; returns the resulting bits.
 
-        NO_RENEGOTIATION and NO_COMPRESSION stay set; IGNORE_UNEXPECTED_EOF and ALLOW_UNSAFE_LEGACY_RENEGOTIATION stay
-        clear; a server's NO_TICKET is set_tickets' to change. Such bits are ignored.
+        NO_RENEGOTIATION and NO_COMPRESSION stay set; IGNORE_UNEXPECTED_EOF, ALLOW_UNSAFE_LEGACY_RENEGOTIATION and
+        ALLOW_NO_DHE_KEX stay clear; a server's NO_TICKET is set_tickets' to change. Such bits are ignored.
         """
     def set_cipher_list(self, ciphers: str) -> None:
         """TLS 1.2 cipher string."""

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,27 @@ def test_no_ticket_allows_early_data() -> None:
     session = issue(door(_native.TicketKeys([OLD])), client_config())
     assert 15 not in fields(session)
     assert 10 in fields(session), "the fields are read as they stand: 10 is the ticket"
+
+
+def test_nothing_in_the_crate_can_allow_early_data() -> None:
+    """OpenSSL's default is none, and every way to change it has these words in its name."""
+    sources = list(Path(__file__).parents[2].glob("native/src/**/*.rs"))
+    assert len(sources) > 20
+    assert [file.name for file in sources if "early_data" in file.read_text().lower()] == []
+
+
+def test_a_resumption_without_a_key_exchange_cannot_be_allowed() -> None:
+    """psk_ke would let whoever gets a ticket key later read what was said (RFC 9846 section 2.2)."""
+    allow_no_dhe_kex = 1 << 10
+    for config in (server_config(), client_config()):
+        assert not config.set_options(set_bits=allow_no_dhe_kex) & allow_no_dhe_kex
+    server, client = server_config(), client_config()
+    for config in (server, client):
+        config.set_options(set_bits=allow_no_dhe_kex)
+    server.set_tickets(lifetime=600, keys=_native.TicketKeys([OLD]))
+    near, far = connect(server, client, session=issue(server, client))
+    assert far.session_reused()
+    assert near.group() is not None, "a group was agreed on again"
 
 
 def fields(session: bytes) -> set[int]:

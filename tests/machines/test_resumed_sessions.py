@@ -6,11 +6,12 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dnsbound import Context, Reason, VerifiedPeer, verified_peer
+from dnsbound import AccessFile, Authenticator, Context, Reason, VerifiedPeer, verified_peer
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.dns.cache import EvidenceCache
 from dnsbound.edge.blocking_server import blocking_server
@@ -155,6 +156,32 @@ def test_a_ticket_of_a_replaced_key_is_refused(kind: str, world: World) -> None:
 
     served(kind, at, visit)
     assert at.decisions[-1].reason is Reason.TLSA_MISMATCH
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_ticket_of_a_name_that_left_the_list_is_refused_without_a_lookup(
+    kind: str, world: World, tmp_path: Path
+) -> None:
+    device, file = car(world, ttl=60), tmp_path / "access.toml"
+    file.write_text(f'[door.api]\nallow = ["{device.name}"]\n')
+    decisions: list[Any] = []
+    resolver = world.resolver()
+    authenticator = Authenticator(AccessFile(file, interval=0), resolver, door="api", on_decision=decisions.append)
+    context = Context.server(world.web_credential(SERVER), authenticator=authenticator, ticket_lifetime=600)
+    at = Door(world, context, authenticator, resolver, decisions)
+    mine = at.client(device)
+
+    def visit(port: int) -> None:
+        session = first_session(port, mine)
+        file.write_text('[door.api]\nallow = ["other._device.cars.example"]\n')
+        forget(at)
+        asked = len(world.queries_for(str(device.name)))
+        with dial(port, mine, session) as tls, pytest.raises(TLSAlertReceived):
+            said(tls)
+        assert len(world.queries_for(str(device.name))) == asked
+
+    served(kind, at, visit)
+    assert [decision.reason for decision in decisions if not decision.again] == [None, Reason.NOT_PERMITTED]
 
 
 @pytest.mark.parametrize("kind", SERVERS)

@@ -68,6 +68,11 @@ SAYS: Final = {
         "still on TLS 1.2: car55._device.cars.example",
     ],
     "resolvers.py": ["secure records"] * 4,
+    "resumption.py": [
+        "hello truck1._device.cars.example, known by its key",
+        "hello truck1._device.cars.example, known by its ticket",
+        "shut out: .*alert.*",
+    ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
 }

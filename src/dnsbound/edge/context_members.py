@@ -42,6 +42,7 @@ _VERSIONS: Final = {
     ssl.TLSVersion.MAXIMUM_SUPPORTED: TLS_1_3,
 }
 _OP_IGNORE_UNEXPECTED_EOF: Final = int(getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 1 << 7))
+_OP_ALLOW_NO_DHE_KEX: Final = 1 << 10
 _VERSION_OPTIONS: Final = int(ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3)
 
 _CLIENT_VERIFICATION: Final = {
@@ -156,6 +157,8 @@ class EngineContext(ssl.SSLContext):
         bits = int(value)
         if bits & _OP_IGNORE_UNEXPECTED_EOF:
             raise TLSMisuse("OP_IGNORE_UNEXPECTED_EOF would let anybody cut a stream short unseen")
+        if bits & _OP_ALLOW_NO_DHE_KEX:
+            raise TLSMisuse("ALLOW_NO_DHE_KEX would let whoever gets a ticket key read resumed connections")
         one_version = self._floor() >= TLS_1_3
         if bits & _VERSION_OPTIONS and (one_version or bits & _VERSION_OPTIONS == _VERSION_OPTIONS):
             raise TLSMisuse("OP_NO_TLSv1_2 and OP_NO_TLSv1_3 leave no version to speak here")
