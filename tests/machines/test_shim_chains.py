@@ -21,6 +21,7 @@ from dnsbound.dns.chain_judging import ChainLimits
 from dnsbound.edge.chain_source import ChainSource, FixedChain
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_chain import ChainRequest, ServedChain
+from dnsbound.edge.latest_time import LatestTime
 from dnsbound.edge.pins import MemoryPins
 from dnsbound.errors import UNDECIDED_REASONS, Misuse, Undecided
 from dnsbound.iana import CARRIED_CHAIN, DNSSEC_CHAIN, MatchingType, Selector, Usage
@@ -586,7 +587,7 @@ def test_both_ends_may_speak_another_code_point() -> None:
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_a_door_with_nothing_but_an_anchor_and_a_clock_admits(signed: World, *, raw: bool) -> None:
+def test_a_door_with_nothing_but_an_anchor_and_a_clock_admits(signed: World, tmp_path: Path, *, raw: bool) -> None:
     device = signed.organisation(ZONE).device("car54-raw" if raw else "car54")
     name, own = str(device.name), device.credential.as_raw_key() if raw else device.credential
     offline = Authenticator(
@@ -595,6 +596,7 @@ def test_a_door_with_nothing_but_an_anchor_and_a_clock_admits(signed: World, *, 
         door="api",
         clock=signed.now,
         carried_chains=CarriedChains(["*._device.cars.example"], anchors=signed.anchors),
+        latest_time=LatestTime(tmp_path / "latest"),
     )
     far = Context.server(web_credential(), authenticator=offline)
     chain = FixedChain(signed.chain(name).octets)
