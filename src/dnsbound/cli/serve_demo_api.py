@@ -19,6 +19,7 @@ from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.errors import Misuse
 from dnsbound.times import iso
+from dnsbound.tls.clientid import Profile
 
 if TYPE_CHECKING:
     import socket
@@ -57,6 +58,14 @@ def demo_api(
     ask_always: Annotated[
         bool, typer.Option("--ask-always", help="With --optional: ask clients too that do not signal, such as curl.")
     ] = False,
+    profile: Annotated[
+        list[Profile] | None,
+        typer.Option(
+            "--profile",
+            help="Text of dane_clientid that is spoken; may be repeated, best first. cid07 lets TLS 1.2 in.",
+            show_default="ca13",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
     resolver: ResolverOption = None,
@@ -84,6 +93,7 @@ def demo_api(
             authenticator=authenticator,
             policy="optional" if optional else "required",
             ask="always" if ask_always else None,
+            profiles=profile or [Profile.CA13],
         )
         config = uvicorn.Config(
             application(),

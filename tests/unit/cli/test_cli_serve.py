@@ -97,6 +97,18 @@ def test_ask_always_asks_clients_that_do_not_signal(devices):
         assert curl(url, "--cert", devices["car55"][1]).returncode != 0
 
 
+@pytest.mark.peer("curl")
+def test_a_profile_lets_tls_1_2_in_and_says_so(devices):
+    name, path = devices["car54"]
+    with served("--allow", name, "--profile", "ca13", "--profile", "cid07") as (url, decisions):
+        assert json.loads(curl(url, "--tls-max", "1.2", "--cert", path).stdout)["name"] == name
+        assert json.loads(curl(url, "--cert", path).stdout)["name"] == name
+    assert [decision["protocol"] for decision in decisions] == ["TLSv1.2", "TLSv1.3"]
+    with served("--allow", name) as (url, decisions):
+        assert curl(url, "--tls-max", "1.2", "--cert", path).returncode == 35
+    assert decisions == []
+
+
 def test_a_port_that_is_taken(dnsbound):
     import socket
 
