@@ -40,16 +40,16 @@ impl<'a> Hello<'a> {
     pub fn parse(datagram: &'a [u8]) -> Option<Self> {
         let mut rest = datagram;
         let [kind, major, _minor] = take(&mut rest, 3)? else { return None };
-        let number = take(&mut rest, 8)?;
+        let numbered = take(&mut rest, 8)?;
         let body = take_prefixed(&mut rest, 2)?;
-        if *kind != HANDSHAKE || *major != DTLS || number[..2] != [0, 0] {
+        if *kind != HANDSHAKE || *major != DTLS || numbered[..2] != [0, 0] {
             return None;
         }
         let mut body = body;
         let [kind, length @ .., high, sequence] = take(&mut body, 6)? else { return None };
         let offset = take(&mut body, 3)?;
         let fragment = take_prefixed(&mut body, 3)?;
-        let whole = fragment.len() <= length.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let whole = fragment.len() as u64 <= number(length);
         if *kind != CLIENT_HELLO || *high > 0 || *sequence > 1 || offset != [0; 3] || !whole {
             return None;
         }
@@ -58,7 +58,12 @@ impl<'a> Hello<'a> {
         take_prefixed(&mut rest, 1)?;
         let parameters = &fragment[..fragment.len() - rest.len()];
         let cookie = take_prefixed(&mut rest, 1)?;
-        Some(Hello { number, parameters, cookie })
+        Some(Hello { number: numbered, parameters, cookie })
+    }
+
+    /// The sequence number of its record.
+    pub fn sequence(&self) -> u64 {
+        number(self.number)
     }
 
     pub fn random(&self) -> &'a [u8] {
@@ -126,6 +131,11 @@ impl<'a> Hello<'a> {
     }
 }
 
+/// A number in network order.
+pub fn number(octets: &[u8]) -> u64 {
+    octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet))
+}
+
 fn same(left: &[u8], right: &[u8; LENGTH]) -> bool {
     // SAFETY: both are LENGTH octets long; the caller looked.
     unsafe { sys::CRYPTO_memcmp(left.as_ptr().cast(), right.as_ptr().cast(), LENGTH) == 0 }
@@ -139,8 +149,8 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 
 /// Octets behind a length of `size` octets.
 fn take_prefixed<'a>(rest: &mut &'a [u8], size: usize) -> Option<&'a [u8]> {
-    let length = take(rest, size)?.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
-    take(rest, length)
+    let length = number(take(rest, size)?);
+    take(rest, usize::try_from(length).ok()?)
 }
 
 /// Confirms, while OpenSSL reads a hello, the cookie that was verified before OpenSSL saw it.

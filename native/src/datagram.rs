@@ -2,6 +2,7 @@
 //! one write makes one.
 
 use crate::alert;
+use crate::cookie;
 use crate::error::Outcome;
 use crate::ffi;
 use crate::state::guarded;
@@ -10,11 +11,15 @@ use openssl_sys as sys;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// RFC 6347 section 4.1: type, version, epoch, sequence number, length.
 const RECORD_HEADER: usize = 13;
+const NUMBER: Range<usize> = 3..11;
+/// Far from the end of the numbers; nobody repeats a hello so often.
+const HIGHEST_BEGINNING: u64 = 1 << 40;
 /// Above these bits of a record's number stands its epoch.
 const EPOCH: u32 = 48;
 /// A peer repeats its flight twelve times at most if it is OpenSSL.
@@ -32,6 +37,8 @@ pub struct Datagrams {
     repetitions: Cell<u8>,
     /// Above every sequence number that was written in epoch 0.
     unused_sequence: Cell<u64>,
+    /// What is added to each of OpenSSL's sequence numbers in epoch 0, where nothing seals them.
+    raised_by: Cell<u64>,
 }
 
 impl Datagrams {
@@ -48,7 +55,7 @@ impl Datagrams {
 
     /// Alerts get lost like any datagram. One for each Finished of the peer, which alone is sealed; not for ever.
     fn refuse_again(&self, description: u8, datagram: &[u8]) {
-        let repeats = record_numbers(datagram).any(|number| number >> EPOCH != 0);
+        let repeats = records(datagram).any(|(_, number)| number >> EPOCH != 0);
         if repeats && self.repetitions.get() < MOST_REPETITIONS {
             self.repetitions.set(self.repetitions.get() + 1);
             self.put_alert(description);
@@ -56,7 +63,9 @@ impl Datagrams {
     }
 
     fn put_alert(&self, description: u8) {
-        self.write(&alert::plaintext_datagram(self.unused_sequence.get(), description));
+        let sequence = self.unused_sequence.get();
+        self.unused_sequence.set(sequence + 1);
+        self.outgoing.borrow_mut().push(alert::plaintext_datagram(sequence, description));
     }
 
     pub fn take(&self) -> Vec<Vec<u8>> {
@@ -109,23 +118,32 @@ impl Datagrams {
         Some(count)
     }
 
+    /// Server: its first record gets this sequence number, the verified hello's own (RFC 6347 section 4.2.1). OpenSSL
+    /// begins at 1, which a HelloVerifyRequest may have had if hellos were repeated, and a client drops doubles.
+    pub fn begin_at(&self, sequence: u64) {
+        self.raised_by.set(if sequence < HIGHEST_BEGINNING { sequence.saturating_sub(1) } else { 0 });
+    }
+
     fn write(&self, datagram: &[u8]) {
-        for number in record_numbers(datagram).filter(|number| number >> EPOCH == 0) {
-            self.unused_sequence.set(self.unused_sequence.get().max(number + 1));
+        let mut datagram = datagram.to_vec();
+        let plaintext: Vec<_> = records(&datagram).filter(|(_, number)| number >> EPOCH == 0).collect();
+        for (place, number) in plaintext {
+            let raised = number + self.raised_by.get();
+            datagram[place + NUMBER.start..place + NUMBER.end].copy_from_slice(&raised.to_be_bytes());
+            self.unused_sequence.set(self.unused_sequence.get().max(raised + 1));
         }
-        self.outgoing.borrow_mut().push(datagram.to_vec());
+        self.outgoing.borrow_mut().push(datagram);
     }
 }
 
-/// Epoch and sequence number of each record.
-fn record_numbers(datagram: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    let mut rest = datagram;
+/// Where each record begins, and its number: epoch and sequence number.
+fn records(datagram: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
+    let mut place = 0;
     std::iter::from_fn(move || {
-        let header = rest.get(..RECORD_HEADER)?;
-        let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
-        let number = header[3..11].iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
-        rest = rest.get(RECORD_HEADER + length..).unwrap_or_default();
-        Some(number)
+        let header = datagram.get(place..place + RECORD_HEADER)?;
+        let begins = place;
+        place += RECORD_HEADER + usize::from(u16::from_be_bytes([header[11], header[12]]));
+        Some((begins, cookie::number(&header[NUMBER])))
     })
 }
 

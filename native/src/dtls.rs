@@ -2,7 +2,7 @@
 //!
 //! The clock of the retransmission timer is OpenSSL's own and cannot be given to it; when to look at it is the caller's.
 
-use crate::cookie;
+use crate::cookie::{self, Hello};
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
 use crate::state::{self, guarded};
@@ -85,9 +85,11 @@ impl Tls {
     }
 
     /// Server: reads the hello whose cookie was verified. False: OpenSSL reads none in this datagram.
-    pub fn listen(&mut self, datagram: &[u8], cookie: &[u8]) -> Outcome<bool> {
-        self.transport.datagrams()?.feed(datagram);
-        self.state.dtls.cookie.replace(cookie.to_vec());
+    pub fn listen(&mut self, datagram: &[u8], hello: &Hello) -> Outcome<bool> {
+        let queues = self.transport.datagrams()?;
+        queues.begin_at(hello.sequence());
+        queues.feed(datagram);
+        self.state.dtls.cookie.replace(hello.cookie.to_vec());
         error::clear_queue();
         // SAFETY: ssl is alive and new; the address is written to, and freed once.
         let result = unsafe {

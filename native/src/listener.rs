@@ -53,7 +53,7 @@ impl CookieListener {
             return Ok(Some(Answer::VerifyRequest(PyBytes::new(py, &request))));
         }
         let mut tls = self.config.get().connect(py, Wishes::default())?;
-        if !tls.listen(&datagram, hello.cookie)? {
+        if !tls.listen(&datagram, &hello)? {
             return Ok(None);
         }
         Ok(Some(Answer::Connection(Bound::new(py, Connection::new_of(tls))?)))

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from dnsbound.edge.context import Context
     from dnsbound.edge.credential_files import load_credential, save_credential
     from dnsbound.edge.current_peer import verified_peer
+    from dnsbound.edge.datagram_client import open_datagram_connection
+    from dnsbound.edge.datagram_server import start_datagram_server
     from dnsbound.edge.listen import start_server
     from dnsbound.edge.loop import loop_factory
     from dnsbound.edge.resolver import Resolver
@@ -52,7 +54,9 @@ _LOADED_ON_USE: Final = {
     "VerifiedPeer": "dnsbound.verify.peer",
     "load_credential": "dnsbound.edge.credential_files",
     "loop_factory": "dnsbound.edge.loop",
+    "open_datagram_connection": "dnsbound.edge.datagram_client",
     "save_credential": "dnsbound.edge.credential_files",
+    "start_datagram_server": "dnsbound.edge.datagram_server",
     "start_server": "dnsbound.edge.listen",
     "verified_peer": "dnsbound.edge.current_peer",
 }
@@ -82,7 +86,9 @@ __all__ = [
     "VerifiedPeer",
     "load_credential",
     "loop_factory",
+    "open_datagram_connection",
     "save_credential",
+    "start_datagram_server",
     "start_server",
     "verified_peer",
 ]

@@ -72,7 +72,9 @@ class AlertDescription(IntEnum):
 TLS_1_2: Final = 0x0303
 TLS_1_3: Final = 0x0304
 
-VERSION_NAMES: Final = MappingProxyType({TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3"})
+DTLS_1_2: Final = 0xFEFD
+
+VERSION_NAMES: Final = MappingProxyType({TLS_1_2: "TLSv1.2", TLS_1_3: "TLSv1.3", DTLS_1_2: "DTLSv1.2"})
 """What Python's `ssl` calls each version."""
 
 DANE_CLIENTID: Final = 0xFF5A

@@ -160,3 +160,24 @@ MESSAGE_EXTENSIONS: Final = Limit(
 LATE_IDENTITIES: Final = Limit(
     "late-identities", 16, 1, 1024, "names verified by exported authenticators on one connection at a time"
 )
+DATAGRAM_OCTETS: Final = Limit(
+    "datagram-octets", 1200, 256, 4096, "UDP payload that crosses every path unfragmented, as QUIC assumes (RFC 9000)"
+)
+DATAGRAM_QUEUE: Final = Limit("datagram-queue", 64, 1, 65_536, "messages of one association kept until they are read")
+DATAGRAM_ASSOCIATIONS: Final = Limit(
+    "datagram-associations", 100_000, 1, 10_000_000, "associations of one datagram server at once"
+)
+DATAGRAM_ASSOCIATIONS_PER_SOURCE: Final = Limit(
+    "datagram-associations-per-source", 1024, 1, 10_000_000, "associations of one /24 or /56 at once"
+)
+DATAGRAM_HANDSHAKES_PER_SOURCE: Final = Limit(
+    "datagram-handshakes-per-source", 64, 1, 1_000_000, "unfinished handshakes of one /24 or /56 at once"
+)
+DATAGRAM_IDLE_SECONDS: Final = Limit(
+    "datagram-idle-seconds", 600, 1, 604_800, "an association nobody was heard on for so long is closed"
+)
+COOKIE_SECONDS: Final = Limit("cookie-seconds", 60, 5, 3600, "how long a key makes cookies; it verifies as long again")
+RETRANSMIT_FIRST: Final = Limit(
+    "retransmit-first", 1000, 20, 60_000, "milliseconds, RFC 6347 section 4.2.4.1; RFC 7925 section 11 asks for 9000"
+)
+RETRANSMIT_LONGEST: Final = Limit("retransmit-longest", 60_000, 20, 60_000, "milliseconds, RFC 6347 section 4.2.4.1")

@@ -111,6 +111,28 @@ def test_cookies_need_keys_and_an_address(listener: _native.CookieListener) -> N
             listener.receive(first, address=address, keys=keys)
 
 
+def test_the_server_begins_at_the_number_of_the_hello(listener: _native.CookieListener) -> None:
+    """RFC 6347 section 4.2.1: repeated hellos and their answers would otherwise meet the ServerHello's number."""
+    near = _native.Connection(quick(datagram_client()))
+    requests = [listener.receive(hello(near), address=ADDRESS, keys=KEYS)]
+    for _ in range(3):
+        time.sleep(near.timeout() or 0)
+        assert near.handle_timeout()
+        requests += [listener.receive(again, address=ADDRESS, keys=KEYS) for again in near.take_datagrams()]
+    for request in requests:
+        assert isinstance(request, bytes)
+        near.feed_datagram(request)
+    near.do_handshake()
+    second = near.take_datagrams()[0]
+    far = listener.receive(second, address=ADDRESS, keys=KEYS)
+    assert isinstance(far, _native.Connection)
+    far.do_handshake()
+    first = records(carry(far, near))[0]
+    assert first.sequence == records([second])[0].sequence > 3
+    near.do_handshake()
+    assert near.take_datagrams()
+
+
 # --- the handshake
 
 

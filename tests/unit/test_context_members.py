@@ -261,12 +261,12 @@ def test_setting_the_same_again_costs_nothing() -> None:
     """httpx and urllib3 set ALPN for every connection: the certificate authorities are not loaded again for it."""
     context = Context.client()
     context.set_alpn_protocols(["h2"])
-    config = context._config()
+    config = context.engine_config()
     context.set_alpn_protocols(["h2"])
     context.verify_mode = ssl.CERT_REQUIRED
-    assert context._config() is config
+    assert context.engine_config() is config
     context.set_alpn_protocols(["http/1.1"])
-    assert context._config() is not config
+    assert context.engine_config() is not config
 
 
 # --- trust

@@ -239,3 +239,14 @@ class _Judging:
 
     def _report(self, decision: Decision) -> None:
         self._authenticator._emit(decision)  # noqa: SLF001 (the two classes are one machine)
+
+
+def verdict_at_hand(authenticator: object, claim: Claim) -> VerifiedPeer | Refused | Undecided | None:
+    """The verdict by evidence that is at hand; None when somebody has to be waited for. authenticator: anything that
+    judges claims."""
+    if not isinstance(authenticator, Authenticator):
+        return None
+    try:
+        return authenticator.authenticate_at_hand(claim)
+    except (Refused, Undecided) as error:
+        return error

@@ -14,7 +14,6 @@ import socket
 import socketserver
 import ssl
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,9 +24,8 @@ from dnsbound.edge.context import Context
 from dnsbound.edge.context_objects import TLSSocket
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
-from dnsbound.edge.session_sweep import cut_overdue, sweep_blocking
+from dnsbound.edge.session_sweep import SweepThread
 from dnsbound.errors import DnsboundError, Misuse, Refused, Undecided
-from dnsbound.times import Moment
 from dnsbound.tls.server_shim import ServerShim
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Session
@@ -50,8 +48,7 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
     suppress_ragged_eofs = True
     """As in `ssl`, whose default this is: a handler reads a connection that ended without close_notify as one that
     ended. False makes it an error; set it where the end of a message is the end of the connection."""
-    _sweeping: threading.Thread | None = None
-    _next_look: Moment = 0.0
+    _sweep: SweepThread | None = None
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (socketserver's signature)
         """In the accepting thread: take a slot, or close at once."""
@@ -132,17 +129,10 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         """In the accepting thread, about twice a second: cut the sessions whose time is over, and start a look at the
         others when it is time."""
         super().service_actions()  # type: ignore[misc]
-        authenticator = self.context.authenticator
-        if not isinstance(authenticator, Authenticator):
-            return
-        cut_overdue(authenticator)
-        if self._sweeping and self._sweeping.is_alive():
-            return
-        now, due = authenticator.now(), authenticator.sessions.next_due()
-        if due is not None and (now >= due or now >= self._next_look):
-            self._next_look = now + limits.SWEEP_SECONDS.default
-            self._sweeping = threading.Thread(target=sweep_blocking, args=(authenticator,), daemon=True)
-            self._sweeping.start()
+        if self._sweep is None and isinstance(self.context.authenticator, Authenticator):
+            self._sweep = SweepThread(self.context.authenticator)
+        if self._sweep is not None:
+            self._sweep.look()
 
 
 class LiveSocket:

@@ -46,6 +46,7 @@ from dnsbound.edge.context_chain import (
     takes_chains,
 )
 from dnsbound.edge.context_credential import CredentialLike, own_credential, presented_by
+from dnsbound.edge.context_datagram import Datagrams, asked_over, datagrams_of
 from dnsbound.edge.context_door import AuthenticatorLike, TurnedAway, judge_in_place, teller_of
 from dnsbound.edge.context_objects import TLSObject, TLSSocket
 from dnsbound.edge.context_prepare import PreparingContext, ServerTLSAMode
@@ -109,7 +110,7 @@ class Context(PreparingContext):
         *,
         name: ClientName | str | None = None,
         clientid: int = iana.DANE_CLIENTID,
-        profiles: Iterable[str] = ("ca13",),
+        profiles: Iterable[str] | None = None,
         clear_name_to: Iterable[str] = (),
         raw_public_key: bool | None = None,
         resolver: ResolverLike | None = None,
@@ -118,6 +119,7 @@ class Context(PreparingContext):
         carry_chain: "ChainSource | None" = None,
         carried_chain: int = iana.CARRIED_CHAIN,
         request_signal: RequestSignal | None = DEFAULT_SIGNAL,
+        datagram: Datagrams | bool = False,
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,
     ) -> Self:
@@ -132,12 +134,13 @@ class Context(PreparingContext):
         show it there (RFC 9102); where server_tlsa is `off`, a server that shows nothing may still be known by
         certificate authorities. carry_chain: the chain of this client's own record, for servers that ask for it;
         carried_chain: code point of that. request_signal: sent with a credential, so that servers which ask only some
-        clients ask this one; None sends nothing. danger_unverified_server: lets verify_mode and check_hostname be
-        switched off; it switches nothing off itself.
+        clients ask this one; None sends nothing. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`.
+        danger_unverified_server: lets verify_mode and check_hostname be switched off; it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
+        over = datagrams_of(datagram, chains=(dnssec_chain, carry_chain))
         self._authenticate_servers(server_tlsa, resolver, dnssec_chain)
-        self._set(signals=signals_of(request_signal))
+        self._set(signals=signals_of(request_signal), datagrams=over)
         if sys.version_info >= (3, 13):
             self.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         self.load_default_certs()
@@ -149,8 +152,8 @@ class Context(PreparingContext):
         if credential is not None:
             self._client_name = client_name(name, credential)
             presented = presented_by(credential, self._client_name, raw=raw_public_key)
-            says = said_by(self._client_name, clientid, profiles_of(profiles), self._clear_name_to)
-            self._set(**presented, **says)
+            spoken = profiles_of(profiles, datagram=self.datagram)
+            self._set(**presented, **said_by(self._client_name, clientid, spoken, self._clear_name_to))
         elif name is not None or raw_public_key or self._clear_name_to or carry_chain is not None:
             raise TLSMisuse("a name, a raw public key or the chain of a record needs a credential")
         if carry_chain is not None:
@@ -168,7 +171,7 @@ class Context(PreparingContext):
         ask: Ask | None = None,
         request_signal: Signals = RECOGNISED_SIGNALS,
         claim_from: Iterable[str] = ("extension", "san"),
-        profiles: Iterable[str] = ("ca13",),
+        profiles: Iterable[str] | None = None,
         ticket_lifetime: int = 0,
         ticket_keys: TicketKeysLike | None = None,
         dnssec_chain: ServedChains = None,
@@ -176,6 +179,7 @@ class Context(PreparingContext):
         carried_chain: int = iana.CARRIED_CHAIN,
         raw_public_keys: bool = True,
         show_raw_public_key: bool = False,
+        datagram: Datagrams | bool = False,
         handshakes_at_once: int | None = None,
         handshake_seconds: int | None = None,
     ) -> Self:
@@ -190,10 +194,16 @@ class Context(PreparingContext):
         dnssec_chain: shown to clients that ask for it (RFC 9102). carried_chain: code point under which clients carry
         chains of theirs, which are asked for where the authenticator takes any.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
-        server's bare key get it. handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
+        server's bare key get it. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`. handshakes_at_once,
+        handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        own, signals, spoken = own_credential(credential), signals_of(request_signal), profiles_of(profiles)
+        own, signals, over = (
+            own_credential(credential),
+            signals_of(request_signal),
+            datagrams_of(datagram, chains=(dnssec_chain,)),
+        )
+        spoken = profiles_of(profiles, datagram=over is not None)
         self._door = door_of(
             authenticator.door,
             policy=policy,
@@ -211,7 +221,7 @@ class Context(PreparingContext):
             credential=own,
             own_types=own_types(bool(own.chain), show_raw_public_key=show_raw_public_key),
             peer_types=X509_AND_RAW if raw_public_keys else (CertificateType.X509,),
-            verification=door_verification(self._door.policy, ask, signals),
+            verification=door_verification(self._door.policy, asked_over(over, ask), signals),
             signals=signals,
             clientid=code_point(clientid),
             # Not asked for, the extension is still known, so that a client that sends it unasked is told so.
@@ -226,6 +236,7 @@ class Context(PreparingContext):
             ticket_lifetime=ticket_lifetime,
             ticket_context=session_context(self._door, authenticator, raw_public_keys=raw_public_keys),
             ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
+            datagrams=over,
         )
         return self
 
@@ -250,6 +261,11 @@ class Context(PreparingContext):
             raise TLSMisuse("only a door counts its handshakes")
         return self._slots
 
+    @property
+    def datagram(self) -> bool:
+        """Its connections are associations of DTLS; none can be wrapped around a stream."""
+        return self._settings.datagrams is not None
+
     def _demands_dane(self) -> bool:
         return self._door is not None
 
@@ -270,8 +286,9 @@ class Context(PreparingContext):
         """The same over a transport of the caller's."""
         if not self._server_side:
             raise TLSMisuse("a client's Context accepts nobody")
+        self._check_role(server_side=True)
         made = TLSObject.__new__(TLSObject)
-        shim = self._server_shim(transport, owner=made, source=source)
+        shim = self.server_shim(transport, owner=made, source=source)
         made._sslobj = shim  # noqa: SLF001 (as SSLObject._create does)
         return made, shim
 
@@ -288,9 +305,9 @@ class Context(PreparingContext):
         self._check_role(server_side=server_side)
         transport = BioTransport(incoming, outgoing)
         if not server_side:
-            return self._client_shim(transport, server_hostname, owner=owner, session=session)
+            return self.client_shim(transport, server_hostname, owner=owner, session=session)
         blocked = None if self._door is None else self._cannot_wait
-        return self._server_shim(transport, owner=owner, blocked=blocked)
+        return self.server_shim(transport, owner=owner, blocked=blocked)
 
     def _cannot_wait(self) -> TLSMisuse:
         """A stock event loop runs the handshake again only when the client sends: a late verdict would hang it."""
@@ -315,25 +332,30 @@ class Context(PreparingContext):
         self._check_role(server_side=server_side)
         transport = SocketTransport(sock)
         if not server_side:
-            return self._client_shim(transport, server_hostname, owner=owner, session=session)
+            return self.client_shim(transport, server_hostname, owner=owner, session=session)
         judge = None if self._authenticator is None else judge_in_place(self._authenticator, transport)
-        return self._server_shim(transport, owner=owner, judge=judge, source=address_of(sock))
+        return self.server_shim(transport, owner=owner, judge=judge, source=address_of(sock))
 
     def _check_role(self, *, server_side: bool) -> None:
+        if self.datagram:
+            raise TLSMisuse("a Context for datagrams wraps no stream: start_datagram_server, open_datagram_connection")
         if server_side and not self._server_side:
             raise TLSMisuse("Cannot create a server socket with a PROTOCOL_TLS_CLIENT context")
         if self._server_side and not server_side:
             raise TLSMisuse("Cannot create a client socket with a PROTOCOL_TLS_SERVER context")
 
-    def _client_shim(
+    def client_shim(
         self,
         transport: Transport,
         server_hostname: str | None,
         *,
-        owner: object,
-        session: object,
+        owner: object = None,
+        session: object = None,
     ) -> ClientShim:
+        """A client's connection over a transport of the caller's."""
         check_host(server_hostname, required=self._check_hostname)
+        if self.datagram and self._client_name is not None:
+            self._clear_name_to.require(server_hostname)
         evidence = self._fresh_evidence(server_hostname)
         chain = self._requested_chain(server_hostname) if evidence is None else None
         tlsa_missing = evidence is None and chain is None and self._server_tlsa == "require"
@@ -341,7 +363,7 @@ class Context(PreparingContext):
         raw_servers = evidence is not None and evidence.vouches_for_raw_keys
         lowest = self._clear_name_to.lowest_version(server_hostname)
         types = RAW_AND_X509 if raw_servers else None if chain is None else chain.peer_types
-        config = self._config(types, at_least=lowest)
+        config = self.engine_config(types, at_least=lowest)
         if (evidence is not None or chain is not None) and session is not None:
             raise TLSMisuse("a server authenticated by TLSA is authenticated in every handshake: resume no session")
         try:
@@ -374,20 +396,23 @@ class Context(PreparingContext):
             keylog=None if self._keylog_file is None else self._keylog_file.append,
         )
 
-    def _server_shim(
+    def server_shim(
         self,
         transport: Transport,
         *,
-        owner: object,
+        connection: Connection | None = None,
+        owner: object = None,
         judge: Judge | None = None,
         source: str = "",
         blocked: Callable[[], ssl.SSLError] | None = None,
     ) -> ServerShim:
+        """A server's connection over a transport of the caller's. connection: one that was made already."""
         own = self._settings.credential
         if self._ticket_keys is not None:
             self._ticket_keys.refresh()
-        config = self._config()
-        connection = Connection(config, served_chains=served_octets(self._served_chains))
+        config = self.engine_config()
+        if connection is None:
+            connection = Connection(config, served_chains=served_octets(self._served_chains))
         transport.attach(connection)
         return ServerShim(
             connection,

@@ -96,7 +96,7 @@ class EngineContext(ssl.SSLContext):
                 self._settings = changed
                 self._configs = {}
 
-    def _config(self, peer_types: tuple[int, ...] | None = None, *, at_least: int = TLS_1_2) -> Config:
+    def engine_config(self, peer_types: tuple[int, ...] | None = None, *, at_least: int = TLS_1_2) -> Config:
         """The engine's Config of the settings as they are. peer_types: certificate types to take from the peer.
         at_least: the lowest version this one connection may speak."""
         with self._lock:
@@ -145,6 +145,8 @@ class EngineContext(ssl.SSLContext):
         self._set(maximum=version)
 
     def _refuse_below_floor(self, version: int) -> None:
+        if self._settings.datagrams is not None:
+            raise TLSMisuse("a Context for datagrams speaks DTLS 1.2 and nothing else")
         if version < self._floor():
             raise TLSMisuse("a door that identifies clients by name speaks TLS 1.3 or later, without profile cid07")
 
@@ -174,7 +176,7 @@ class EngineContext(ssl.SSLContext):
 
     def get_ciphers(self) -> list[Any]:
         """Dictionaries with `name`, as far as the engine tells."""
-        return [{"name": name} for name in self._config().ciphers()]
+        return [{"name": name} for name in self.engine_config().ciphers()]
 
     def set_ecdh_curve(self, name: str, /) -> None:
         """The one group for key exchange, such as `prime256v1` or `X25519`."""
@@ -306,11 +308,11 @@ class EngineContext(ssl.SSLContext):
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 (as `ssl` has it)
         """Trust anchors that were loaded from files and data; those in directories are found when needed."""
-        anchors = self._config().trust_anchors()
+        anchors = self.engine_config().trust_anchors()
         return anchors if binary_form else [certificate_dict(anchor) for anchor in anchors]
 
     def cert_store_stats(self) -> dict[str, int]:
-        count = len(self._config().trust_anchors())
+        count = len(self.engine_config().trust_anchors())
         return {"x509": count, "crl": 0, "x509_ca": count}
 
     # --- what this end shows

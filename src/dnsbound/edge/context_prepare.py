@@ -63,12 +63,16 @@ class PreparingContext(EngineContext):
         TLSA_UNUSABLE or INSECURE, and TLSUndecided with BOGUS, INDETERMINATE, DNS_FAILED or WORK_BUDGET.
         """
         resolver = self._begin_preparing(host, port)
-        return self._keep(await find_with(resolver, find_server_tlsa(host, port), deadline))
+        return self._keep(await find_with(resolver, find_server_tlsa(host, port, over=self._over), deadline))
 
     def prepare_blocking(self, host: str, port: int, *, deadline: float = LOOKUP_SECONDS) -> ServerTLSA:
         """The same, blocking."""
         resolver = self._begin_preparing(host, port)
-        return self._keep(find_with_blocking(resolver, find_server_tlsa(host, port), deadline))
+        return self._keep(find_with_blocking(resolver, find_server_tlsa(host, port, over=self._over), deadline))
+
+    @property
+    def _over(self) -> str:
+        return "_tcp" if self._settings.datagrams is None else "_udp"
 
     def _begin_preparing(self, host: str, port: int) -> ResolverLike:
         if self._server_tlsa != "require" or self._resolver is None:

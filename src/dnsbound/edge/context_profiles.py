@@ -22,14 +22,19 @@ TLS_1_2_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:EC
 (RFC 9325 section 4.2)."""
 
 
-def profiles_of(words: Iterable[str]) -> tuple[Profile, ...]:
-    """Profiles by name, in the order given; TLSMisuse for none, an unknown one, or one named twice."""
+def profiles_of(words: Iterable[str] | None, *, datagram: bool = False) -> tuple[Profile, ...]:
+    """Profiles by name, in the order given, or what is spoken without a word; TLSMisuse for none, an unknown one, one
+    named twice, or over datagrams any but cid07."""
+    if words is None:
+        return (Profile.CID07,) if datagram else (Profile.CA13,)
     try:
         profiles = tuple(Profile(word) for word in ([words] if isinstance(words, str) else words))
     except ValueError as error:
         raise TLSMisuse(f"profiles: {error}") from None
     if not profiles or len(set(profiles)) < len(profiles):
         raise TLSMisuse("profiles names ca13, ca10 or cid07, each once")
+    if datagram and profiles != (Profile.CID07,):
+        raise TLSMisuse("cid07 is the only profile that has a place in DTLS 1.2")
     return profiles
 
 
@@ -76,6 +81,11 @@ class ClearNameHosts:
         if canonical in self._hosts:
             return True
         return not is_address(canonical) and bool(self._patterns.matches(tuple(canonical.split("."))))
+
+    def require(self, host: str | None) -> None:
+        """TLSMisuse for a host whose connection would show name and certificate in clear and must not."""
+        if not self.include(host):
+            raise TLSMisuse(f"DTLS 1.2 shows this client's name in clear: name {host} in clear_name_to, or say nothing")
 
     def lowest_version(self, host: str | None) -> int:
         """The lowest version to speak with a host: where some are told apart, TLS 1.3 with all others."""

@@ -102,8 +102,8 @@ def evidence_missing(host: str | None) -> TLSUndecided:
     return TLSUndecided(Reason.INDETERMINATE, f"no fresh TLSA records of {host}: prepare(host, port) comes first")
 
 
-def find_server_tlsa(host: str, port: int) -> Steps:
-    """Ask for what is needed to authenticate `host` at `port`.
+def find_server_tlsa(host: str, port: int, *, over: str = "_tcp") -> Steps:
+    """Ask for what is needed to authenticate `host` at `port`. over: `_tcp` or `_udp` (RFC 6698 section 3).
 
     Raises TLSRefused with NO_TLSA, TLSA_UNUSABLE or INSECURE, TLSUndecided with BOGUS, INDETERMINATE, DNS_FAILED or
     WORK_BUDGET, TLSMisuse for what is no host name.
@@ -118,7 +118,7 @@ def find_server_tlsa(host: str, port: int) -> Steps:
         candidates.insert(0, address.aliases[-1])
     answer = None
     for base in candidates:
-        answer = yield _owner(base, port), dns.rdatatype.TLSA
+        answer = yield _owner(base, port, over), dns.rdatatype.TLSA
         _check_decided(answer, "TLSA")
         if answer.security is Security.SECURE and answer.outcome is Outcome.RECORDS:
             until = answer.valid_until if base == name else min(answer.valid_until, address.valid_until)
@@ -150,9 +150,9 @@ def _is_host(name: dns.name.Name) -> bool:
     return len(name) > 2 and all(_LABEL.fullmatch(label) for label in name.labels[:-1])
 
 
-def _owner(base: dns.name.Name, port: int) -> dns.name.Name:
+def _owner(base: dns.name.Name, port: int, over: str) -> dns.name.Name:
     try:
-        return dns.name.from_text(f"_{port}._tcp", base)
+        return dns.name.from_text(f"_{port}.{over}", base)
     except dns.name.NameTooLong:
         raise TLSRefused(Reason.NO_TLSA, f"{_text(base)} is too long to have TLSA records") from None
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from dnsbound._native import Config, TicketKeys, TlsError
 from dnsbound.credential.signer import Signer
+from dnsbound.edge.context_datagram import Datagrams
 from dnsbound.edge.context_trust import TrustFile
 from dnsbound.iana import DNSSEC_CHAIN, TLS_1_2, TLS_1_3, CertificateType, SignatureScheme
 from dnsbound.tls.clientid import Profile
@@ -50,7 +51,8 @@ class EngineSettings:
     dane_clientid; clientid_request: a server asks for it; profiles: texts of it that are spoken. held_flight: a server
     of TLS 1.2 waits for a verdict with its last flight. signals: request signals that are known; may_signal: a client
     sends the first, when it has a credential. dnssec_chain: a server's chain may be in the handshake. carried_chain:
-    code point of a client's; carried_chain_request: a server asks for it."""
+    code point of a client's; carried_chain_request: a server asks for it. datagrams: how DTLS is spoken; None speaks
+    TLS."""
 
     server_side: bool
     verification: str
@@ -79,11 +81,12 @@ class EngineSettings:
     ticket_lifetime: int = 0
     ticket_context: bytes = b""
     ticket_keys: TicketKeys | None = None
+    datagrams: Datagrams | None = None
     keylog: bool = False
 
     def build(self) -> Config:
         """A Config; TLSMisuse where the engine rejects a setting."""
-        config = Config(server_side=self.server_side)
+        config = Config(server_side=self.server_side, datagram=self.datagrams is not None)
         try:
             self._set_protocol(config)
             self._set_identity(config)
@@ -96,7 +99,8 @@ class EngineSettings:
 
     def _set_protocol(self, config: Config) -> None:
         config.set_security_level(SECURITY_LEVEL)
-        config.set_versions(self.minimum, self.maximum)
+        if self.datagrams is None:
+            config.set_versions(self.minimum, self.maximum)
         config.set_options(set_bits=self.options, clear_bits=self.cleared_options)
         if self.ciphers is not None:
             config.set_cipher_list(self.ciphers)
@@ -106,6 +110,8 @@ class EngineSettings:
             config.set_alpn(self.alpn)
         if self.keylog:
             config.set_keylog(True)
+        if self.datagrams is not None:
+            self.datagrams.set_up(config)
         if self.server_side and self.ticket_lifetime:
             config.set_tickets(lifetime=self.ticket_lifetime, context=self.ticket_context, keys=self.ticket_keys)
         if self.held_flight:
@@ -119,12 +125,12 @@ class EngineSettings:
         if self.clientid is not None:
             profiles = [profile.value for profile in self.profiles]
             config.set_clientid(self.clientid, request=self.clientid_request, profiles=profiles)
-        if self.signals:
+        if self.signals and self.datagrams is None:
             send = not self.server_side and self.may_signal and self.credential is not None
             config.set_request_signal([(signal.extension_type, signal.flag) for signal in self.signals], send=send)
-        if self.dnssec_chain:
+        if self.dnssec_chain and self.datagrams is None:
             config.set_dnssec_chain(DNSSEC_CHAIN)
-        if self.carried_chain is not None:
+        if self.carried_chain is not None and self.datagrams is None:
             config.set_carried_chain(self.carried_chain, request=self.carried_chain_request)
 
     def _set_trust(self, config: Config) -> None:

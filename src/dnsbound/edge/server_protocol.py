@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
-from dnsbound.edge.authenticator import Authenticator
+from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
 from dnsbound.edge.connection_errors import without_frames
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
@@ -221,14 +221,10 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     def _ask(self, claim: "Claim") -> None:
         """Settle at once by evidence that is at hand, and in a task when the DNS has to be asked."""
-        if isinstance(self._authenticator, Authenticator):
-            try:
-                verdict: VerifiedPeer | Refused | Undecided | None = self._authenticator.authenticate_at_hand(claim)
-            except (Refused, Undecided) as error:
-                verdict = error
-            if verdict is not None:
-                self._settle(verdict)
-                return
+        verdict = verdict_at_hand(self._authenticator, claim)
+        if verdict is not None:
+            self._settle(verdict)
+            return
         self._verdict = self.loop.create_task(self._judge(claim))
 
     async def _judge(self, claim: "Claim") -> None:

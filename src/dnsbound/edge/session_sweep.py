@@ -23,6 +23,7 @@ from dnsbound.verify.sessions import Action, Session
 
 if TYPE_CHECKING:
     from dnsbound.edge.authenticator import Authenticator
+    from dnsbound.times import Moment
     from dnsbound.verify.claim import Claim
 
 _log: Final = logging.getLogger("dnsbound.listen")
@@ -138,6 +139,27 @@ def _recheck_blocking(authenticator: "Authenticator", session: Session) -> None:
     except Exception as error:  # noqa: BLE001 (as above)
         outcome = _broken(error)
     settle(authenticator, session, outcome)
+
+
+class SweepThread:
+    """The sweep of a server without an event loop, which looks about twice a second. One thread at a time."""
+
+    def __init__(self, authenticator: "Authenticator") -> None:
+        self._authenticator = authenticator
+        self._sweeping: Thread | None = None
+        self._next_look: Moment = 0.0
+
+    def look(self) -> None:
+        """Cut the sessions whose time is over, and start a look at the others, in a thread, when it is time."""
+        authenticator = self._authenticator
+        cut_overdue(authenticator)
+        if self._sweeping and self._sweeping.is_alive():
+            return
+        now, due = authenticator.now(), authenticator.sessions.next_due()
+        if due is not None and (now >= due or now >= self._next_look):
+            self._next_look = now + limits.SWEEP_SECONDS.default
+            self._sweeping = Thread(target=sweep_blocking, args=(authenticator,), daemon=True)
+            self._sweeping.start()
 
 
 def cut_overdue(authenticator: "Authenticator") -> None:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dnsbound.errors import Malformed, Reason, Refused
-from dnsbound.iana import TLS_1_2, TLS_1_3, AlertDescription
+from dnsbound.iana import DTLS_1_2, TLS_1_2, TLS_1_3, AlertDescription
 from dnsbound.names import ClientName
 from dnsbound.wire import Reader, prefixed
 
@@ -120,7 +120,7 @@ PROFILES: Final[Mapping[Profile, ProfileRules]] = MappingProxyType(
             ),
         ),
         Profile.CID07: ProfileRules(
-            versions=frozenset({TLS_1_2, TLS_1_3}),
+            versions=frozenset({TLS_1_2, TLS_1_3, DTLS_1_2}),
             request=_NO_OCTETS,
             # Zero length is what a server sends that speaks the newer profiles as well.
             requests=frozenset({_NO_OCTETS, _ZERO_LENGTH}),
