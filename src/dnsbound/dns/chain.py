@@ -114,8 +114,10 @@ class AuthenticationChain:
         now: Moment,
         policy: Policy | None = None,
         store: TrustStore | None = None,
+        every_cut: bool = False,
     ) -> Answer:
-        """Judge what the chain says of a name and type at a moment. Provenance is CARRIED."""
+        """Judge what the chain says of a name and type at a moment. Provenance is CARRIED. every_cut: insist on a proof
+        for each name at which a zone could begin, as some validators do and RFC 9102 does not."""
         validation = Validation(
             name,
             rdtype,
@@ -124,6 +126,7 @@ class AuthenticationChain:
             policy=policy or Policy(),
             store=store,
             provenance=Provenance.CARRIED,
+            every_cut=every_cut,
         )
         return validate(validation, self.reply)
 

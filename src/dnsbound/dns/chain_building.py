@@ -2,8 +2,8 @@
 
 A `ChainBuilding` is a `Validation` from the trust anchor down that remembers every RRset whose signature it found good.
 When the answer is there, `chain` writes these sets down: the keys of the root, DS and keys of each zone below, aliases,
-the records, and the denials without which something would not follow. What comes out was judged again by the validator
-and says what the lookup said.
+the records, and the denials without which something would not follow, also for validators that want to see at every
+label that no zone begins there. What comes out was judged again by the validator and says what the lookup said.
 
 The order is that of the names from the root down (RFC 4034 section 6.1), so that the same proof gives the same octets.
 Each set is followed by one RRSIG, a DNSKEY set by those of all its entry keys: which of them a verifier trusts is not
@@ -106,7 +106,9 @@ class ChainBuilding(Validation):
         return AuthenticationChain(tuple(record for at in sorted(sets) for record in _records(sets[at], self._now)))
 
     def _judged(self, chain: AuthenticationChain) -> Answer:
-        return chain.validate(self.name, self.rdtype, anchors=self._anchors, now=self._now, policy=self._policy)
+        return chain.validate(
+            self.name, self.rdtype, anchors=self._anchors, now=self._now, policy=self._policy, every_cut=True
+        )
 
     def _drop_needless_denials(self, live: Answer) -> None:
         """A response shows all the denials its server thinks fit; those without which the same follows are dropped."""

@@ -39,7 +39,7 @@ class Validation:
     """One lookup in progress.
 
     name, rdtype: what is asked. now: the moment to judge by. store: zone states kept between lookups. witness: is shown
-    every RRset whose signature was found good on the way.
+    every RRset whose signature was found good on the way. every_cut: see `Judging`.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Validation:
         store: TrustStore | None = None,
         provenance: Provenance = Provenance.RESOLVED,
         witness: Callable[[Verified], None] | None = None,
+        every_cut: bool = False,
     ) -> None:
         if rdtype in _UNASKABLE or not name.is_absolute():
             raise Misuse(f"no validated answer exists for {name} {dns.rdatatype.to_text(rdtype)}")
@@ -67,7 +68,7 @@ class Validation:
         self._replies: dict[Question, Reply] = {}
         self._asked: set[Question] = set()
         self._new: list[Question] = []
-        judging = Judging(now, policy, self._work, witness)
+        judging = Judging(now, policy, self._work, witness, every_cut)
         self._walk = ZoneWalk(anchors, judging, store, self._hint)
         self._judgement = Judgement(self._walk, judging, key_of(name), rdtype)
         self._steps: Steps[Tally] = self._judgement.run()

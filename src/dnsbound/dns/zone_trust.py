@@ -49,13 +49,15 @@ class ZoneTrust:
 class Judging:
     """What every judgement needs: the moment, the policy, the budgets of this answer.
 
-    witness: is shown every RRset whose signature was found good, so that the proof can be written down.
+    witness: is shown every RRset whose signature was found good, so that the proof can be written down. every_cut: what
+    is delegated further down does not show that no zone lies between.
     """
 
     now: Moment
     policy: Policy
     work: Work
     witness: Callable[[Verified], None] | None = None
+    every_cut: bool = False
 
     def verify(self, rrset: RRset, zone: Key, keys: Iterable[ZoneKey]) -> Verified | Unverified:
         found = verify_rrset(rrset, zone, keys, now=self.now, policy=self.policy, work=self.work)

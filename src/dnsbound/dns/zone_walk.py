@@ -175,7 +175,7 @@ class ZoneWalk:
         if alias is not None:
             self._keep(name, self._ends_with(parent, parent, [alias]))
             return parent, False
-        if self._delegates_below(parent, name, target, reply):
+        if not self._judging.every_cut and self._delegates_below(parent, name, target, reply):
             self._found[name] = parent
             return parent, False
         return self._no_ds(parent, name, reply)

@@ -11,21 +11,18 @@ from pathlib import Path
 
 import dns.exception
 import dns.message
-import dns.name
-import dns.rcode
 import dns.rdatatype
-import dns.rrset
 import pytest
 
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Outcome, Security
-from dnsbound.dns.chain import AuthenticationChain
 from dnsbound.dns.chain_building import ChainBuilding
 from dnsbound.dns.validator import validate
 from dnsbound.testing.peer_configuration import delv_anchors
 from dnsbound.testing.zone_corpus import Corpus
 from dnsbound.testing.zone_server import serve_zones
 from dnsbound.testing.zone_situations import Situation, read_situations
+from interop.chain_answers import ChainAnswers
 from interop.daemon import program, run
 
 pytestmark = pytest.mark.peer("delv")
@@ -43,53 +40,6 @@ SITUATIONS = [
 SECONDS = 60.0
 AT_ONCE = 2
 FULLY_VALIDATED = re.compile(r"^; fully validated$", re.MULTILINE)
-Sets = dict[tuple[dns.name.Name, dns.rdatatype.RdataType], list[dns.rrset.RRset]]
-
-
-class ChainAnswers:
-    """Answers from the records of one chain: what was asked for, or an alias to it, or else every denial there is."""
-
-    def __init__(self, chain: AuthenticationChain) -> None:
-        self.sets: Sets = {}
-        for owner, ttl, rdata in chain.records:
-            kind = rdata.covers() or rdata.rdtype
-            sets = self.sets.setdefault((owner, kind), [])
-            found = next((rrset for rrset in sets if rrset.rdtype == rdata.rdtype), None)
-            if found is None:
-                sets.append(dns.rrset.from_rdata(owner, ttl, rdata))
-            else:
-                found.add(rdata)
-
-    def respond(self, query: dns.message.Message) -> dns.message.Message:
-        question = query.question[0]
-        response = dns.message.make_response(query, recursion_available=True)
-        name: dns.name.Name | None = question.name
-        while name is not None:
-            name = self._add(response, name, question.rdtype)
-        response.authority.extend(rrset for (_, kind), sets in self.sets.items() if kind in (47, 50) for rrset in sets)
-        return response
-
-    def _add(
-        self, response: dns.message.Message, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
-    ) -> dns.name.Name | None:
-        if (name, rdtype) in self.sets:
-            response.answer.extend(self.sets[name, rdtype])
-            return None
-        if (name, dns.rdatatype.CNAME) in self.sets:
-            alias = self.sets[name, dns.rdatatype.CNAME]
-            response.answer.extend(alias)
-            target: dns.name.Name = next(rrset for rrset in alias if rrset.rdtype == dns.rdatatype.CNAME)[0].target
-            return target
-        for depth in range(1, len(name)):
-            above = name.split(depth)[1]
-            if (above, dns.rdatatype.DNAME) in self.sets:
-                redirection = self.sets[above, dns.rdatatype.DNAME]
-                response.answer.extend(redirection)
-                dname = next(rrset for rrset in redirection if rrset.rdtype == dns.rdatatype.DNAME)
-                target = name.relativize(above).concatenate(dname[0].target)
-                response.answer.append(dns.rrset.from_text(name, dname.ttl, "IN", "CNAME", target.to_text()))
-                return target
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +56,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def _delv(corpus: Corpus, situation: Situation, anchors: Path) -> str:
     building = ChainBuilding(situation.question, situation.rdtype, anchors=corpus.trust_anchors, now=corpus.signed_at)
     validate(building, corpus.look_up)
-    answers = ChainAnswers(AuthenticationChain.from_wire(building.chain().octets))
+    answers = ChainAnswers(building.chain())
 
     def respond(packet: bytes, udp: bool) -> bytes | None:
         del udp
