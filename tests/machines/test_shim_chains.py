@@ -1,103 +1,30 @@
-"""DNSSEC chains in the handshakes of Contexts: a server known by its own chain (RFC 9102), pins, and a client that
-carries its chain to a door."""
+"""Servers known by the DNSSEC chain in their handshake (RFC 9102), through Contexts."""
 
-import json
 import ssl
-from calendar import timegm
-from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dnsbound import Authenticator, Reason
-from dnsbound.credential.association import tlsa_for_certificate
+from dnsbound import Reason
 from dnsbound.credential.credential import Credential
-from dnsbound.dns.anchors import TrustAnchors
-from dnsbound.dns.answer import Outcome, Provenance, Security
-from dnsbound.dns.chain import AuthenticationChain, ChainExtension
+from dnsbound.dns.answer import Outcome, Security
+from dnsbound.dns.chain import AuthenticationChain
 from dnsbound.dns.chain_judging import ChainLimits
-from dnsbound.edge.chain_source import ChainSource, FixedChain
+from dnsbound.edge.chain_source import FixedChain
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_chain import ChainRequest, ServedChain
-from dnsbound.edge.latest_time import LatestTime
-from dnsbound.edge.pins import MemoryPins
-from dnsbound.errors import UNDECIDED_REASONS, Misuse, Undecided
-from dnsbound.iana import CARRIED_CHAIN, DNSSEC_CHAIN, MatchingType, Selector, Usage
-from dnsbound.limits import CARRIED_OCTETS, CARRIED_RECORDS, PIN_SECONDS
+from dnsbound.errors import UNDECIDED_REASONS, Misuse
+from dnsbound.iana import DNSSEC_CHAIN, Usage
+from dnsbound.limits import CARRIED_OCTETS, CARRIED_RECORDS
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
 from dnsbound.tls.errors import TLSCertificateRefused, TLSMisuse, TLSRefused, TLSUndecided
 from dnsbound.tls.server_chain import _SHOWN, FALLBACK, Demand, Shown
-from dnsbound.verify.access import AccessList
-from dnsbound.verify.carried import CarriedChains
+from machines.chain_pairs import HOST, OWNER, PORT, ZONE, asking, chain_of, fails, meet, record, serving
 from machines.native_hostile_server import client_hello_extensions
 from machines.native_pairs import Identity, authority, make_identity
-from machines.shim_pairs import Doorkeeper, Pair, client, credential, door, stock_client, web_credential
-
-ZONE, HOST, PORT = "cars.example", "api.cars.example", 8443
-OWNER = f"_{PORT}._tcp.{HOST}"
-
-
-@pytest.fixture(scope="module")
-def signed() -> Iterator[World]:
-    with World() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Identity:
-    """A server's certificate that no authority vouches for, for another name and out of date."""
-    return make_identity("elsewhere.example", days=(-9, -1))
-
-
-def record(identity: Identity, usage: Usage = Usage.DANE_EE) -> TLSA:
-    return tlsa_for_certificate(identity.chain[0], usage, Selector.SPKI, MatchingType.SHA2_256)
-
-
-def chain_of(world: World, *records: TLSA, owner: str = OWNER, **options: Any) -> bytes:
-    organisation = world.organisation(ZONE)
-    if records:
-        organisation.replace(owner, *records)
-    else:
-        organisation.remove(owner)
-    return world.chain(owner, **options).octets
-
-
-def asking(world: World, *, required: bool = False, host_port: int = PORT, **options: Any) -> Context:
-    made = {name: options.pop(name) for name in ("pins", "longest_pin") if name in options}
-    options.setdefault("clock", world.now)
-    request = ChainRequest(port=host_port, anchors=world.anchors, **made)
-    return client(dnssec_chain=request, server_tlsa="require" if required else "off", **options)
-
-
-def serving(octets: bytes | None, identity: Identity | None = None, *, lifetime: int = 0, **options: Any) -> Context:
-    """An optional door with this identity, by default one that `authority` vouches for under HOST."""
-    own = identity or make_identity(HOST, issuer=authority())
-    if octets is not None:
-        served = ServedChain(host=HOST, port=PORT, source=FixedChain(octets), lifetime=lifetime)
-        options.setdefault("dnssec_chain", served)
-    return Context.server(web_credential(own), authenticator=Doorkeeper(), policy="optional", **options)
-
-
-def meet(near: Context, far: ssl.SSLContext, *, host: str = HOST) -> Pair:
-    pair = Pair.of(near, far, host=host)
-    assert pair.shake() == (True, True)
-    return pair
-
-
-def fails(near: Context, far: ssl.SSLContext, *, host: str = HOST) -> Any:
-    """The error at the client; the server is told of it, and knows nobody."""
-    pair = Pair.of(near, far, host=host)
-    with pytest.raises(ssl.SSLError) as caught:
-        pair.shake()
-    with pytest.raises(ssl.SSLError) as told:
-        pair.far.do_handshake()
-    assert getattr(told.value, "alert_received", None) is not None
-    assert pair.far.pending_claim is None
-    return caught.value
-
+from machines.shim_pairs import Doorkeeper, Pair, client, credential, door, web_credential
 
 # --- the server authenticated by its chain
 
@@ -362,87 +289,6 @@ def test_records_that_were_looked_up_need_no_chain(signed: World, stranger: Iden
     assert pair.near.server_tlsa() == record(stranger)
 
 
-# --- pins
-
-
-def test_dc_05_a_promise_counts_from_who_keeps_to_it(signed: World, stranger: Identity) -> None:
-    """Pinned: after the chain has authenticated the server, for the time it offers."""
-    pins, now = MemoryPins(), signed.now()
-    near = asking(signed, pins=pins)
-    octets = chain_of(signed, record(stranger))
-    meet(near, serving(octets, stranger, lifetime=2))
-    assert pins.pinned(HOST, PORT, now=now + 7000)
-    assert not pins.pinned(HOST, PORT, now=signed.now() + 7201)
-    assert not pins.pinned(HOST, 443, now=now)
-    meet(near, serving(octets, stranger, lifetime=0))
-    assert not pins.pinned(HOST, PORT, now=now), "zero takes the promise back"
-
-
-def test_dc_05_nobody_is_pinned_whom_the_chain_did_not_authenticate(signed: World, stranger: Identity) -> None:
-    pins, now = MemoryPins(), signed.now()
-    near = asking(signed, pins=pins)
-    fails(near, serving(chain_of(signed, record(make_identity("x.example"))), lifetime=9))
-    meet(near, serving(chain_of(signed), lifetime=9))
-    meet(near, serving(chain_of(signed, TLSA(3, 1, 99, bytes(32))), lifetime=9))
-    assert not pins.pinned(HOST, PORT, now=now)
-
-
-def test_dc_05_a_promise_is_capped(signed: World, stranger: Identity) -> None:
-    octets, now = chain_of(signed, record(stranger)), signed.now()
-    for longest, seconds in ((None, PIN_SECONDS.default), (60, 60), (0, 0)):
-        pins = MemoryPins()
-        meet(asking(signed, pins=pins, longest_pin=longest), serving(octets, stranger, lifetime=65_535))
-        assert pins.pinned(HOST, PORT, now=now + seconds - 5) == (seconds > 0)
-        assert not pins.pinned(HOST, PORT, now=now + seconds + 5)
-
-
-def pinned(world: World) -> MemoryPins:
-    pins = MemoryPins()
-    pins.pin(HOST, PORT, until=world.now() + 3600, now=world.now())
-    return pins
-
-
-def test_dc_06_a_pinned_server_without_a_chain_is_not_talked_to(signed: World) -> None:
-    error = fails(asking(signed, pins=pinned(signed)), serving(None))
-    assert (type(error), error.reason) == (TLSUndecided, Reason.INDETERMINATE)
-    late = asking(signed, pins=pinned(signed), clock=lambda: signed.now() + 3700)
-    meet(late, serving(None))
-    meet(asking(signed, pins=pinned(signed), host_port=443), serving(None))
-
-
-def test_dc_06_records_that_were_looked_up_stand_for_the_chain(signed: World, stranger: Identity) -> None:
-    organisation = signed.organisation(ZONE)
-    organisation.address(HOST, "127.0.0.1")
-    organisation.replace(OWNER, record(stranger))
-    near = asking(signed, required=True, resolver=signed.resolver(), pins=pinned(signed))
-    near.prepare_blocking(HOST, PORT)
-    meet(near, serving(None, stranger))
-
-
-def test_dc_05_proof_that_there_is_nothing_ends_a_promise(signed: World) -> None:
-    pins = pinned(signed)
-    near = asking(signed, pins=pins)
-    meet(near, serving(chain_of(signed)))
-    assert not pins.pinned(HOST, PORT, now=signed.now())
-    meet(near, serving(None))
-
-
-def test_dc_05_who_is_not_the_server_ends_no_promise(signed: World, stranger: Identity) -> None:
-    """An old denial in the hands of somebody whom no authority knows."""
-    pins = pinned(signed)
-    fails(asking(signed, pins=pins), serving(chain_of(signed), stranger))
-    assert pins.pinned(HOST, PORT, now=signed.now())
-
-
-def test_pins_that_cannot_be_read_let_nobody_in(signed: World, stranger: Identity) -> None:
-    class Broken(MemoryPins):
-        def pinned(self, host: str, port: int, *, now: float) -> bool:
-            raise TLSMisuse("the file is gone")
-
-    octets = chain_of(signed, record(stranger))
-    assert isinstance(fails(asking(signed, pins=Broken()), serving(octets, stranger)), TLSMisuse)
-
-
 # --- tables
 
 
@@ -490,127 +336,3 @@ def test_no_session_is_resumed_beside_a_chain(signed: World, stranger: Identity)
     near = asking(signed)
     with pytest.raises(TLSMisuse, match="resume"):
         near.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=HOST, session=object())
-
-
-# --- the appendix of RFC 9102 in real handshakes
-
-FILE = json.loads((Path(__file__).parent.parent / "vectors/rfc9102-vectors.json").read_text())
-APPENDIX = {vector["id"]: vector for vector in FILE["vectors"]}
-THEIR_TIME = timegm((2019, 6, 1, 0, 0, 0))
-THEIR_RECORD = "3 1 1 8bd1da95272f7fa4ffb24137fc0ed03aae67e5c4d8b3c50734e1050a7920b922"
-
-
-@pytest.mark.parametrize("ident", APPENDIX)
-def test_dc_04_the_vectors_of_the_appendix(ident: str) -> None:
-    """Whoever shows these chains must have the key behind them, which nobody here has: where they hold records, the
-    handshake ends at that key; where they hold a denial, at nothing."""
-    vector = APPENDIX[ident]
-    host = vector["qname"].removeprefix("_443._tcp.").removeprefix("_25._tcp.").rstrip(".")
-    port = int(vector["qname"].split(".")[0][1:])
-    own = make_identity(host, issuer=authority())
-    served = ServedChain(host=host, port=port, source=FixedChain(bytes.fromhex(vector["chain_wire_hex"])))
-    far = serving(None, own, dnssec_chain=served)
-
-    def near(*, anchors: TrustAnchors, now: float, required: bool = False) -> Context:
-        request = ChainRequest(port=port, anchors=anchors)
-        mode: Any = "require" if required else "off"
-        # By the clock of 2019 a certificate of today would not hold yet: the engine's own clock judges those.
-        return client(dnssec_chain=request, server_tlsa=mode, clock=lambda: now)
-
-    theirs = TrustAnchors.from_text(FILE["trust_anchor_ds"])
-    if ident in {"A.6", "A.7", "A.8"}:
-        assert meet(near(anchors=theirs, now=THEIR_TIME), far, host=host).near.server_tlsa() is None
-        error = fails(near(anchors=theirs, now=THEIR_TIME, required=True), far, host=host)
-        assert error.reason is (Reason.INSECURE if ident == "A.8" else Reason.NO_TLSA)
-    else:
-        assert isinstance(fails(near(anchors=theirs, now=THEIR_TIME), far, host=host), TLSCertificateRefused)
-    assert fails(near(anchors=theirs, now=THEIR_TIME + 10**9), far, host=host).reason is Reason.BOGUS
-    assert fails(near(anchors=TrustAnchors.root(), now=THEIR_TIME), far, host=host).reason is Reason.BOGUS
-
-
-def test_the_appendix_s_extension_data_is_ours() -> None:
-    data = bytes.fromhex(APPENDIX["A.1"]["extension_data_hex_from_rfc"])
-    served = ServedChain(host="www.example.com", port=443, source=FixedChain(data[2:]), lifetime=0)
-    far = serving(None, dnssec_chain=served)
-    assert served.lifetime.to_bytes(2, "big") + data[2:] == data
-    assert ChainExtension.from_wire(data).lifetime == 0
-    pair = Pair.of(client(dnssec_chain=ChainRequest()), far, host="www.example.com")
-    with pytest.raises(TLSUndecided):
-        pair.shake()
-    assert pair.near._sslobj._connection.server_chain() == data
-
-
-# --- the chain a client carries
-
-
-def carrying(source: ChainSource | None, **options: Any) -> Context:
-    return client(credential(), carry_chain=source, **options)
-
-
-class TakingKeeper(Doorkeeper):
-    takes_carried_chains = True
-
-
-def test_a_carried_chain_is_part_of_the_claim() -> None:
-    pair = Pair.of(carrying(FixedChain(b"octets")), door(TakingKeeper()))
-    assert pair.shake() == (True, False)
-    assert pair.far.pending_claim.carried_chain == b"octets"
-
-
-def test_a_door_that_takes_none_does_not_ask() -> None:
-    pair = Pair.of(carrying(FixedChain(b"octets")), door(Doorkeeper()))
-    assert pair.shake() == (True, False)
-    assert pair.far.pending_claim.carried_chain is None
-    assert not pair.near.shim._connection.carried_chain_requested()
-
-
-@pytest.mark.parametrize("source", [None, FixedChain(b"")])
-def test_a_client_with_no_chain_says_nothing(source: ChainSource | None) -> None:
-    pair = Pair.of(carrying(source), door(TakingKeeper()))
-    assert pair.shake() == (True, False)
-    assert pair.far.pending_claim.carried_chain is None
-
-
-def test_other_clients_are_served_by_a_door_that_takes_chains() -> None:
-    pair = Pair.of(stock_client(), door(TakingKeeper(), policy="optional", ask="always"))
-    assert pair.shake() == (True, True)
-
-
-def test_both_ends_may_speak_another_code_point() -> None:
-    near = carrying(FixedChain(b"octets"), carried_chain=CARRIED_CHAIN + 1)
-    pair = Pair.of(near, door(TakingKeeper()))
-    pair.shake()
-    assert pair.far.pending_claim.carried_chain is None
-    pair = Pair.of(near, door(TakingKeeper(), carried_chain=CARRIED_CHAIN + 1))
-    pair.shake()
-    assert pair.far.pending_claim.carried_chain == b"octets"
-
-
-@pytest.mark.parametrize("raw", [False, True])
-def test_a_door_with_nothing_but_an_anchor_and_a_clock_admits(signed: World, tmp_path: Path, *, raw: bool) -> None:
-    device = signed.organisation(ZONE).device("car54-raw" if raw else "car54")
-    name, own = str(device.name), device.credential.as_raw_key() if raw else device.credential
-    offline = Authenticator(
-        AccessList.allowing("api", ["*._device.cars.example"]),
-        None,
-        door="api",
-        clock=signed.now,
-        carried_chains=CarriedChains(["*._device.cars.example"], anchors=signed.anchors),
-        latest_time=LatestTime(tmp_path / "latest"),
-    )
-    far = Context.server(web_credential(), authenticator=offline)
-    chain = FixedChain(signed.chain(name).octets)
-    before = len(signed.queries)
-    pair = Pair.of(client(own, carry_chain=chain), far)
-    assert pair.shake() == (True, False)
-    peer = offline.authenticate_blocking(pair.far.pending_claim)
-    pair.far.shim.admit(peer)
-    pair.far.do_handshake()
-    assert (peer.name.text, peer.provenance) == (name, Provenance.CARRIED)
-    assert pair.far.verified_peer() == peer
-    assert len(signed.queries) == before
-    without = Pair.of(client(own), far)
-    assert without.shake() == (True, False)
-    with pytest.raises(Undecided) as caught:
-        offline.authenticate_blocking(without.far.pending_claim)
-    assert caught.value.reason is Reason.DNS_FAILED
