@@ -9,7 +9,13 @@ import uvicorn
 import dnsbound
 from dnsbound.adapters.asgi import Receive, Scope, Send, VerifiedPeerMiddleware
 from dnsbound.dns.answer import Provenance
+from dnsbound.dns.chain_building import BuiltChain
+from dnsbound.dns.chain_judging import ChainLimits
+from dnsbound.edge.chain_from_file import ChainFromFile
+from dnsbound.edge.chain_source import ChainSource, FixedChain, ResolvedChain
+from dnsbound.edge.latest_time import LatestTime
 from dnsbound.tls.flags import RequestSignal
+from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Possession
 from dnsbound.verify.decision import Decision
 
@@ -31,6 +37,27 @@ async def a_door(credential: dnsbound.Credential, resolver: dnsbound.Resolver) -
     dnsbound.Context.server(credential, authenticator=door, ask="sometimes")  # type: ignore[arg-type]
     assert_type(await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context), asyncio.Server)
     assert_type(await dnsbound.start_server(greet, "127.0.0.1", 0, context=context), asyncio.Server)
+
+
+def a_door_without_dns(credential: dnsbound.Credential, chain: ChainSource, access: dnsbound.AccessList) -> None:
+    chains = CarriedChains(["*._device.cars.example"], max_age=3600, spend=ChainLimits(octets=4096))
+    door = dnsbound.Authenticator(
+        access, None, door="gate", carried_chains=chains, latest_time=LatestTime("/var/lib/gate/time")
+    )
+    dnsbound.Context.server(credential, authenticator=door)
+    dnsbound.Context.client(credential, carry_chain=chain)
+    assert_type(chain.current(), bytes | None)
+    dnsbound.Authenticator(access, None, door="gate", carried_chains=True)  # type: ignore[arg-type]
+
+
+async def chains(resolver: dnsbound.Resolver) -> None:
+    built = await resolver.chain("car54._device.cars.example")
+    assert_type(built.octets, bytes)
+    assert_type(built.valid_until, float)
+    with ResolvedChain(resolver, "_443._tcp.www.cars.example") as source:
+        assert_type(source.built, BuiltChain | None)
+    sources: list[ChainSource] = [source, FixedChain(built.octets), ChainFromFile("car54.chain")]
+    assert_type(sources[0].current(), bytes | None)
 
 
 def seen(decision: Decision) -> None:

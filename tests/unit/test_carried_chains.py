@@ -460,6 +460,13 @@ def test_without_a_resolver_a_session_ends_with_its_chain(ask: Ask) -> None:
     assert authenticator.sessions.settle(session, Undecided(Reason.BOGUS), now=now[0]) is Action.CUT
 
 
+def test_a_chain_is_kept_only_where_it_is_judged_again(ask: Ask) -> None:
+    for resolver, kept in ((None, CHAIN.octets), (Records(), None)):
+        authenticator, _ = door(resolver)
+        peer = ask(authenticator, carrying())
+        assert authenticator.sessions.register(peer, carrying(), None, now=NOW).claim.carried_chain == kept
+
+
 def test_a_changed_access_list_reaches_sessions_of_a_door_without_a_resolver(ask: Ask) -> None:
     class Changing:
         access = ACCESS

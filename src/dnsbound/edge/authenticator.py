@@ -93,7 +93,7 @@ class Authenticator:
         self._deadline = deadline
         self._clock = clock
         self._on_decision = on_decision
-        self.sessions = Sessions(grace=grace, patience=deadline)
+        self.sessions = Sessions(grace=grace, patience=deadline, keeps_chains=resolver is None)
         """Connections that were let in; whoever admits one registers it here."""
 
     @property

@@ -13,6 +13,7 @@ behind them.
 import heapq
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from itertools import count
 from threading import Lock
@@ -67,14 +68,23 @@ class Session:
 class Sessions:
     """The registry. Thread-safe."""
 
-    def __init__(self, *, grace: Seconds = 0.0, patience: Seconds = ANSWER_SECONDS, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        grace: Seconds = 0.0,
+        patience: Seconds = ANSWER_SECONDS,
+        limit: int | None = None,
+        keeps_chains: bool = False,
+    ) -> None:
         """grace: seconds a session outlives its evidence while nobody can say whether the record still stands.
-        patience: seconds an answer may come late, the deadline of whoever looks up."""
+        patience: seconds an answer may come late, the deadline of whoever looks up. keeps_chains: sessions are judged
+        again by the chains that their clients carried, so these are kept."""
         if grace < 0 or patience < 0:
             raise Misuse("grace and patience are not negative")
         self._grace = grace
         self._patience = patience
         self._limit = LIVE_SESSIONS.checked(limit)
+        self._keeps_chains = keeps_chains
         self._lock = Lock()
         self._sessions: set[Session] = set()
         self._planned = _Agenda()
@@ -84,6 +94,8 @@ class Sessions:
 
     def register(self, peer: VerifiedPeer, claim: Claim, handle: object, *, now: Moment) -> Session:
         """Keep account of an admitted connection; LimitExceeded when there are too many."""
+        if claim.carried_chain is not None and not self._keeps_chains:
+            claim = replace(claim, carried_chain=None)  # Some kilobytes, which would not be read again.
         session = Session(claim, peer, handle)
         with self._lock:
             if len(self._sessions) >= self._limit:
