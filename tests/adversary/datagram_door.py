@@ -35,8 +35,9 @@ class DatagramDoor:
             deadline=options.pop("deadline", 2.0),
         )
         bounds = options.pop("bounds", None)
+        options.setdefault("datagram", True)
         context = dnsbound.Context.server(
-            world.web_credential("api.cars.example"), authenticator=self.authenticator, datagram=True, **options
+            world.web_credential("api.cars.example"), authenticator=self.authenticator, **options
         )
         self._loop = loop
         self._server = loop.run(dnsbound.start_datagram_server(self._serve, host, 0, context=context, bounds=bounds))

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from dnsbound.edge.association_table import DatagramLimits
 
 from adversary.datagram_door import GREETING, DatagramDoor, open_datagram_door
 from adversary.hostile_client import (
@@ -30,6 +29,7 @@ from adversary.hostile_datagrams import (
     record,
 )
 from dnsbound import Reason
+from dnsbound.edge.association_table import DatagramLimits
 from dnsbound.iana import DANE_CLIENTID
 from dnsbound.testing import Fault, World
 from machines.native_pairs import make_identity
