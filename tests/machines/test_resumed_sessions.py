@@ -4,8 +4,10 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,15 @@ from dnsbound.dns.cache import EvidenceCache
 from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.edge.ticket_keys import OwnTicketKeys
 from dnsbound.iana import Selector, Usage
-from dnsbound.testing import Fault, World
+from dnsbound.limits import SWEEP_SECONDS
+from dnsbound.testing import Device, Fault, World
 from dnsbound.tls.errors import TLSAlertReceived
 from dnsbound.tls.session import Session
 from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, door, run, serving
 
 SERVERS = (*LOOPS, "threads")
+TTL = 4
+"""Seconds: a ticket ends with the evidence, and has to last until it is used on a busy machine."""
 
 
 class Echo(asyncio.Protocol):
@@ -125,7 +130,7 @@ def test_a_resumed_client_is_let_in_by_its_record(kind: str, world: World) -> No
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_ticket_of_a_revoked_name_is_refused(kind: str, world: World) -> None:
-    device, at = car(world), door(world, ticket_lifetime=600)
+    device, at = car(world, ttl=TTL), door(world, ticket_lifetime=600)
     context = at.client(device)
 
     def visit(port: int) -> None:
@@ -144,7 +149,7 @@ def test_a_ticket_of_a_revoked_name_is_refused(kind: str, world: World) -> None:
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_ticket_of_a_replaced_key_is_refused(kind: str, world: World) -> None:
     """The record set is there and secure, and names another key."""
-    device, at = car(world), door(world, ticket_lifetime=600)
+    device, at = car(world, ttl=TTL), door(world, ticket_lifetime=600)
     context = at.client(device)
 
     def visit(port: int) -> None:
@@ -158,35 +163,96 @@ def test_a_ticket_of_a_replaced_key_is_refused(kind: str, world: World) -> None:
     assert at.decisions[-1].reason is Reason.TLSA_MISMATCH
 
 
+@dataclass
+class Listed:
+    """A door whose list is a file."""
+
+    at: Door
+    device: Device
+    file: Path
+
+    @classmethod
+    def of(cls, world: World, tmp_path: Path) -> "Listed":
+        device, file, decisions = car(world, ttl=60), tmp_path / "access.toml", []
+        file.write_text(f'[door.api]\nallow = ["{device.name}"]\n')
+        resolver = world.resolver()
+        authenticator = Authenticator(AccessFile(file, interval=0), resolver, door="api", on_decision=decisions.append)
+        context = Context.server(world.web_credential(SERVER), authenticator=authenticator, ticket_lifetime=600)
+        return cls(Door(world, context, authenticator, resolver, decisions), device, file)
+
+    def strike_off(self) -> None:
+        self.file.write_text('[door.api]\nallow = ["other._device.cars.example"]\n')
+
+
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_ticket_of_a_name_that_left_the_list_is_refused_without_a_lookup(
     kind: str, world: World, tmp_path: Path
 ) -> None:
-    device, file = car(world, ttl=60), tmp_path / "access.toml"
-    file.write_text(f'[door.api]\nallow = ["{device.name}"]\n')
-    decisions: list[Any] = []
-    resolver = world.resolver()
-    authenticator = Authenticator(AccessFile(file, interval=0), resolver, door="api", on_decision=decisions.append)
-    context = Context.server(world.web_credential(SERVER), authenticator=authenticator, ticket_lifetime=600)
-    at = Door(world, context, authenticator, resolver, decisions)
-    mine = at.client(device)
+    listed = Listed.of(world, tmp_path)
+    mine = listed.at.client(listed.device)
 
     def visit(port: int) -> None:
         session = first_session(port, mine)
-        file.write_text('[door.api]\nallow = ["other._device.cars.example"]\n')
-        forget(at)
-        asked = len(world.queries_for(str(device.name)))
+        listed.strike_off()
+        forget(listed.at)
+        asked = len(world.queries_for(str(listed.device.name)))
         with dial(port, mine, session) as tls, pytest.raises(TLSAlertReceived):
             said(tls)
-        assert len(world.queries_for(str(device.name))) == asked
+        assert len(world.queries_for(str(listed.device.name))) == asked
+
+    served(kind, listed.at, visit)
+    reasons = [decision.reason for decision in listed.at.decisions if not decision.again]
+    assert reasons == [None, Reason.NOT_PERMITTED]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_resumed_client_is_cut_when_its_name_leaves_the_list(kind: str, world: World, tmp_path: Path) -> None:
+    """Long before its evidence ends."""
+    listed = Listed.of(world, tmp_path)
+    mine = listed.at.client(listed.device)
+    took: list[float] = []
+
+    def visit(port: int) -> None:
+        session = first_session(port, mine)
+        with dial(port, mine, session) as tls:
+            assert said(tls) == b"x"
+            assert tls.session_reused
+            listed.strike_off()
+            began = time.monotonic()
+            with suppress(OSError):
+                assert tls.recv(100) == b""
+            took.append(time.monotonic() - began)
+
+    served(kind, listed.at, visit)
+    assert took[0] < SWEEP_SECONDS.default + 3
+    last = listed.at.decisions[-1]
+    assert (last.reason, last.again) == (Reason.NOT_PERMITTED, True)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_grace_keeps_a_resumed_client_a_little_longer(kind: str, world: World) -> None:
+    device, at = car(world, ttl=TTL), door(world, ticket_lifetime=600, deadline=0.5, grace=2.0)
+    context = at.client(device)
+    ended: list[float] = []
+
+    def visit(port: int) -> None:
+        session = first_session(port, context)
+        with dial(port, context, session) as tls:
+            assert said(tls) == b"x"
+            assert tls.session_reused
+            world.fault(str(device.name), Fault.SERVFAIL)
+            with suppress(OSError):
+                tls.recv(100)
+            ended.append(at.authenticator.now())
 
     served(kind, at, visit)
-    assert [decision.reason for decision in decisions if not decision.again] == [None, Reason.NOT_PERMITTED]
+    assert 1.5 < ended[0] - seen[-1].valid_until < 4.5
+    assert at.decisions[-1].reason is Reason.DNS_FAILED
 
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_resumed_client_is_cut_when_its_record_goes(kind: str, world: World) -> None:
-    device, at = car(world), door(world, ticket_lifetime=600)
+    device, at = car(world, ttl=TTL), door(world, ticket_lifetime=600)
     context = at.client(device)
 
     def visit(port: int) -> None:
@@ -209,7 +275,7 @@ def test_a_resumed_client_is_cut_when_its_record_goes(kind: str, world: World) -
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_resolver_that_fails_keeps_a_resumed_client_until_its_evidence_ends(kind: str, world: World) -> None:
-    device, at = car(world), door(world, ticket_lifetime=600, deadline=0.5)
+    device, at = car(world, ttl=TTL), door(world, ticket_lifetime=600, deadline=0.5)
     context = at.client(device)
     ended: list[float] = []
 
@@ -217,6 +283,7 @@ def test_a_resolver_that_fails_keeps_a_resumed_client_until_its_evidence_ends(ki
         session = first_session(port, context)
         with dial(port, context, session) as tls:
             assert said(tls) == b"x"
+            assert tls.session_reused
             world.fault(str(device.name), Fault.SERVFAIL)
             with suppress(OSError):
                 tls.recv(100)

@@ -96,7 +96,7 @@ _CANNOT_BE: Final[tuple[tuple[Callable[[Combination], bool], str], ...]] = (
     (lambda it: it.legacy and it.key in POST_QUANTUM_KEYS, "ML-DSA signatures need TLS 1.3"),
     (
         lambda it: it.version is Version.DTLS12 and it.key is Key.ED25519,
-        "OpenSSL has no cipher suite for Ed25519 keys in DTLS 1.2",
+        "OpenSSL has no cipher suite for an Ed25519 server in DTLS 1.2",
     ),
     (lambda it: it.legacy and it.carried, "a client carries its chain in TLS 1.3 alone"),
     (lambda it: it.version.is_datagram and it.server_chain, "servers answer dnssec_chain over streams alone"),

@@ -296,7 +296,7 @@ def _sealed(claim: Claim, peer: VerifiedPeer, ends: int) -> bytes | None:
             record=peer.record,
             chain_expires=peer.chain_expires,
         )
-    except Malformed:  # usage 3 with selector 0 admits a certificate nothing of which parses
+    except Malformed:  # usage 3 admits a certificate of which nothing parses, and a raw key in any form
         return None
     sealed = said.to_wire()
     leaf = claim.presented.chain[0] if claim.presented.chain else b""

@@ -20,6 +20,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final, Self
 
+from dnsbound.credential.keys import public_key_from_spki, spki_der
 from dnsbound.credential.presented import EarlierMatch, Presented
 from dnsbound.errors import Malformed
 from dnsbound.iana import CertificateType
@@ -68,7 +69,11 @@ class TicketClaim:
         record: TLSA,
         chain_expires: Moment | None,
     ) -> Self:
-        """For a client that was admitted. Malformed when its certificate has no key that can be found."""
+        """For a client that was admitted. Malformed when its key cannot be found, or is a raw key in a form of its own,
+        such as a compressed point: OpenSSL keeps the key, not the octets that the record matched."""
+        raw = presented.raw_public_key
+        if raw is not None and spki_der(public_key_from_spki(raw)) != raw:
+            raise Malformed("a raw public key in another form than OpenSSL's", 0)
         leaf = presented.chain[0] if presented.chain else None
         return cls(
             door=door,
