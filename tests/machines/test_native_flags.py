@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 
 from adversary.hostile_client import (
+    CERTIFICATE,
     CERTIFICATE_REQUEST,
+    ENCRYPTED_EXTENSIONS,
     FINISHED,
     HANDSHAKE,
+    NEW_SESSION_TICKET,
     SERVER_HELLO,
     Entry,
     HostileClient,
     extension,
+    extensions_of,
     message,
     vector,
 )
@@ -218,6 +222,51 @@ def test_fl_05_the_second_hello_counts(first: bool, second: bool) -> None:
     assert client.complete
     assert (CERTIFICATE_REQUEST in client.handshake) == second
     assert (TLS_FLAGS in client.requested_extensions()) == second
+
+
+class Collector(HostileClient):
+    """Keeps the bodies of tickets too."""
+
+    def _message(self, whole: bytes) -> None:
+        super()._message(whole)
+        if whole[0] == NEW_SESSION_TICKET:
+            self.handshake[NEW_SESSION_TICKET] = whole[4:]
+
+
+@pytest.mark.parametrize("number", [TLS_FLAGS, TLS_FLAGS_PROTOTYPE])
+def test_fl_02_a_server_acknowledges_in_its_request_and_nowhere_else(number: int) -> None:
+    """Proposed flags of others are not acknowledged either."""
+    config = asking_signalled()
+    config.set_tickets(lifetime=600)
+    data = Flags.of([0, REQUEST_CLIENT_AUTH, 900]).to_wire()
+    server, client = _native.Connection(config), Collector(extra_extensions=extension(number, data))
+    server.feed(client.client_hello())
+    assert not server.do_handshake()
+    client.receive(server.drain())
+    identity = client_identity()
+    server.feed(client.certificate([Entry(identity.chain[0])]) + client.certificate_verify(identity.key))
+    server.feed(client.finished())
+    assert server.do_handshake()
+    server.send_ticket(600, b"")
+    client.receive(server.drain())
+    assert client.requested_extensions()[number] == DATA
+    header = number.to_bytes(2, "big") + len(DATA).to_bytes(2, "big")
+    found = {kind for kind, body in client.handshake.items() if header in body or number in kinds_in(kind, body)}
+    assert set(client.handshake) >= {SERVER_HELLO, ENCRYPTED_EXTENSIONS, CERTIFICATE, NEW_SESSION_TICKET}
+    assert found == {CERTIFICATE_REQUEST}
+
+
+def kinds_in(kind: int, body: bytes) -> set[int]:
+    """Extension types of the messages whose extensions stand at the end."""
+    at = 0
+    if kind == NEW_SESSION_TICKET:  # lifetime, age, nonce, ticket
+        at = 9 + body[8]
+        at += 2 + int.from_bytes(body[at : at + 2], "big")
+    elif kind == CERTIFICATE_REQUEST:
+        at = 1 + body[0]
+    elif kind != ENCRYPTED_EXTENSIONS:
+        return set()
+    return set(extensions_of(body[at + 2 :]))
 
 
 # --- what ends the handshake, at a server

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adversary.hostile_client import HANDSHAKE, extension
 from dnsbound import Reason
 from dnsbound.credential.credential import Credential
 from dnsbound.dns.answer import Outcome, Security
@@ -22,7 +23,7 @@ from dnsbound.testing import World
 from dnsbound.tls.errors import TLSCertificateRefused, TLSMisuse, TLSRefused, TLSUndecided
 from dnsbound.tls.server_chain import _SHOWN, FALLBACK, Demand, Shown
 from machines.chain_pairs import HOST, OWNER, PORT, ZONE, asking, chain_of, fails, meet, record, serving
-from machines.native_hostile_server import client_hello_extensions
+from machines.native_hostile_server import HostileServer, client_hello_extensions
 from machines.native_pairs import Identity, authority, make_identity
 from machines.shim_pairs import Doorkeeper, Pair, client, credential, door, web_credential
 
@@ -93,6 +94,24 @@ def test_the_client_is_known_at_the_door_after_the_server_is_known_to_it(signed:
     )
     assert pair.shake() == (True, False)
     assert pair.admit().name.text == str(credential().name)
+
+
+def test_a_server_that_shares_no_code_with_ours(signed: World, stranger: Identity) -> None:
+    """Its TLS is written out in the tests, octet by octet."""
+    data = (7).to_bytes(2, "big") + chain_of(signed, record(stranger))
+    far = HostileServer(stranger, entry=extension(DNSSEC_CHAIN, data))
+    near = asking(signed, required=True)
+    near.set_groups("X25519")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    end = near.wrap_bio(incoming, outgoing, server_hostname=HOST)
+    with pytest.raises(ssl.SSLWantReadError):
+        end.do_handshake()
+    hello = outgoing.read()
+    assert client_hello_extensions(hello)[DNSSEC_CHAIN] == PORT.to_bytes(2, "big")
+    incoming.write(far.answer(hello))
+    end.do_handshake()
+    assert end.server_tlsa() == record(stranger)
+    assert {kind for kind, _ in far.open(outgoing.read())} == {HANDSHAKE}, "Certificate and Finished, no alert"
 
 
 def test_dc_03_the_order_of_records_means_nothing(signed: World, stranger: Identity) -> None:
