@@ -76,6 +76,28 @@ def openssl() -> Iterator[Finding]:
         yield Finding(check="openssl", level=Level.FAIL, found=found, remedy=remedy)
 
 
+def tokens() -> Iterator[Finding]:
+    """Which PKCS #11 tokens are there for keys in hardware; nothing where none are configured."""
+    from dnsbound.credential.pkcs11_uri import Pkcs11Uri
+    from dnsbound.edge.pkcs11_token import MODULE_VARIABLE, module_at, module_path
+
+    check = "hardware keys"
+    wanted = os.environ.get(MODULE_VARIABLE)
+    try:
+        path = module_path(Pkcs11Uri())
+        labels = module_at(path).token_labels()
+    except DnsboundError as error:
+        if wanted:
+            remedy = f"install 'dnsbound[pkcs11]' and the module, or unset {MODULE_VARIABLE}"
+            yield Finding(check=check, level=Level.WARN, found=str(error), remedy=remedy)
+        else:
+            yield Finding(check=check, level=Level.OK, found=f"none in use ({MODULE_VARIABLE} is not set)")
+        return
+    found = f"{path}: {', '.join(labels) or 'no token'}"
+    remedy = "" if labels or not wanted else "put the token in, or set one up with its module's own tools"
+    yield Finding(check=check, level=Level.WARN if remedy else Level.OK, found=found, remedy=remedy)
+
+
 def upstream(server: "Upstream", anchors: "TrustAnchors", *, timeout: Seconds) -> Iterator[Finding]:
     """One resolver: can it be reached, does it pass signatures, does what it says validate, who can read along."""
     from dnsbound.dns.answer import Outcome, Security

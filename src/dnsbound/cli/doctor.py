@@ -61,6 +61,7 @@ def _findings(
 ) -> Iterator[Finding]:
     with opened_resolver(resolver, anchors) as asked:
         yield from checks.openssl()
+        yield from checks.tokens()
         for server in asked.upstreams:
             yield from checks.upstream(server, asked.anchors, timeout=timeout)
         yield from checks.root_keys(asked, timeout=timeout)

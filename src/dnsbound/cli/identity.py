@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsbound.cli.configuration import actor
+from dnsbound.cli.hardware_key import new_key
 from dnsbound.cli.key_material import KeyMaterial, MaterialKind, read_key_material
 from dnsbound.cli.opened import opened_inventory
 from dnsbound.cli.options import (
@@ -31,6 +32,7 @@ from dnsbound.times import iso
 
 if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
+    from dnsbound.credential.signer import Signer
     from dnsbound.iana import MatchingType, Selector
     from dnsbound.provision.entries import Identity
     from dnsbound.provision.inventory import Inventory
@@ -47,8 +49,16 @@ def new(
     ] = Path(),
     raw: Annotated[bool, typer.Option("--raw", help="A bare key (RFC 7250) instead of a certificate.")] = False,
     algorithm: Annotated[
-        str, typer.Option("--algorithm", help="p256, ed25519, rsa3072, rsa2048, ml-dsa-44, ml-dsa-65 or ml-dsa-87.")
-    ] = "p256",
+        str | None,
+        typer.Option(
+            "--algorithm",
+            help="p256, ed25519, rsa3072, rsa2048, ml-dsa-44, ml-dsa-65 or ml-dsa-87.",
+            show_default="p256",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="pkcs11: URI of a key on a token; made there when there is none.")
+    ] = None,
     certificate: Annotated[
         str | None, typer.Option("--cert", help="Register this certificate's key; make no key.")
     ] = None,
@@ -68,29 +78,33 @@ def new(
     parameters = parse_parameters(usage, selector, matching)
     given = _given(certificate, csr, public_key)
     if given is not None:
-        if raw or algorithm != "p256" or out != Path():
-            raise Misuse("--raw, --algorithm and --out are for new keys; a key was handed over")
+        if raw or algorithm is not None or key is not None or out != Path():
+            raise Misuse("--raw, --algorithm, --key and --out are for new keys; a key was handed over")
         with opened_inventory(inventory, create=True) as store:
             made = _register(store, client, given, parameters, ttl)
             _tell_issued(store, made, None, as_json=as_json)
         return
-    from dnsbound.credential.credential import Credential
-    from dnsbound.credential.keys import KeyAlgorithm
-
-    credential = Credential.generate(
-        client, now=time.time(), algorithm=KeyAlgorithm.parse(algorithm), kind="raw" if raw else "x509"
-    )
-    fresh = KeyMaterial(
-        kind=MaterialKind.PUBLIC_KEY if raw else MaterialKind.CERTIFICATE, spki=credential.spki, chain=credential.chain
-    )
-    path = out / f"{client.canonical}.pem"
     if parameters[0] is not Usage.DANE_EE:
         raise Misuse(f"a fresh key is published with usage 3; for usage {parameters[0]} hand over a chain with --cert")
-    tlsa_of(fresh, *parameters)
-    with opened_inventory(inventory, create=True) as store, _kept(path, credential):
-        made = _register(store, client, fresh, parameters, ttl)
+    with new_key(key, algorithm, label=client.canonical) as signer:
+        credential = _credential(client, signer, raw=raw)
+        fresh = KeyMaterial(
+            kind=MaterialKind.PUBLIC_KEY if raw else MaterialKind.CERTIFICATE,
+            spki=credential.spki,
+            chain=credential.chain,
+        )
+        path = out / f"{client.canonical}.pem"
+        tlsa_of(fresh, *parameters)
+        with opened_inventory(inventory, create=True) as store, _kept(path, credential):
+            made = _register(store, client, fresh, parameters, ttl)
     with opened_inventory(inventory) as store:
-        _tell_issued(store, made, path, as_json=as_json)
+        _tell_issued(store, made, path, on_token=key is not None, as_json=as_json)
+
+
+def _credential(client: ClientName, signer: "Signer", *, raw: bool) -> "Credential":
+    from dnsbound.credential.credential import Credential
+
+    return Credential.for_signer(client, signer, now=time.time(), kind="raw" if raw else "x509")
 
 
 def _given(certificate: str | None, csr: str | None, public_key: str | None) -> KeyMaterial | None:
@@ -140,7 +154,9 @@ def _kept(path: Path, credential: "Credential") -> Iterator[None]:
         raise
 
 
-def _tell_issued(store: "Inventory", made: "Identity", path: Path | None, *, as_json: bool) -> None:
+def _tell_issued(
+    store: "Inventory", made: "Identity", path: Path | None, *, on_token: bool = False, as_json: bool
+) -> None:
     from dnsbound.provision.advice import advice
 
     zone = _serving_zone(store, made.name)
@@ -152,7 +168,10 @@ def _tell_issued(store: "Inventory", made: "Identity", path: Path | None, *, as_
     for record in made.records:
         say(record.to_text())
     if path is not None:
-        advise(f"Private key and certificate are in {path}; nobody else has the key.")
+        if on_token:
+            advise(f"The private key stays on its token; {path} says where it is and holds what is shown of it.")
+        else:
+            advise(f"Private key and certificate are in {path}; nobody else has the key.")
     if zone is None:
         advise("No zone of this inventory holds the name: put the line above into the zone that does, and sign it.")
     else:

@@ -43,7 +43,12 @@ class KeyMaterial:
 
 
 def read_key_material(source: str) -> KeyMaterial:
-    """Read a file, or standard input for `-`. OSError, Malformed; Misuse for an encrypted private key."""
+    """Read a file, or standard input for `-`, or look at the key on a token for a `pkcs11:` URI. OSError, Malformed;
+    Misuse for an encrypted private key, and for what a token answers."""
+    if source.startswith("pkcs11:"):
+        from dnsbound.cli.hardware_key import opened_key
+
+        return KeyMaterial(kind=MaterialKind.PRIVATE_KEY, spki=opened_key(source).spki)
     return parse_key_material(read_octets(source), "standard input" if source == "-" else source)
 
 

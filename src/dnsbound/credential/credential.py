@@ -120,14 +120,10 @@ class Credential:
 
     def to_pem(self) -> bytes:
         """`from_pem` reads it back. It holds the private key, not encrypted. Misuse when the key is elsewhere."""
-        return self.name_line + private_key_to_pem(self._own_key()) + certificates_to_pem(self.chain)
-
-    @property
-    def name_line(self) -> bytes:
-        """The line that states the name in a text; empty where the certificate shows it."""
-        if self.name is None or self.name == _shown_name(self.chain):
-            return b""
-        return b"Client name: " + self.name.to_wire() + b"\n"
+        text = private_key_to_pem(self._own_key()) + certificates_to_pem(self.chain)
+        if self.name is not None and self.name != _shown_name(self.chain):
+            text = b"Client name: " + self.name.to_wire() + b"\n" + text
+        return text
 
     def private_key_der(self) -> bytes:
         """PKCS#8, not encrypted. Misuse when the key is elsewhere."""

@@ -67,6 +67,11 @@ def schemes_of(key: PublicKey) -> tuple[SignatureScheme, ...]:
             return tuple(scheme for scheme, (curve, _) in _ECDSA.items() if curve == key.curve.name)
 
 
+def hash_of(scheme: SignatureScheme) -> hashes.HashAlgorithm:
+    """The hash of a scheme that has one: ECDSA's and RSA's."""
+    return _RSA[scheme] if scheme in _RSA else _ECDSA[scheme][1]
+
+
 class LocalSigner:
     """Signs with a key held in memory."""
 

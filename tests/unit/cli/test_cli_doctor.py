@@ -37,6 +37,7 @@ def test_everything_in_order(dnsbound, in_world, resolver):
         "clock": "ok",
         f"{resolver} privacy": "ok",
         "root keys": "ok",
+        "hardware keys": "ok",
         f"zone of {car.name}": "ok",
     }
 
@@ -44,7 +45,7 @@ def test_everything_in_order(dnsbound, in_world, resolver):
 def test_people_see_a_line_for_each_check(dnsbound, in_world):
     ran = dnsbound("doctor")
     assert ran.code == 0
-    assert [line.split()[0] for line in ran.lines] == ["ok"] * 6
+    assert [line.split()[0] for line in ran.lines] == ["ok"] * 7
 
 
 def test_an_unsigned_zone_fails(dnsbound, in_world):
@@ -164,3 +165,9 @@ def test_names_in_clear_on_a_network_are_a_warning(dnsbound, in_world, monkeypat
 )
 def test_levels_to_exit_codes(levels, code):
     assert exit_code_of(Finding(check="x", level=level, found="y") for level in levels) == code
+
+
+def test_a_module_that_does_not_load_is_a_warning(dnsbound, in_world, monkeypatch):
+    monkeypatch.setenv("DNSBOUND_PKCS11_MODULE", "/nowhere/module.so")
+    code, _, levels, _ = report(dnsbound)
+    assert (code, levels["hardware keys"]) == (0, "warn")
