@@ -15,7 +15,9 @@ from typing import Any
 
 import dnsbound
 from dnsbound.edge.blocking_server import blocking_server
+from dnsbound.edge.datagram_blocking import blocking_datagram_server
 from dnsbound.edge.server_protocol import ServerProtocol
+from dnsbound.testing.background_loop import BackgroundLoop
 from machines.doors import PATIENCE, Door
 
 GREETING = b"welcome\n"
@@ -192,3 +194,54 @@ SHUT: dict[str, Way] = {
     "accept without a verdict": partial(wrapped_socket, serve=without_verdict),
 }
 """Ways that let nobody in."""
+
+
+# --- over datagrams
+
+
+@contextmanager
+def datagram_server(at: Door, served: Served) -> Iterator[tuple[str, int]]:
+    """`dnsbound.start_datagram_server`."""
+
+    async def handle(connection: Any) -> None:
+        peer = dnsbound.verified_peer()
+        connection.send(GREETING)
+        with suppress(OSError):
+            served.append((None if peer is None else str(peer.name), await connection.receive()))
+
+    with BackgroundLoop("datagrams") as loop:
+        server = loop.run(dnsbound.start_datagram_server(handle, "127.0.0.1", 0, context=at.context))
+        yield server.address
+        loop.run(_closed(server))
+
+
+async def _closed(server: Any) -> None:
+    server.close()
+    await server.wait_closed()
+
+
+@contextmanager
+def datagram_threads(at: Door, served: Served) -> Iterator[tuple[str, int]]:
+    """`blocking_datagram_server`."""
+
+    def handle(connection: Any) -> None:
+        peer = dnsbound.verified_peer()
+        connection.send(GREETING)
+        with suppress(OSError):
+            served.append((None if peer is None else str(peer.name), connection.receive(PATIENCE)))
+
+    server = blocking_datagram_server(handle, "127.0.0.1", 0, context=at.context)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_address
+    finally:
+        server.shutdown()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+DATAGRAM_WAYS: dict[str, Callable[[Door, Served], AbstractContextManager[tuple[str, int]]]] = {
+    "start_datagram_server": datagram_server,
+    "blocking_datagram_server": datagram_threads,
+}

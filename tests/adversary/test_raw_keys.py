@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adversary.hostile_client import Entry, HostileClient, Session, client_name, extension
 from adversary.hostile_client_12 import HostileClient12
-from adversary.raw_key_doors import GREETING, SHUT, WAYS, Served
+from adversary.hostile_datagrams import DatagramSession, HostileDatagramClient
+from adversary.raw_key_doors import DATAGRAM_WAYS, GREETING, SHUT, WAYS, Served
 from dnsbound import Reason
 from dnsbound.iana import DANE_CLIENTID
 from dnsbound.testing import Device, World
@@ -300,3 +301,64 @@ def test_where_nobody_waits_for_the_verdict_nobody_comes_in_over_tls_1_2(way: st
             session.send(client.change_cipher_spec(), client.finished(), client.data(b"report"))
             session.until_closed()
     assert (client.server_finished, client.application_data, served) == (False, b"", [])
+
+
+# --- DTLS
+
+
+def attempt_datagrams(
+    address: tuple[str, int], one: Attempt, shown: bytes, *, name: str | None, signs: bool = True
+) -> HostileDatagramClient:
+    claim = b"" if name is None else extension(DANE_CLIENTID, client_name(name.encode()))
+    client = HostileDatagramClient(server_name=SERVER, raw_public_key=True, extra_extensions=claim)
+    with DatagramSession(address, client, patience=1.0) as session:
+        session.greet()
+        flight = [client.raw_key(shown), client.client_key_exchange()]
+        if signs:
+            flight.append(client.certificate_verify(one.key))
+        session.send(*flight, client.change_cipher_spec(), client.finished(), client.data(b"early"))
+        while not client.application_data and not client.alerts and session.receive() is not None:
+            pass
+        if client.application_data:
+            session.send(client.data(b"report"))
+            session.receive()
+    return client
+
+
+@pytest.mark.parametrize("way", DATAGRAM_WAYS)
+def test_the_right_key_comes_in_over_datagrams(way: str, world: World) -> None:
+    device, at, served = car(world), door(world, datagram=True), Served()
+    own = device.credential.private_key
+    assert isinstance(own, ec.EllipticCurvePrivateKey)
+    with DATAGRAM_WAYS[way](at, served) as address:
+        client = attempt_datagrams(address, Attempt(device, own), spki(own), name=str(device.name))
+    assert client.application_data == GREETING
+    assert served == [(str(device.name), b"report")], "what came before the verdict was dropped"
+    assert at.reasons == ["admitted"]
+
+
+@pytest.mark.parametrize("case", ["another", "unnamed", "not possessed", "not signed"])
+@pytest.mark.parametrize("way", DATAGRAM_WAYS)
+def test_no_other_key_comes_in_over_datagrams(way: str, case: str, world: World) -> None:
+    at, served = door(world, datagram=True), Served()
+    one = Attempt(car(world))
+    name = str(one.device.name)
+    with DATAGRAM_WAYS[way](at, served) as address:
+        client = attempt_datagrams(
+            address,
+            one,
+            spki(one.key) if case in {"another", "unnamed"} else one.published,
+            name=None if case == "unnamed" else name,
+            signs=case != "not signed",
+        )
+    alerts, reasons = {
+        "another": ([(FATAL, HANDSHAKE_FAILURE)], [Reason.TLSA_MISMATCH]),
+        "unnamed": ([(FATAL, HANDSHAKE_FAILURE)], [Reason.NO_NAME]),
+        "not possessed": ([(FATAL, DECRYPT_ERROR)], []),
+        "not signed": ([], []),  # a signature may be lost: it is waited for
+    }[case]
+    assert client.alerts == alerts
+    assert (client.server_finished, client.application_data, served) == (False, b"", [])
+    assert at.reasons == reasons
+    lookups = [query.name for query in world.queries if query.rdtype == "TLSA"]
+    assert lookups == ([name] if case == "another" else [])

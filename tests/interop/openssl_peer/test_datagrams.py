@@ -218,3 +218,46 @@ def test_keying_material_is_the_same_on_both_sides(world: World, save: Save, car
     with server(world, save) as peer, connected(peer, context(world, car.credential)) as (connection, _event):
         ours = connection.shim.export_keying_material(b"EXPORTER-interop", 32, b"context")
         assert ours == peer.export(b"EXPORTER-interop", b"context", 32)
+
+
+# --- the server's raw key, believed by its record alone
+
+
+def raw_server(save: Save, shown: Credential) -> OpensslPeer:
+    listening = ["--extension", f"{DANE_CLIENTID}=ch,sh12", "--peer", "0200"]
+    return OpensslPeer("server", *save(shown).options(raw=True), *listening, datagram=True)
+
+
+def by_record(world: World, car: Device, peer: OpensslPeer, recorded: Credential) -> Context:
+    zone = world.organisation("cars.example")
+    zone.address(HOST, "127.0.0.1")
+    zone.publish(f"_{peer.port}._udp.{HOST}", recorded.tlsa())
+    made = context(world, car.credential, resolver=world.resolver(), server_tlsa="require", raw_public_key=True)
+    made.prepare_blocking(HOST, peer.port)
+    return made
+
+
+def test_raw_keys_both_ways(world: World, save: Save, car: Device) -> None:
+    shown = Credential.generate(HOST, now=world.now(), kind="raw")
+    with raw_server(save, shown) as peer, connected(peer, by_record(world, car, peer, shown)) as (connection, event):
+        assert (event["client_type"], event["server_type"]) == (RAW, RAW)
+        assert connection.server_tlsa() == shown.tlsa()
+        peer.write(b"welcome")
+        assert connection.receive(PATIENCE) == b"welcome"
+
+
+@pytest.mark.parametrize("case", ["another key's record", "no record asked for"])
+def test_a_raw_key_nobody_vouches_for(world: World, save: Save, car: Device, case: str) -> None:
+    shown, other = (Credential.generate(HOST, now=world.now(), kind="raw") for _ in range(2))
+    with raw_server(save, shown) as peer:
+        if case == "another key's record":
+            ours = by_record(world, car, peer, other)
+        else:
+            ours = context(world, car.credential, raw_public_key=True)
+        peer.tell("accept")
+        with pytest.raises(ssl.SSLError) as error:
+            open_datagram_connection_blocking(
+                "127.0.0.1", peer.port, context=ours, server_hostname=HOST, seconds=PATIENCE
+            )
+        assert isinstance(error.value, DnsboundError)
+        peer.event("failed")
