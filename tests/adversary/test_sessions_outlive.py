@@ -15,7 +15,7 @@ import pytest
 
 from dnsbound import AccessList, Authenticator, Credential, Reason, Refused, Undecided
 from dnsbound.dns.answer import Answer
-from dnsbound.edge.session_sweep import RECHECKS_AT_ONCE, settle, sweep_blocking, sweep_for
+from dnsbound.edge.session_sweep import RECHECKS_AT_ONCE, SweepThread, settle, sweep_blocking, sweep_for
 from dnsbound.names import ClientName
 from dnsbound.verify.claim import Claim, NameSource, Proved
 from dnsbound.verify.peer import VerifiedPeer
@@ -213,3 +213,44 @@ def test_evidence_about_another_name_cuts() -> None:
         settle(authenticator, session, evidence(authenticator, other, lasts=60.0))
         assert connection.reason is Reason.INDETERMINATE
         assert len(authenticator.sessions) == 0
+
+
+def test_a_machine_without_threads_ends_no_server_and_no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look tries anew; what is overdue meanwhile is cut by the accepting thread itself."""
+
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with door() as (authenticator, estate):
+        connections = [Connection(), Connection()]
+        for number, connection in enumerate(connections):
+            made = claim(f"gone{number}")
+            authenticator.sessions.register(
+                evidence(authenticator, made, lasts=1.0), made, connection, now=time.time() - 100
+            )
+        sweep = SweepThread(authenticator)
+        with monkeypatch.context() as patch:
+            patch.setattr("dnsbound.edge.session_sweep.Thread", NoThread)
+            sweep.look()
+            sweep.look()
+            assert estate.asked == []
+        sweep.look()
+        eventually(lambda: all(connection.reason is Reason.NO_TLSA for connection in connections))
+
+
+def test_helpers_that_cannot_start_leave_the_work_to_the_one_that_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("dnsbound.edge.session_sweep.Thread", NoThread)
+    with door() as (authenticator, _):
+        connections = [Connection() for _ in range(5)]
+        for number, connection in enumerate(connections):
+            made = claim(f"gone{number}")
+            authenticator.sessions.register(
+                evidence(authenticator, made, lasts=1.0), made, connection, now=time.time() - 100
+            )
+        sweep_blocking(authenticator)
+        assert {connection.reason for connection in connections} == {Reason.NO_TLSA}

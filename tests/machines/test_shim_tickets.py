@@ -240,8 +240,10 @@ def test_the_doors_keys_turn_with_its_connections() -> None:
 def test_keys_without_tickets_are_a_mistake(secrets: Path) -> None:
     with pytest.raises(Misuse):
         door(ticket_keys=secrets)
+    with pytest.raises(Misuse, match="datagrams"):
+        door(ticket_lifetime=600, datagram=True)
     secrets.chmod(0o644)
-    with pytest.raises(Misuse):
+    with pytest.raises(Misuse, match="chmod 600"):
         sharing(secrets)
 
 

@@ -211,7 +211,7 @@ class Context(PreparingContext):
             ticket_lifetime=ticket_lifetime,
             profiles=spoken,
         )
-        self._ticket_keys = ticket_keys_of(self._door, ticket_keys)
+        self._ticket_keys = ticket_keys_of(self._door, ticket_keys, datagram=over is not None)
         self._served_chains = served_chains(dnssec_chain)
         self._authenticator = authenticator
         self._turned_away = teller_of(authenticator)

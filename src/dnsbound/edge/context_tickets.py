@@ -21,8 +21,10 @@ class HasMatchPolicy(Protocol):
     def policy(self) -> MatchPolicy: ...
 
 
-def ticket_keys_of(door: Door, given: TicketKeysLike | None) -> TicketKeySource | None:
+def ticket_keys_of(door: Door, given: TicketKeysLike | None, *, datagram: bool = False) -> TicketKeySource | None:
     """None where there are no tickets. Misuse for a file that cannot be used."""
+    if datagram and door.ticket_lifetime:
+        raise TLSMisuse("ticket_lifetime: sessions over datagrams are not resumed")
     if not door.ticket_lifetime:
         if given is not None:
             raise TLSMisuse("ticket_keys without ticket_lifetime: there would be no tickets")

@@ -115,11 +115,20 @@ def sweep_blocking(authenticator: "Authenticator") -> None:
         Thread(target=_recheck_all, args=(authenticator, waiting), daemon=True)
         for _ in range(min(waiting.qsize(), RECHECKS_AT_ONCE) - 1)
     ]
-    for helper in helpers:
-        helper.start()
+    started = [helper for helper in helpers if _starts(helper)]
     _recheck_all(authenticator, waiting)
-    for helper in helpers:
+    for helper in started:
         helper.join()
+
+
+def _starts(thread: Thread) -> bool:
+    """False where the system has no thread left: a server must not end of that, nor go on without its sweep."""
+    try:
+        thread.start()
+    except RuntimeError:
+        _log.error("no thread could be started to ask again about live sessions")
+        return False
+    return True
 
 
 def _recheck_all(authenticator: "Authenticator", waiting: "SimpleQueue[Session]") -> None:
@@ -157,9 +166,10 @@ class SweepThread:
             return
         now, due = authenticator.now(), authenticator.sessions.next_due()
         if due is not None and (now >= due or now >= self._next_look):
-            self._next_look = now + limits.SWEEP_SECONDS.default
-            self._sweeping = Thread(target=sweep_blocking, args=(authenticator,), daemon=True)
-            self._sweeping.start()
+            sweeping = Thread(target=sweep_blocking, args=(authenticator,), daemon=True)
+            if _starts(sweeping):
+                self._next_look = now + limits.SWEEP_SECONDS.default
+                self._sweeping = sweeping
 
 
 def cut_overdue(authenticator: "Authenticator") -> None:
