@@ -8,8 +8,17 @@ import pytest
 
 from dnsbound import Reason
 from dnsbound.credential.credential import Credential
+from dnsbound.edge.chain_source import FixedChain
 from dnsbound.edge.context import Context
-from dnsbound.iana import REQUEST_CLIENT_AUTH, TLS_FLAGS, TLS_FLAGS_PROTOTYPE
+from dnsbound.edge.context_chain import ChainRequest, ServedChain
+from dnsbound.iana import (
+    CARRIED_CHAIN,
+    DANE_CLIENTID,
+    DNSSEC_CHAIN,
+    REQUEST_CLIENT_AUTH,
+    TLS_FLAGS,
+    TLS_FLAGS_PROTOTYPE,
+)
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.tls.flags import RequestSignal
 from dnsbound.tls.server_shim import Authentication
@@ -178,6 +187,25 @@ def test_an_ordinary_server_that_verifies_asks_as_ssl_does() -> None:
 def test_arguments_that_mean_nothing(options: dict[str, Any]) -> None:
     with pytest.raises((TLSMisuse, TypeError)):
         door(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clientid": CARRIED_CHAIN},
+        {"carried_chain": DANE_CLIENTID},
+        {"request_signal": RequestSignal(DANE_CLIENTID)},
+        {"clientid": TLS_FLAGS},
+        {"clientid": DNSSEC_CHAIN, "dnssec_chain": ServedChain(host=SERVER, port=1, source=FixedChain(b"x"))},
+    ],
+    ids=["carried-for-id", "id-for-carried", "id-for-flags", "flags-for-id", "chain-for-id"],
+)
+def test_one_code_point_for_two_extensions_is_refused_when_the_context_is_made(options: dict[str, Any]) -> None:
+    with pytest.raises(TLSMisuse, match="one code point"):
+        door(**options)
+    options.pop("dnssec_chain", None)
+    with pytest.raises(TLSMisuse, match="one code point"):
+        client(credential(), carry_chain=FixedChain(b"x"), dnssec_chain=ChainRequest(), **options)
 
 
 def test_the_engine_refuses_code_points_that_are_its_own() -> None:

@@ -84,6 +84,14 @@ class EngineSettings:
     datagrams: Datagrams | None = None
     keylog: bool = False
 
+    def __post_init__(self) -> None:
+        numbers = [self.clientid, self.carried_chain, *(signal.extension_type for signal in self.signals)]
+        if self.dnssec_chain:
+            numbers.append(DNSSEC_CHAIN)
+        used = [number for number in numbers if number is not None]
+        if len(set(used)) < len(used):
+            raise TLSMisuse(f"two TLS extensions with one code point, among {', '.join(f'0x{at:04X}' for at in used)}")
+
     def build(self) -> Config:
         """A Config; TLSMisuse where the engine rejects a setting."""
         config = Config(server_side=self.server_side, datagram=self.datagrams is not None)
