@@ -60,5 +60,5 @@ def draw(rows: "list[Row]", path: Path, *, mtu: int) -> None:
 def _label(row: "Row") -> str:
     it = row.combination
     parts = [it.version.label, it.key.value, it.group.value, f"{it.client.value} / {it.server.value}"]
-    parts += ["name"] * it.named + [f"{row.chains} chain"] * bool(row.chains)
+    parts += ["name"] * it.named + [f"{row.chains} DNSSEC chain"] * bool(row.chains)
     return ", ".join(parts)

@@ -18,7 +18,7 @@ _HEADERS: Final = {
     "client": "client",
     "server": "server",
     "name": "name",
-    "chains": "chains",
+    "chains": "DNSSEC chains",
     "client_octets": "client sends",
     "server_octets": "server sends",
     "octets": "both",
