@@ -7,6 +7,8 @@ peer of an established connection can do that, and reaches everything behind the
 import hashlib
 from functools import cache
 
+from dnsbound.adapters import http_authentication
+from dnsbound.adapters.http_authentication import Answer, Reference
 from dnsbound.credential.credential import Credential
 from dnsbound.iana import DANE_CLIENTID, TLS_1_3, HandshakeType
 from dnsbound.names import ClientName
@@ -17,7 +19,7 @@ from dnsbound.tls.handshake_claim import ClaimRules
 from dnsbound.tls.handshake_messages import Certificate, CertificateRequest, CertificateVerify, split
 from dnsbound.tls.late_claim import authenticator_claim
 from dnsbound.verify.claim import NameSource
-from fuzz.target import Target
+from fuzz.target import Target, text
 
 NAME = ClientName.parse("car54._device.cars.example")
 RULES = ClaimRules(door="api", name_sources=tuple(NameSource))
@@ -83,6 +85,14 @@ AUTHENTICATOR_TARGETS: dict[str, Target] = {
     "authenticator": Target(validate, lambda: answers()[:1]),
     "authenticator-resealed": Target(validate_resealed, lambda: [answers()[0][:-FINISHED_OCTETS]]),
     "authenticator-resigned": Target(validate_resigned, lambda: parts(HandshakeType.CERTIFICATE)),
+    "authenticator-challenge": Target(
+        lambda octets: http_authentication.challenge_in([text(octets)]),
+        lambda: [http_authentication.challenge_text(request().octets).encode()],
+    ),
+    "authenticator-credentials": Target(
+        lambda octets: http_authentication.credentials_in([text(octets)]),
+        lambda: [made.to_text().encode() for made in (Answer(answers()[0]), Reference(b"c" * 32))],
+    ),
     "authenticator-context": Target(exported_authenticator.context_of, answers),
     "authenticator-request": Target(
         lambda octets: AuthenticatorRequest.parse(octets, Role.SERVER, clientid=DANE_CLIENTID),

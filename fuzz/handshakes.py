@@ -1,4 +1,4 @@
-"""First and later flights of TLS 1.2 and DTLS 1.2 at the native engine, as a server of names meets them.
+"""First and later flights of TLS and DTLS at the native engine, as servers of names and their clients meet them.
 
 The engine's own exception is what it may raise. Beyond that each target holds a promise of its own: a first flight
 never completes a handshake, a stranger's datagram is answered by a shorter one, and whoever has not proved a key has no
@@ -12,7 +12,7 @@ from functools import cache
 
 from dnsbound import _native
 from dnsbound.credential.credential import Credential
-from dnsbound.iana import DANE_CLIENTID, TLS_1_2, CertificateType
+from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from fuzz.target import Target
 
 NAME = b"car54._device.cars.example"
@@ -44,14 +44,15 @@ def listener() -> _native.CookieListener:
     return _native.CookieListener(server(datagram=True))
 
 
-def client(own: int, *, datagram: bool) -> _native.Connection:
+def client(own: int, *, datagram: bool, version: int = TLS_1_2) -> _native.Connection:
+    """version: of one over a stream."""
     config = _native.Config(server_side=False, datagram=datagram)
     config.set_credential(credential().chain, credential().private_key_der())
     config.set_certificate_types(own=[own], peer=[CertificateType.X509])
     config.set_peer_verification("none")
     config.set_clientid(DANE_CLIENTID, profiles=["cid07"])
     if not datagram:
-        config.set_versions(TLS_1_2, TLS_1_2)
+        config.set_versions(version, version)
     return _native.Connection(config, server_hostname="api.example", client_name=NAME, clear_name=True)
 
 
@@ -67,7 +68,7 @@ def proved_nothing(connection: _native.Connection) -> None:
 
 
 def greet(octets: bytes) -> object:
-    """A first flight: the server may answer, and cannot be done."""
+    """A first flight, of either version: the server may answer, and cannot be done."""
     connection = _native.Connection(server(datagram=False))
     connection.feed(octets)
     with suppress(_native.TlsError):
@@ -79,7 +80,7 @@ def greet(octets: bytes) -> object:
 
 @cache
 def hellos() -> list[bytes]:
-    return [_begun(client(own, datagram=False)) for own in TYPES]
+    return [_begun(client(own, datagram=False, version=version)) for version in (TLS_1_2, TLS_1_3) for own in TYPES]
 
 
 def _begun(connection: _native.Connection) -> bytes:
@@ -192,9 +193,68 @@ def later_datagrams() -> list[bytes]:
     return made
 
 
+# --- at a client
+
+
+def hear(octets: bytes) -> object:
+    """What a server says to a client's first flight, of TLS 1.2 or, behind an odd octet, of TLS 1.3."""
+    near = client(CertificateType.X509, datagram=False, version=TLS_1_2 if _even(octets) else TLS_1_3)
+    near.do_handshake()
+    near.drain()
+    near.feed(octets[1:])
+    with suppress(_native.TlsError):
+        if near.do_handshake():
+            raise AssertionError("complete by a flight that answers another hello")
+    return near.drain()
+
+
+def _even(octets: bytes) -> bool:
+    return not octets or octets[0] % 2 == 0
+
+
+def servers_flights() -> list[bytes]:
+    made = []
+    for place, version in enumerate((TLS_1_2, TLS_1_3)):
+        near, far = (
+            client(CertificateType.X509, datagram=False, version=version),
+            _native.Connection(server(datagram=False)),
+        )
+        far.feed(_begun(near))
+        far.do_handshake()
+        made.append(bytes((place,)) + far.drain())
+    return made
+
+
+def hear_datagrams(octets: bytes) -> object:
+    near = client(CertificateType.X509, datagram=True)
+    near.do_handshake()
+    near.take_datagrams()
+    sent = 0
+    with suppress(_native.TlsError):
+        for datagram in _cut(octets):
+            near.feed_datagram(datagram)
+            if near.do_handshake():
+                raise AssertionError("complete by a flight that answers another hello")
+            sent += len(near.take_datagrams())
+    return sent
+
+
+def servers_datagrams() -> list[bytes]:
+    """A HelloVerifyRequest, and the flight that follows a verified hello."""
+    first, second = first_datagrams_of_one()
+    request = listener().receive(first, address=ADDRESS, keys=KEYS)
+    connection = listener().receive(second, address=ADDRESS, keys=KEYS)
+    assert isinstance(request, bytes)
+    assert isinstance(connection, _native.Connection)
+    connection.do_handshake()
+    return [request, b"".join(connection.take_datagrams())]
+
+
 HANDSHAKE_TARGETS: dict[str, Target] = {
-    "tls12-hello": Target(greet, hellos),
+    "tls-hello": Target(greet, hellos),
     "tls12-flight": Target(answer, second_flights),
     "dtls-hello": Target(knock, first_datagrams),
     "dtls-records": Target(records, later_datagrams),
+    "tls-server-flight": Target(hear, servers_flights),
+    "dtls-server-flight": Target(hear_datagrams, servers_datagrams),
 }

@@ -34,6 +34,7 @@ from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim, NameSource, Proved
+from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
@@ -223,6 +224,7 @@ TARGETS: dict[str, Target] = {
     "upstream": Target(
         lambda octets: Upstream.parse(text(octets)), lambda: [b"tls://192.0.2.1:853#dns.example", b"[2001:db8::1]:53"]
     ),
+    **ASSOCIATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
     **HANDSHAKE_TARGETS,
     **TICKET_TARGETS,
