@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dnsbound.edge.authenticator import Authenticator
     from dnsbound.edge.context import Context
     from dnsbound.edge.credential_files import load_credential, save_credential
-    from dnsbound.edge.current_peer import verified_peer
+    from dnsbound.edge.current_peer import current_connection, verified_peer
     from dnsbound.edge.datagram_client import open_datagram_connection
     from dnsbound.edge.datagram_server import start_datagram_server
     from dnsbound.edge.listen import start_server
@@ -52,6 +52,7 @@ _LOADED_ON_USE: Final = {
     "TrustAnchors": "dnsbound.dns.anchors",
     "Upstream": "dnsbound.edge.upstream",
     "VerifiedPeer": "dnsbound.verify.peer",
+    "current_connection": "dnsbound.edge.current_peer",
     "load_credential": "dnsbound.edge.credential_files",
     "loop_factory": "dnsbound.edge.loop",
     "open_datagram_connection": "dnsbound.edge.datagram_client",
@@ -84,6 +85,7 @@ __all__ = [
     "Upstream",
     "Usage",
     "VerifiedPeer",
+    "current_connection",
     "load_credential",
     "loop_factory",
     "open_datagram_connection",

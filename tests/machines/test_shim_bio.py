@@ -291,7 +291,7 @@ def test_ordinary_server_with_a_certificate_authority(known: bool) -> None:
             pair.shake()
 
 
-def test_post_handshake_authentication_is_not_spoken(pair: Pair) -> None:
+def test_a_client_asks_for_no_certificate(pair: Pair) -> None:
     with pytest.raises(TLSMisuse):
         pair.near.verify_client_post_handshake()
 

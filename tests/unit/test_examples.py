@@ -55,6 +55,13 @@ SAYS: Final = {
     "door_uvicorn.py": [HELLO, "car55 is shut out: .*alert.*"],
     "door_websockets.py": ["car54._device.cars.example said 'hello'"],
     "hello.py": [HELLO, "shut out: .*"],
+    "late_handshake.py": [
+        "somebody says hello",
+        "car54._device.cars.example says open the door",
+        "somebody says hello",
+        "cut: not-permitted: .*",
+        "car55 is shut out: .*ALERT_HANDSHAKE_FAILURE",
+    ],
     "late_authentication.py": ["hello, whoever you are", "the diary of car54._device.cars.example"],
     "live_sessions.py": [
         r"still here \['truck1._device.cars.example'\]",

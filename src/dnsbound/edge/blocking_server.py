@@ -8,7 +8,6 @@ slow client or DNS answer would stall all others. That is also why a listening s
         context = dnsbound.Context.server(...)
 """
 
-import contextlib
 import logging
 import socket
 import socketserver
@@ -24,11 +23,10 @@ from dnsbound.edge.context import Context
 from dnsbound.edge.context_objects import TLSSocket
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
+from dnsbound.edge.late_socket import keep_account
 from dnsbound.edge.session_sweep import SweepThread
-from dnsbound.errors import DnsboundError, Misuse, Refused, Undecided
+from dnsbound.errors import DnsboundError, Misuse
 from dnsbound.tls.server_shim import ServerShim
-from dnsbound.verify.peer import VerifiedPeer
-from dnsbound.verify.sessions import Session
 
 _log: Final = logging.getLogger("dnsbound.listen")
 
@@ -73,14 +71,12 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             return
         peer = ConnectionPeer(connection.verified_peer(), connection)
         token = CONNECTION_PEER.set(peer)
-        session = None
         try:
-            session = self._keep_account(connection, peer)
+            self._keep_account(connection, peer)
             super().finish_request(connection, client_address)  # type: ignore[misc]
         finally:
             CONNECTION_PEER.reset(token)
-            if session is not None and isinstance(self.context.authenticator, Authenticator):
-                self.context.authenticator.sessions.remove(session)
+            peer.end_account()
             _close(connection)
 
     def _admit(self, request: socket.socket, client_address: Any) -> Any:  # noqa: ANN401
@@ -116,14 +112,12 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
 
     # --- live sessions
 
-    def _keep_account(self, connection: TLSSocket, peer: ConnectionPeer) -> Session | None:
+    def _keep_account(self, connection: TLSSocket, peer: ConnectionPeer) -> None:
         """Have the name asked about again for as long as the connection is served."""
-        authenticator, shim = self.context.authenticator, connection.shim
-        if peer.peer is None or not isinstance(authenticator, Authenticator) or not isinstance(shim, ServerShim):
-            return None
-        assert shim.claim is not None  # a verified peer made one
-        live = LiveSocket(connection, shim, peer)
-        return authenticator.sessions.register(peer.peer, shim.claim, live, now=peer.peer.verified_at)
+        shim = connection.shim
+        if peer.peer is not None and isinstance(shim, ServerShim):
+            assert shim.claim is not None  # a verified peer made one
+            keep_account(connection, peer, self.context.authenticator, shim.claim, peer.peer)
 
     def service_actions(self) -> None:
         """In the accepting thread, about twice a second: cut the sessions whose time is over, and start a look at the
@@ -133,27 +127,6 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             self._sweep = SweepThread(self.context.authenticator)
         if self._sweep is not None:
             self._sweep.look()
-
-
-class LiveSocket:
-    """A session's handle: ends the connection under its handler's hands."""
-
-    def __init__(self, connection: TLSSocket, shim: ServerShim, peer: ConnectionPeer) -> None:
-        self._connection = connection
-        self._shim = shim
-        self._peer = peer
-
-    def renewed(self, peer: VerifiedPeer) -> None:
-        self._peer.peer = peer
-
-    def cut(self, reason: Refused | Undecided) -> None:
-        """Without close_notify, which is the handler's thread to send. What the system has received already would still
-        be read after the socket is shut down, so the connection itself gives out nothing more: the handler gets the
-        verdict as an error."""
-        self._peer.ended = reason
-        self._shim.cut(reason)
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
 
 def _close(connection: ssl.SSLSocket) -> None:

@@ -180,6 +180,7 @@ class Context(PreparingContext):
         raw_public_keys: bool = True,
         show_raw_public_key: bool = False,
         datagram: Datagrams | bool = False,
+        post_handshake: bool = False,
         handshakes_at_once: int | None = None,
         handshake_seconds: int | None = None,
     ) -> Self:
@@ -194,7 +195,8 @@ class Context(PreparingContext):
         dnssec_chain: shown to clients that ask for it (RFC 9102). carried_chain: code point under which clients carry
         chains of theirs, which are asked for where the authenticator takes any.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
-        server's bare key get it. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`. handshakes_at_once,
+        server's bare key get it. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`. post_handshake:
+        `authenticate_client` of a connection may ask its client after the handshake. handshakes_at_once,
         handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
@@ -210,6 +212,7 @@ class Context(PreparingContext):
             claim_from=claim_from,
             ticket_lifetime=ticket_lifetime,
             profiles=spoken,
+            post_handshake=post_handshake,
         )
         self._ticket_keys = ticket_keys_of(self._door, ticket_keys, datagram=over is not None)
         self._served_chains = served_chains(dnssec_chain)
@@ -253,6 +256,11 @@ class Context(PreparingContext):
         if self._authenticator is None:
             raise TLSMisuse("only a door has an authenticator: make it with Context.server")
         return self._authenticator
+
+    @property
+    def requires_claim(self) -> bool:
+        """A door whose policy is `required`."""
+        return self._door is not None and self._door.policy is Policy.REQUIRED
 
     @property
     def handshake_slots(self) -> HandshakeSlots:

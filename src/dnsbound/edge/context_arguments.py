@@ -30,6 +30,7 @@ def door_of(
     claim_from: Iterable[str],
     ticket_lifetime: int,
     profiles: tuple[Profile, ...] = (Profile.CA13,),
+    post_handshake: bool = False,
 ) -> Door:
     """The door of `Context.server`; TLSMisuse for words and numbers that mean nothing."""
     if not 0 <= ticket_lifetime <= MAX_TICKET_SECONDS:
@@ -37,7 +38,9 @@ def door_of(
     if policy not in list(Policy):
         raise TLSMisuse(f"policy is required or optional, not {policy!r}")
     rules = ClaimRules(door=name, name_sources=name_sources(claim_from), profiles=profiles)
-    return Door(rules=rules, policy=Policy(policy), ticket_lifetime=ticket_lifetime)
+    return Door(
+        rules=rules, policy=Policy(policy), ticket_lifetime=ticket_lifetime, post_handshake=bool(post_handshake)
+    )
 
 
 def client_name(name: ClientName | str | None, credential: CredentialLike) -> ClientName | None:

@@ -52,7 +52,7 @@ def judge_in_place(authenticator: AuthenticatorLike, transport: SocketTransport)
     """Ask within `do_handshake`. A verdict may wait for DNS, which must stall neither a selector nor an event loop."""
 
     def judge(claim: Claim) -> VerifiedPeer:
-        if transport.non_blocking or _in_event_loop():
+        if transport.non_blocking or in_event_loop():
             raise TLSMisuse("a verdict blocks: serve this socket in a thread of its own, or use dnsbound.start_server")
         try:
             return authenticator.authenticate_blocking(claim)
@@ -66,7 +66,8 @@ def judge_in_place(authenticator: AuthenticatorLike, transport: SocketTransport)
     return judge
 
 
-def _in_event_loop() -> bool:
+def in_event_loop() -> bool:
+    """This thread runs an event loop, which must not be kept waiting."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -368,12 +368,15 @@ class EngineContext(ssl.SSLContext):
 
     @property
     def post_handshake_auth(self) -> bool:
-        return False
+        """Client: offer to authenticate after the handshake. Server: ask then, in TLS 1.3, and not in the handshake. A
+        door is told when it is made (`post_handshake`), and may ask in both."""
+        return self._settings.post_handshake_auth
 
     @post_handshake_auth.setter
     def post_handshake_auth(self, value: bool) -> None:
-        if value:
-            raise TLSMisuse("post-handshake authentication is not spoken: a client is identified in the handshake")
+        if self._demands_dane():
+            raise TLSMisuse("a door asks clients late if it was made with post_handshake=True")
+        self._set(post_handshake_auth=bool(value))
 
     @property
     def num_tickets(self) -> int:

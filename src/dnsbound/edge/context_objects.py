@@ -69,3 +69,11 @@ class TLSObject(_Facts, ssl.SSLObject):
 
 class TLSSocket(_Facts, ssl.SSLSocket):
     """An `ssl.SSLSocket` over a connection of ours."""
+
+    def authenticate_client(self, *, required: bool | None = None, seconds: float | None = None) -> VerifiedPeer | None:
+        """On a server, in a thread that may wait: ask the client who it is, in TLS 1.3, and judge its answer. As
+        `authenticate_client` of a transport (`dnsbound.edge.server_transport`); `verify_client_post_handshake` asks and
+        does not wait. What the client sends before it answers is kept for `recv`."""
+        from dnsbound.edge.late_socket import authenticate_client
+
+        return authenticate_client(self, required=required, seconds=seconds)

@@ -82,6 +82,7 @@ class EngineSettings:
     ticket_context: bytes = b""
     ticket_keys: TicketKeys | None = None
     datagrams: Datagrams | None = None
+    post_handshake_auth: bool = False
     keylog: bool = False
 
     def __post_init__(self) -> None:
@@ -116,6 +117,8 @@ class EngineSettings:
             config.set_groups(self.groups)
         if self.alpn:
             config.set_alpn(self.alpn)
+        if self.post_handshake_auth:
+            config.set_post_handshake_auth(True)
         if self.keylog:
             config.set_keylog(True)
         if self.datagrams is not None:

@@ -9,6 +9,7 @@ Not an authorisation: it says who was verified, not what that name may do here.
 """
 
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -19,11 +20,12 @@ from dnsbound.verify.peer import VerifiedPeer
 class ConnectionPeer:
     """The peer of one live connection: changed when evidence is renewed, ended when the name is no longer good."""
 
-    __slots__ = ("_connection", "ended", "peer")
+    __slots__ = ("_account", "_connection", "ended", "peer")
 
     def __init__(self, peer: VerifiedPeer | None, connection: object = None) -> None:
         # Weak: the connection holds this object, and a task may hold it for longer than the connection lasts.
         self._connection = None if connection is None else weakref.ref(connection)
+        self._account: Callable[[], object] | None = None
         self.peer = peer
         """None: the door's policy is `optional` and the client made no claim."""
         self.ended: Refused | Undecided | None = None
@@ -35,6 +37,16 @@ class ConnectionPeer:
             # A fresh instance: the stored one would grow a traceback with every task that asks.
             raise type(self.ended)(self.ended.reason, self.ended.detail)
         return self.peer
+
+    def keep_account(self, end: Callable[[], object]) -> None:
+        """A live session stands for this peer; end: ends the account kept of it. One that stood before is ended."""
+        self.end_account()
+        self._account = end
+
+    def end_account(self) -> None:
+        end, self._account = self._account, None
+        if end is not None:
+            end()
 
     @property
     def connection(self) -> Any:  # noqa: ANN401 (a ServerTransport or a TLSSocket)

@@ -152,7 +152,8 @@ class ExportedAuthentication:
         try:
             request = self._request_of(authenticator)
             validated = authenticators.validate(self._keys, request, authenticator)
-            return request.context, authenticator_claim(validated, self._rules, source=self._shim.source)
+            said = {"source": self._shim.source, "protocol": self._shim.version() or ""}
+            return request.context, authenticator_claim(validated, self._rules, **said)
         except Refused as refusal:
             self._turned_away(refusal)
             raise

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from dnsbound.edge.connection_errors import broken_connection, ended_session, without_frames
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
+from dnsbound.edge.late_handshake import LateHandshake
 from dnsbound.errors import Refused, Undecided
 from dnsbound.verify.peer import VerifiedPeer
 
@@ -74,6 +75,7 @@ class ServerTransport(asyncio.Transport):
         self._useless_writes = 0
         self._error: Exception | None = None
         self._ends: list[Callable[[], object]] = []
+        self._late: LateHandshake | None = None
 
     # --- called by ServerProtocol
 
@@ -85,8 +87,12 @@ class ServerTransport(asyncio.Transport):
 
     def octets_arrived(self) -> None:
         """Decrypt and deliver until nothing is left, the application pauses, or the connection ends."""
+        if self._reading_paused and self._late is not None:
+            self._late.read()
         while not self._reading_paused and not self._peer_ended and self._protocol.is_open:
             data, end = self._read_some()
+            if self._late is not None:
+                self._late.look()
             if data:
                 self._deliver(data)
             if end is Arrived.ALL:
@@ -94,7 +100,7 @@ class ServerTransport(asyncio.Transport):
             if end is Arrived.END:
                 self._peer_closed()
             elif end is not Arrived.SOME and self._protocol.is_open:
-                self._break(end)
+                self.broken(end)
         if self._protocol.flush() and self._write_paused and self._protocol.is_open:
             # Answers of TLS's own, to key updates: a peer that asks without end and does not read must wait.
             self._owes_answers = True
@@ -121,7 +127,7 @@ class ServerTransport(asyncio.Transport):
     def keep_account(self, sweep: "SessionSweep", claim: "Claim", peer: VerifiedPeer) -> None:
         """Have the sweep ask again about this connection for as long as it is open."""
         session = sweep.register(peer, claim, self)
-        self.at_end(partial(sweep.remove, session))
+        self.peer.keep_account(partial(sweep.remove, session))
 
     def renewed(self, peer: VerifiedPeer) -> None:
         self.peer.peer = peer
@@ -143,6 +149,9 @@ class ServerTransport(asyncio.Transport):
 
     def closed(self) -> None:
         """Nothing more can be received or written."""
+        self.peer.end_account()
+        if self._late is not None:
+            self._late.connection_ended()
         ends, self._ends = self._ends, []
         for end in ends:
             end()
@@ -150,6 +159,44 @@ class ServerTransport(asyncio.Transport):
     def at_end(self, call: Callable[[], object]) -> None:
         """Have this called once nothing more can be received or written."""
         self._ends.append(call)
+
+    # --- authentication after the handshake
+
+    async def authenticate_client(
+        self, *, required: bool | None = None, seconds: float | None = None
+    ) -> VerifiedPeer | None:
+        """Ask the client who it is, in TLS 1.3, and judge its answer: who it is from now on.
+
+        required: a client that declines, or claims nothing, is refused; otherwise it stays who it was, and None is
+        returned. By default the door's policy says so. seconds: how long the answer may take; by default as long as a
+        handshake. One request is open at a time: a second call waits for the first.
+
+        A client that is refused, or whose claim stays undecided, is told so and its connection is cut; the reason is
+        raised. So it is when the answer takes too long (TimeoutError). TLSMisuse where the Context does not allow it
+        (`post_handshake`) or the protocol forbids it (HTTP/2); TLSPeerError where the client did not offer, or in TLS
+        1.2: nothing was sent then, and the connection goes on.
+        """
+        if self._late is None:
+            self._late = LateHandshake(self._protocol, self)
+        return await self._late.authenticate(required=required, seconds=seconds)
+
+    def receive(self, *, answer_awaited: bool) -> None:
+        """Receive from the plain connection although the application paused, or no longer so."""
+        if self._reading_paused and self._protocol.is_open:
+            if answer_awaited:
+                self._protocol.resume_plain()
+            else:
+                self._plain.pause_reading()
+
+    def refuse(self, verdict: Refused | Undecided) -> None:
+        """Tell the client of its refusal, and end the connection."""
+        if not self._protocol.is_open:
+            return
+        self.peer.ended = verdict
+        self._error = ended_session(verdict)
+        self._shim.refuse_late(verdict)
+        self._protocol.linger(half_close=True)
+        self._protocol.loop.call_soon(self.lost, self._error)
 
     # --- reading
 
@@ -190,7 +237,7 @@ class ServerTransport(asyncio.Transport):
         if self._protocol.is_open and not self._call(self._app.eof_received):
             self.close()
 
-    def _break(self, error: OSError) -> None:
+    def broken(self, error: OSError) -> None:
         """The connection cannot go on: TLS failed, or it ended without close_notify."""
         self._error = broken_connection(error)
         self._protocol.linger(half_close=True)
@@ -208,7 +255,7 @@ class ServerTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         self._reading_paused = True
-        if self._protocol.is_open:
+        if self._protocol.is_open and not (self._late is not None and self._late.awaits_answer):
             self._plain.pause_reading()
 
     def resume_reading(self) -> None:
@@ -239,7 +286,7 @@ class ServerTransport(asyncio.Transport):
         try:
             self._shim.write(data)
         except OSError as error:
-            self._break(error)
+            self.broken(error)
             return
         self._protocol.flush()
 

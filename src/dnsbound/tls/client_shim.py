@@ -14,6 +14,7 @@ from dnsbound.errors import Misuse, Reason, Refused, Undecided
 from dnsbound.iana import Usage
 from dnsbound.records.tlsa import TLSA
 from dnsbound.tls.errors import TLSMisuse, TLSRefused, verdict_error
+from dnsbound.tls.post_handshake import FORBIDDEN_IN
 from dnsbound.tls.server_chain import ServerChainJudge
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.transport import Transport
@@ -84,6 +85,8 @@ class ClientShim(Shim):
 
     def _shake_hands(self) -> None:
         super()._shake_hands()
+        if self._connection.selected_alpn() in FORBIDDEN_IN:
+            self._connection.forbid_late_requests()
         if self._server_chain is not None:
             try:
                 self._server_chain.settle(by_records=self._connection.server_tlsa_match() is not None)

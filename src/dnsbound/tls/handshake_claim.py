@@ -52,7 +52,7 @@ def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> 
     if connection.session_reused():
         return _resumed_claim(connection, rules, source)
     presented = _presented(connection)
-    name, name_source = _claimed_name(connection, presented, rules)
+    name, name_source = claimed_by(_answer(connection), presented, rules, version=connection.version())
     return Claim(
         name=name,
         name_source=name_source,
@@ -88,9 +88,16 @@ def _answer(connection: Connection) -> tuple[Answer, bytes]:
     return (Answer.NO_OCTETS if connection.clientid_empty() else Answer.ABSENT), b""
 
 
-def _claimed_name(connection: Connection, presented: Presented, rules: ClaimRules) -> tuple[ClientName, NameSource]:
-    answer, octets = _answer(connection)
-    profile = spoken(rules.profiles, connection.version(), answer)
+def claimed_by(
+    said: tuple[Answer, bytes], presented: Presented, rules: ClaimRules, *, version: int
+) -> tuple[ClientName, NameSource]:
+    """The name that a client claims with what it said, and where it comes from.
+
+    said: what stood in the first entry, and the octets of its ClientName. version: of TLS, which decides what profiles
+    there are. Refused with NO_NAME, EMPTY_NAME, BAD_NAME or AMBIGUOUS_NAME.
+    """
+    answer, octets = said
+    profile = spoken(rules.profiles, version, answer)
     meaning = Meaning.NOTHING if profile is None else PROFILES[profile].answers[answer]
     if meaning in {Meaning.NAMED, Meaning.VIOLATION} and NameSource.EXTENSION in rules.name_sources:
         return claimed_name(octets), NameSource.EXTENSION

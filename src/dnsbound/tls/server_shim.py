@@ -19,11 +19,21 @@ from typing import Any, Final
 
 from dnsbound._native import Connection, TlsError
 from dnsbound.dns.answer import Provenance
-from dnsbound.errors import Malformed, Reason, Refused, Undecided
+from dnsbound.errors import LimitExceeded, Malformed, Reason, Refused, Undecided
 from dnsbound.iana import TLS_1_3, AlertDescription
+from dnsbound.limits import EARLY_OCTETS
 from dnsbound.tls.clientid import alert_for
-from dnsbound.tls.errors import TLSMisuse, TLSRefused, TLSUndecided, handshake_error, verdict_error, want_read
+from dnsbound.tls.errors import (
+    TLSMisuse,
+    TLSRefused,
+    TLSUndecided,
+    TLSUnexpectedEOF,
+    handshake_error,
+    verdict_error,
+    want_read,
+)
 from dnsbound.tls.handshake_claim import NO_CLAIM, ClaimRules, claim_of, spoken_profile
+from dnsbound.tls.post_handshake import LateStage, PostHandshake
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.ticket import MAX_TICKET_OCTETS, TicketClaim
 from dnsbound.tls.transport import Transport
@@ -83,6 +93,8 @@ class Door:
     policy: Policy
     ticket_lifetime: int = 0
     """Seconds; 0 sends none."""
+    post_handshake: bool = False
+    """Clients may be asked after the handshake."""
 
 
 class ServerShim(Shim):
@@ -109,6 +121,9 @@ class ServerShim(Shim):
         super().__init__(connection, transport, **shared)
         self.source = source
         self._door = door
+        self._late: PostHandshake | None = None
+        self._kept = bytearray()
+        """Application data that came before the answer to a late request."""
         self._turned_away = turned_away
         self._chain_verified = chain_verified
         self._judge = judge
@@ -231,15 +246,85 @@ class ServerShim(Shim):
 
     def read_arrived(self, size: int) -> bytes | None:
         """As `Shim.read_arrived`; a verdict that ended the connection meanwhile counts above whatever else happened."""
+        if self._kept and self._verdict is None:
+            kept = bytes(self._kept[:size])
+            del self._kept[:size]
+            return kept
         try:
             data = super().read_arrived(size)
         except OSError:
             if self._verdict is None:
                 raise
         else:
+            if self._door is None and self._late is not None and self._late.stage is LateStage.JUDGING:
+                # OpenSSL has verified it as this Context says; there is nobody else to ask.
+                self._late.settle(accept=True)
             if self._verdict is None:
                 return data
         raise verdict_error(self._verdict)
+
+    # --- after the handshake
+
+    @property
+    def late(self) -> PostHandshake:
+        """Authentication after the handshake, on a connection that is open."""
+        if not self._open:
+            raise TLSMisuse("a client is asked late once its connection is open")
+        if self._late is None:
+            door = self._door
+            allowed = self._context.post_handshake_auth if door is None else door.post_handshake
+            self._late = PostHandshake(self._connection, allowed=allowed, rules=None if door is None else door.rules)
+        return self._late
+
+    def ask_late(self) -> None:
+        """Ask the client for a certificate; raises as `PostHandshake.ask`. The answer arrives while reading."""
+        self.late.ask()
+        self._flush_beside_a_writer(self._transport.begin())
+
+    def read_for_answer(self) -> bool:
+        """Read on to the answer to `ask_late`, a little at a time; what comes before it is kept for reading. True once
+        the answer is here. Raises SSLWantReadError where no more has arrived, LimitExceeded when the client sends on
+        and does not answer, TLSUnexpectedEOF when it has ended its side."""
+        until = self._transport.begin()
+        while self.late.stage is LateStage.ASKED:
+            if len(self._kept) >= EARLY_OCTETS.default:
+                raise LimitExceeded(EARLY_OCTETS.name, "application data before the answer to a late request")
+            data = self._decrypt(EARLY_OCTETS.default)
+            if data:
+                self._kept += data
+                return self.late.stage is not LateStage.ASKED
+            if data is not None:
+                raise TLSUnexpectedEOF
+            self._flush_beside_a_writer(until)
+            if self.late.stage is LateStage.ASKED:
+                self._await_ciphertext(until)
+        return True
+
+    def pending(self) -> int:
+        return len(self._kept) + super().pending()
+
+    def late_claim(self) -> Claim:
+        """What the answer claims; raises as `PostHandshake.claim`."""
+        return self.late.claim(source=self.source, protocol=self.version() or "")
+
+    def admit_late(self, claim: Claim, peer: VerifiedPeer) -> None:
+        """From now on the client is this peer. peer: the evidence for this very claim."""
+        if (peer.name, peer.door) != (claim.name, claim.door):
+            raise TLSMisuse(f"evidence for {peer.name} at {peer.door} cannot admit {claim.name} at {claim.door}")
+        self.late.settle(accept=True)
+        self._claim, self._peer = claim, peer
+
+    def refuse_late(self, verdict: Refused | Undecided) -> None:
+        """End the connection with the one alert of all refusals; `verified_peer` and reading raise the reason."""
+        if self._stage is not Stage.OPEN:
+            raise TLSMisuse("the connection is not open")
+        self._shut_out(verdict)
+        self._open = False
+
+    def verify_client_post_handshake(self) -> None:
+        """As in `ssl`: ask; the answer arrives while reading. At a door, `authenticate_client` of its transport or
+        socket asks and judges."""
+        self.ask_late()
 
     def _shut_out(self, verdict: Refused | Undecided) -> None:
         self._become(Stage.REFUSED)

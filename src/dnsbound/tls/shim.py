@@ -158,11 +158,7 @@ class Shim:
         connection, transport = self._connection, self._transport
         until = transport.begin()
         while True:
-            try:
-                data = connection.read(size)
-            except TlsError as error:
-                self._send_what_is_left()
-                raise handshake_error(error) from error.__cause__
+            data = self._decrypt(size)
             if data:
                 return data
             if data is not None:
@@ -172,6 +168,14 @@ class Shim:
                 self._flush_beside_a_writer(until)
             if not self._more_ciphertext(until):
                 return None
+
+    def _decrypt(self, size: int) -> bytes | None:
+        """What can be read of the ciphertext that is here; None when more is needed, b"" after close_notify."""
+        try:
+            return self._connection.read(size)
+        except TlsError as error:
+            self._send_what_is_left()
+            raise handshake_error(error) from error.__cause__
 
     def _flush_beside_a_writer(self, until: Until) -> None:
         """A key update has to be answered. A writer in another thread flushes it after its own record, so never wait
@@ -400,7 +404,7 @@ class Shim:
         )
 
     def verify_client_post_handshake(self) -> None:
-        raise TLSMisuse("post-handshake authentication is not spoken: a client is identified in the handshake")
+        raise TLSMisuse("only a server asks for a certificate after the handshake")
 
 
 def _weakly(owner: object) -> weakref.ref[Any] | None:
