@@ -16,12 +16,16 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// RFC 6347 section 4.1: type, version, epoch, sequence number, length.
-const RECORD_HEADER: usize = 13;
+pub const RECORD_HEADER: usize = 13;
 const NUMBER: Range<usize> = 3..11;
 /// Far from the end of the numbers; nobody repeats a hello so often.
 const HIGHEST_BEGINNING: u64 = 1 << 40;
 /// Above these bits of a record's number stands its epoch.
 const EPOCH: u32 = 48;
+/// AES-CCM-8: a nonce of 8 octets and a tag of 8.
+const SHORTEST_SEAL: usize = 16;
+/// AES-GCM and AES-CCM: a nonce of 8 octets and a tag of 16. Records of CBC have 32 octets at least.
+const LONGEST_SEAL: usize = 24;
 /// A peer repeats its flight twelve times at most if it is OpenSSL.
 const MOST_REPETITIONS: u8 = 12;
 
@@ -39,6 +43,8 @@ pub struct Datagrams {
     unused_sequence: Cell<u64>,
     /// What is added to each of OpenSSL's sequence numbers in epoch 0, where nothing seals them.
     raised_by: Cell<u64>,
+    /// What the cipher adds to a plaintext, in octets.
+    seal: Cell<usize>,
 }
 
 impl Datagrams {
@@ -55,7 +61,7 @@ impl Datagrams {
 
     /// Alerts get lost like any datagram. One for each Finished of the peer, which alone is sealed; not for ever.
     fn refuse_again(&self, description: u8, datagram: &[u8]) {
-        let repeats = records(datagram).any(|(_, number)| number >> EPOCH != 0);
+        let repeats = records(datagram).any(|record| record.is_sealed());
         if repeats && self.repetitions.get() < MOST_REPETITIONS {
             self.repetitions.set(self.repetitions.get() + 1);
             self.put_alert(description);
@@ -110,8 +116,24 @@ impl Datagrams {
         true
     }
 
+    /// The cipher is known, and adds so many octets at least; with CBC the first look says more than it is.
+    pub fn sealed_with(&self, octets: usize) {
+        self.seal.set(octets.min(LONGEST_SEAL));
+    }
+
+    /// OpenSSL ends a connection over a sealed record that is too short for its cipher, which anybody can send (seen in
+    /// 3.6.3); RFC 6347 section 4.1.2.7 has it dropped.
+    fn is_too_short(&self, datagram: &[u8]) -> bool {
+        let least = self.seal.get().max(SHORTEST_SEAL);
+        records(datagram).any(|record| record.is_sealed() && record.length < least)
+    }
+
     fn read(&self, into: &mut [u8]) -> Option<usize> {
-        let datagram = self.incoming.borrow_mut().pop_front()?;
+        let mut incoming = self.incoming.borrow_mut();
+        let mut datagram = incoming.pop_front()?;
+        while self.is_too_short(&datagram) {
+            datagram = incoming.pop_front()?;
+        }
         // A datagram longer than any record is cut, and its record then fails like every other broken one.
         let count = into.len().min(datagram.len());
         into[..count].copy_from_slice(&datagram[..count]);
@@ -126,24 +148,39 @@ impl Datagrams {
 
     fn write(&self, datagram: &[u8]) {
         let mut datagram = datagram.to_vec();
-        let plaintext: Vec<_> = records(&datagram).filter(|(_, number)| number >> EPOCH == 0).collect();
-        for (place, number) in plaintext {
-            let raised = number + self.raised_by.get();
-            datagram[place + NUMBER.start..place + NUMBER.end].copy_from_slice(&raised.to_be_bytes());
+        let plaintext: Vec<_> = records(&datagram).filter(|record| !record.is_sealed()).collect();
+        for record in plaintext {
+            let raised = record.number + self.raised_by.get();
+            datagram[record.begins + NUMBER.start..record.begins + NUMBER.end].copy_from_slice(&raised.to_be_bytes());
             self.unused_sequence.set(self.unused_sequence.get().max(raised + 1));
         }
         self.outgoing.borrow_mut().push(datagram);
     }
 }
 
-/// Where each record begins, and its number: epoch and sequence number.
-fn records(datagram: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
+/// A record's header.
+struct Record {
+    /// Its place in the datagram.
+    begins: usize,
+    /// Epoch and sequence number.
+    number: u64,
+    length: usize,
+}
+
+impl Record {
+    fn is_sealed(&self) -> bool {
+        self.number >> EPOCH != 0
+    }
+}
+
+fn records(datagram: &[u8]) -> impl Iterator<Item = Record> + '_ {
     let mut place = 0;
     std::iter::from_fn(move || {
         let header = datagram.get(place..place + RECORD_HEADER)?;
-        let begins = place;
-        place += RECORD_HEADER + usize::from(u16::from_be_bytes([header[11], header[12]]));
-        Some((begins, cookie::number(&header[NUMBER])))
+        let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
+        let record = Record { begins: place, number: cookie::number(&header[NUMBER]), length };
+        place += RECORD_HEADER + length;
+        Some(record)
     })
 }
 

@@ -3,6 +3,7 @@
 //! The clock of the retransmission timer is OpenSSL's own and cannot be given to it; when to look at it is the caller's.
 
 use crate::cookie::{self, Hello};
+use crate::datagram;
 use crate::error::{self, Failure, Outcome};
 use crate::ffi;
 use crate::state::{self, guarded};
@@ -129,6 +130,16 @@ impl Tls {
             return Err(self.fail(report));
         }
         Ok(result > 0)
+    }
+
+    /// The handshake is complete: what a sealed record has at least.
+    pub fn note_seal(&self) {
+        if let Ok(queues) = self.transport.datagrams() {
+            let mtu = self.state.dtls.settings.mtu as usize;
+            // SAFETY: ssl is alive.
+            let data = unsafe { ffi::DTLS_get_data_mtu(self.as_ptr()) };
+            queues.sealed_with(mtu.saturating_sub(data + datagram::RECORD_HEADER));
+        }
     }
 
     /// Application data that fits one datagram, in octets; 0 before the cipher is known.

@@ -282,6 +282,7 @@ impl Tls {
         }
         self.resumed_data = crate::tickets::sealed_data(self);
         self.complete = true;
+        self.note_seal();
         Ok(())
     }
 

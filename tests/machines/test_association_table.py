@@ -1,6 +1,8 @@
 """A datagram server's table: who is known, how many, for how long; cookies before anything is kept."""
 
 import os
+import ssl
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,8 @@ from dnsbound.errors import Misuse, Reason, Refused
 from dnsbound.tls.association import Phase
 from dnsbound.tls.errors import TLSMisuse
 from machines.association_pairs import HERE, begin, carry, datagram_client, datagram_door, let_time_pass, met, table
-from machines.shim_pairs import client, door, evidence
+from machines.native_pairs import SERVER
+from machines.shim_pairs import client, credential, door, evidence
 
 THERE = ("192.0.2.55", 4711)
 ELSEWHERE = ("198.51.100.7", 4711)
@@ -236,6 +239,27 @@ def test_limits_have_ranges() -> None:
         Datagrams(retransmit_first=2000, retransmit_longest=1000)
     with pytest.raises(TLSMisuse, match="constrained"):
         Datagrams(danger_ccm_8=True)
+
+
+def test_what_a_context_for_datagrams_does_not_take() -> None:
+    constrained = datagram_client(datagram=Datagrams(constrained=True))
+    plain = datagram_client()
+    plain.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+    calls: list[Any] = [
+        lambda: constrained.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256"),
+        lambda: constrained.set_groups("P-256"),
+        lambda: setattr(plain, "minimum_version", ssl.TLSVersion.TLSv1_3),
+        lambda: setattr(plain, "maximum_version", ssl.TLSVersion.TLSv1_2),
+        lambda: plain.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=SERVER),
+        lambda: datagram_door().accept(ssl.MemoryBIO(), ssl.MemoryBIO()),
+        lambda: datagram_door(ticket_lifetime=60).engine_config(),
+        lambda: datagram_door(profiles=["ca13"]),
+        lambda: datagram_door(policy="optional", ask="signalled"),
+        lambda: client(credential(), datagram=True),
+    ]
+    for call in calls:
+        with pytest.raises(TLSMisuse):
+            call()
 
 
 def test_streams_and_datagrams_have_contexts_of_their_own() -> None:

@@ -278,6 +278,39 @@ def test_replayed_reordered_and_forged_records_change_nothing() -> None:
     assert server.take_datagrams() == []
 
 
+@pytest.mark.parametrize(
+    "cipher", ["AES128-SHA", "AES256-SHA384", "AES128-CCM8", "CHACHA20-POLY1305", "AES256-GCM-SHA384"]
+)
+def test_the_shortest_records_of_each_cipher_arrive(cipher: str) -> None:
+    server_side, client_side = datagram_server(), datagram_client()
+    for config in (server_side, client_side):
+        config.set_security_level(0)
+        config.set_cipher_list(f"ECDHE-ECDSA-{cipher}")
+    client, server = meet(server_side, client_side)
+    complete(client, server)
+    for size in range(1, 40):
+        client.write(bytes(size))
+        carry(client, server)
+        assert server.read(100) == bytes(size)
+    client.shutdown()
+    carry(client, server)
+    assert server.read(100) == b""
+
+
+@pytest.mark.parametrize("length", range(28))
+def test_a_record_too_short_for_its_cipher_ends_nothing(length: int) -> None:
+    """OpenSSL itself gives up on one, which would let anybody end an association who can guess two ports."""
+    client, server = meet(datagram_server(), datagram_client())
+    complete(client, server)
+    client.write(b"after")
+    (whole,) = client.take_datagrams()
+    short = bytes((23, 0xFE, 0xFD)) + (1 << 48 | 999).to_bytes(8) + length.to_bytes(2) + bytes(length)
+    for datagram in (short, short + whole, whole):
+        server.feed_datagram(datagram)
+    assert server.read(100) == b"after"
+    assert server.read(100) is None
+
+
 def test_close_notify() -> None:
     client, server = meet(datagram_server(), datagram_client())
     complete(client, server)

@@ -6,7 +6,7 @@ import pytest
 
 from dnsbound.edge.context_profiles import ClearNameHosts, profiles_of
 from dnsbound.errors import Reason
-from dnsbound.iana import TLS_1_2, TLS_1_3, AlertDescription
+from dnsbound.iana import DTLS_1_2, TLS_1_2, TLS_1_3, AlertDescription
 from dnsbound.tls.clientid import PROFILES, Answer, Meaning, Profile, alert_for, lowest_version, spoken
 from dnsbound.tls.errors import TLSMisuse
 
@@ -19,7 +19,7 @@ def test_ca_33_every_profile_says_what_every_answer_means() -> None:
         assert set(rules.answers) == set(Answer), profile
         assert rules.request in rules.requests
         assert rules.versions
-        assert rules.versions <= {TLS_1_2, TLS_1_3}
+        assert rules.versions <= {TLS_1_2, TLS_1_3, DTLS_1_2}
         assert rules.answers[Answer.ABSENT] is Meaning.NOTHING
         assert rules.answers[Answer.NAME] is Meaning.NAMED
         assert set(rules.alerts.values()) <= {AlertDescription.BAD_CERTIFICATE}

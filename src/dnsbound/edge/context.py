@@ -153,7 +153,9 @@ class Context(PreparingContext):
             self._client_name = client_name(name, credential)
             presented = presented_by(credential, self._client_name, raw=raw_public_key)
             spoken = profiles_of(profiles, datagram=self.datagram)
-            self._set(**presented, **said_by(self._client_name, clientid, spoken, self._clear_name_to))
+            self._set(
+                **presented, **said_by(self._client_name, clientid, spoken, self._clear_name_to, datagram=self.datagram)
+            )
         elif name is not None or raw_public_key or self._clear_name_to or carry_chain is not None:
             raise TLSMisuse("a name, a raw public key or the chain of a record needs a credential")
         if carry_chain is not None:

@@ -189,6 +189,8 @@ class EngineContext(ssl.SSLContext):
 
     def _try(self, settings: EngineSettings) -> None:
         """Let the engine reject a setting now rather than at the first connection; files are not read again."""
+        if settings.datagrams is not None and settings.datagrams.constrained:
+            raise TLSMisuse("a constrained Context has the ciphers and groups of its profile and no others")
         replace(settings, trust_files=(), anchors=(), credential=None).build()
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:

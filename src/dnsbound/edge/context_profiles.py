@@ -39,11 +39,18 @@ def profiles_of(words: Iterable[str] | None, *, datagram: bool = False) -> tuple
 
 
 def said_by(
-    name: ClientName | None, clientid: int, profiles: tuple[Profile, ...], clear: "ClearNameHosts"
+    name: ClientName | None,
+    clientid: int,
+    profiles: tuple[Profile, ...],
+    clear: "ClearNameHosts",
+    *,
+    datagram: bool = False,
 ) -> dict[str, Any]:
     """Changes to the EngineSettings of a client that says this name; TLSMisuse for what contradicts itself."""
     if clear and (name is None or Profile.CID07 not in profiles):
         raise TLSMisuse("clear_name_to needs a name to send and profile cid07, the one that sends it in clear")
+    if datagram and name is not None and not clear:
+        raise TLSMisuse("DTLS 1.2 shows this client's name in clear: clear_name_to says to whom")
     number = code_point(clientid)
     if name is None:
         return {}
