@@ -86,6 +86,7 @@ class Pkcs11Key:
         if uri.object is None:
             raise Misuse(f"{uri}: a key that is to be made needs a label (object=)")
         token = Token(uri, ask_pin)
+        _check_can_make(token, uri, algorithm)
         made = replace(uri, id=uri.id if uri.id is not None else secrets.token_bytes(ID_OCTETS))
         if token.use(lambda session: len(_private_keys(session, replace(uri, id=None)))):
             raise Misuse(f"{uri}: there is such a key already")
@@ -252,30 +253,47 @@ def _unwrapped(point: bytes) -> bytes:
 
 def _generate(session: "pkcs11.Session", uri: Pkcs11Uri, algorithm: KeyAlgorithm) -> None:
     library = load_pkcs11()
-    attribute = library.Attribute
+    attribute, as_it_likes = library.Attribute, library.DEFAULT
     private = {
         attribute.SENSITIVE: True,
         attribute.EXTRACTABLE: False,
         attribute.PRIVATE: True,
         attribute.SIGN: True,
+        # Some tokens, TPMs among them, refuse to be told what they decide themselves.
+        attribute.DECRYPT: as_it_likes,
+        attribute.UNWRAP: as_it_likes,
+        attribute.DERIVE: as_it_likes,
     }
-    named = {"id": uri.id, "label": uri.object, "store": True, "private_template": private}
+    public = {attribute.VERIFY: True, attribute.ENCRYPT: as_it_likes, attribute.WRAP: as_it_likes}
+    named = {"id": uri.id, "label": uri.object, "store": True}
+    templates = {"public_template": public, "private_template": private}
     match algorithm:
         case KeyAlgorithm.RSA2048 | KeyAlgorithm.RSA3072:
             bits = 2048 if algorithm is KeyAlgorithm.RSA2048 else 3072
-            private |= {attribute.DECRYPT: False, attribute.UNWRAP: False}
-            pair = session.generate_keypair(library.KeyType.RSA, bits, **named)
-        case KeyAlgorithm.P256:
-            pair = _on_curve(session, library.KeyType.EC, _P256).generate_keypair(**named)
+            pair = session.generate_keypair(library.KeyType.RSA, bits, **named, **templates)
         case KeyAlgorithm.ED25519:
             curve = _on_curve(session, library.KeyType.EC_EDWARDS, _ED25519)
-            pair = curve.generate_keypair(mechanism=library.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, **named)
+            pair = curve.generate_keypair(mechanism=library.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, **named, **templates)
         case _:
-            raise Misuse(f"{algorithm} keys are not made on tokens: p256, ed25519, rsa2048 and rsa3072 are")
+            pair = _on_curve(session, library.KeyType.EC, _P256).generate_keypair(**named, **templates)
     if _flag(pair[1], attribute.EXTRACTABLE) or not _flag(pair[1], attribute.SENSITIVE):
         for item in pair:
             item.destroy()
         raise Misuse(f"{uri}: the token made a key that could be taken out; it was removed")
+
+
+def _check_can_make(token: Token, uri: Pkcs11Uri, algorithm: KeyAlgorithm) -> None:
+    mechanism = load_pkcs11().Mechanism
+    signs = {
+        KeyAlgorithm.P256: mechanism.ECDSA,
+        KeyAlgorithm.ED25519: mechanism.EDDSA,
+        KeyAlgorithm.RSA2048: mechanism.RSA_PKCS_PSS,
+        KeyAlgorithm.RSA3072: mechanism.RSA_PKCS_PSS,
+    }
+    if algorithm not in signs:
+        raise Misuse(f"{algorithm} keys are not made on tokens: p256, ed25519, rsa2048 and rsa3072 are")
+    if int(signs[algorithm]) not in token.mechanisms():
+        raise Misuse(f"{uri}: the token has no mechanism that signs handshakes with an {algorithm} key")
 
 
 def _on_curve(session: "pkcs11.Session", kind: Any, parameters: bytes) -> Any:  # noqa: ANN401 (a KeyType; domain parameters)
