@@ -131,6 +131,13 @@ def test_leg_05_nobody_by_default() -> None:
     assert not ClearNameHosts().include("plc.plant.example")
 
 
+def test_leg_05_patterns_alone_are_somebody() -> None:
+    hosts = ClearNameHosts("*.plant.example")
+    assert hosts
+    assert hosts.include("plc.plant.example")
+    assert hosts.lowest_version("www.example") == TLS_1_3
+
+
 @pytest.mark.parametrize("word", ["*", "**", "", ".", ".plant.example", "a*.example", "**.**.example", "*.b c"])
 def test_leg_05_what_names_no_host(word: str) -> None:
     with pytest.raises(TLSMisuse):

@@ -63,7 +63,7 @@ def said_by(
 class ClearNameHosts:
     """Servers a name may be sent to in clear; none of them by default."""
 
-    __slots__ = ("_hosts", "_patterns")
+    __slots__ = ("_any", "_hosts", "_patterns")
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         """words: host names and addresses; `*.plant.example` is one label below, `**.plant.example` one or more.
@@ -72,13 +72,16 @@ class ClearNameHosts:
         """
         self._hosts: Final[set[str]] = set()
         self._patterns: Final = PatternTree[bool](takes_underscores=False)
+        self._any = False
         for word in [words] if isinstance(words, str) else words:
+            self._any = True
             if "*" in word:
                 self._patterns.add(_pattern(word), value=True)
-            self._hosts.add(_host(word))
+            else:
+                self._hosts.add(_host(word))
 
     def __bool__(self) -> bool:
-        return bool(self._hosts)
+        return self._any
 
     def include(self, host: str | None) -> bool:
         """host: as it was given to the handshake."""
