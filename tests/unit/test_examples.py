@@ -80,6 +80,13 @@ SAYS: Final = {
         "hello truck1._device.cars.example, known by its ticket",
         "shut out: .*alert.*",
     ],
+    "sensor_blocking.py": ["car54._device.cars.example: 21.5 degrees", "noted"],
+    "sensor_datagrams.py": [
+        "car55 is shut out: .*ALERT_HANDSHAKE_FAILURE.*",
+        "car54._device.cars.example: 21.5 degrees",
+        "car54._device.cars.example: 21.7 degrees",
+        "cut: no-tlsa",
+    ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
 }
