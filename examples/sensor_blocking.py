@@ -21,21 +21,22 @@ def collect(connection: ServedBlocking) -> None:
         connection.send(b"noted")
 
 
+def report(context: dnsbound.Context, port: int) -> None:
+    with open_datagram_connection_blocking("localhost", port, context=context) as connection:
+        connection.send(b"21.5 degrees")
+        print(connection.receive(timeout=10).decode())
+
+
 if __name__ == "__main__":
     with stage.stage() as at:
         access = dnsbound.AccessFile(at.files / "access.toml")
         authenticator = dnsbound.Authenticator(access, at.world.resolver(), door="api")
         own = dnsbound.load_credential(at.files / "server.pem")
         door = dnsbound.Context.server(own, authenticator=authenticator, datagram=SLOW_LINK)
-        server = blocking_datagram_server(collect, "127.0.0.1", 0, context=door)
+        server = blocking_datagram_server(collect, "localhost", 0, context=door)
 
         sensor = dnsbound.load_credential(at.files / "car54.pem")
-        context = dnsbound.Context.client(sensor, datagram=SLOW_LINK, clear_name_to=["localhost"], raw_public_key=True)
-        context.load_verify_locations(at.files / "web-root.pem")
-        port = server.server_address[1]
+        client = dnsbound.Context.client(sensor, datagram=SLOW_LINK, clear_name_to=["localhost"], raw_public_key=True)
+        client.load_verify_locations(at.files / "web-root.pem")
         with stage.on_a_thread(server.serve_forever, server.shutdown):
-            with open_datagram_connection_blocking(
-                "127.0.0.1", port, context=context, server_hostname="localhost"
-            ) as connection:
-                connection.send(b"21.5 degrees")
-                print(connection.receive(timeout=10).decode())
+            report(client, server.server_address[1])

@@ -339,9 +339,11 @@ def blocking_datagram_server(
     Call its `serve_forever()`, and `shutdown()` from another thread. context: made with
     `Context.server(..., datagram=True)`; Misuse for any other. bounds: how many and for how long.
     """
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    # As the client finds it: of a host with several addresses, both ends take the first.
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    sock = socket.socket(family, kind, protocol)
     try:
-        sock.bind((host, port))
+        sock.bind(address)
         sock.settimeout(0)
         return BlockingDatagramServer(handle, sock, context, bounds)
     except BaseException:
