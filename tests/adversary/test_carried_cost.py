@@ -113,7 +113,7 @@ def chain(request: pytest.FixtureRequest) -> bytes:
 
 
 def door(resolver: Records | None, *names: str) -> Authenticator:
-    allowed = CarriedChains(names, anchors=ANCHORS)
+    allowed = CarriedChains(names, anchors=ANCHORS, before_asking=True)
     access = AccessList.allowing(DOOR, names)
     return Authenticator(
         access, resolver, door=DOOR, clock=lambda: float(NOW), carried_chains=allowed, danger_any_clock=True

@@ -28,7 +28,7 @@ PATIENCE = 20.0
 class Door:
     """A server that echoes lines, its decisions, and a clock that can be moved."""
 
-    def __init__(self, world: World, resolver: Resolver | None) -> None:
+    def __init__(self, world: World, resolver: Resolver | None, *, before_asking: bool = True) -> None:
         self.decisions: list[Decision] = []
         self.ahead = 0.0
         names = ["*._device.cars.example"]
@@ -38,7 +38,7 @@ class Door:
             door="gate",
             clock=lambda: time.time() + self.ahead,
             on_decision=self.decisions.append,
-            carried_chains=CarriedChains(names, anchors=world.anchors),
+            carried_chains=CarriedChains(names, anchors=world.anchors, before_asking=before_asking),
             danger_any_clock=True,
         )
 
@@ -137,6 +137,24 @@ def test_a_dead_resolver_keeps_the_session_beyond_the_ttl() -> None:
             assert await said() == b"hello\n"
             [session] = list(door.authenticator.sessions)
             assert session.peer.valid_until > time.time() + 10 * SHORT_TTL
+
+    with World() as world:
+        asyncio.run(scenario(world))
+
+
+def test_a_chain_steps_in_where_the_dns_is_silent_and_only_there() -> None:
+    async def scenario(world: World) -> None:
+        car, door = device(world), Door(world, world.resolver(deadline=0.5), before_asking=False)
+        chain = world.chain(car.name.text).octets
+        async with door.open(world) as port:
+            world.fault(car.name.text, Fault.SERVFAIL)
+            async with connected(world, port, car, chain) as said:
+                assert await said() == b"hello\n"
+            world.heal(car.name.text)
+            async with connected(world, port, car, chain) as said:
+                assert await said() == b"hello\n"
+            admitted = [decision.provenance for decision in door.decisions if not decision.again]
+            assert admitted == ["carried", "resolved"]
 
     with World() as world:
         asyncio.run(scenario(world))

@@ -10,6 +10,7 @@ import dns.name
 import dns.rdatatype
 import pytest
 
+from dnsbound import limits
 from dnsbound.credential.credential import Credential
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
@@ -28,6 +29,7 @@ from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import ABSENT, Claim
 from dnsbound.verify.decision import Decision, Verdict
 from dnsbound.verify.engine import Verifier
+from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Action, Sessions
 from unit.claims import CREDENTIAL, DOOR, NAME, NOW, Records, answer, claim
@@ -40,6 +42,8 @@ WORLD = World(clock=lambda: NOW)
 WORLD.organisation("cars.example").publish(NAME, CREDENTIAL.tlsa(), ttl=TTL)
 CHAIN = WORLD.chain(NAME)
 ALLOWED = CarriedChains(["*._device.cars.example", NAME], anchors=WORLD.anchors)
+FIRST = CarriedChains([NAME], anchors=WORLD.anchors, before_asking=True)
+FAILED = answer(NAME, security=Security.INDETERMINATE, outcome=Outcome.FAILED, detail="nobody answers")
 STRANGER = Credential.generate(NAME, now=NOW)
 
 Ask = Callable[..., VerifiedPeer]
@@ -81,7 +85,7 @@ def refused(ask: Ask, authenticator: Authenticator, made: Claim, **options: bool
 
 def test_a_chain_admits_without_any_lookup(ask: Ask) -> None:
     resolver = Records()
-    authenticator, seen = door(resolver)
+    authenticator, seen = door(resolver, carried_chains=FIRST)
     peer = ask(authenticator, carrying())
     assert (peer.record, peer.provenance) == (CREDENTIAL.tlsa(), Provenance.CARRIED)
     assert resolver.asked == []
@@ -161,7 +165,7 @@ def test_possession_and_permit_come_before_the_chain_is_read(ask: Ask, made: Cla
 @pytest.mark.parametrize("octets", [b"", b"\x00", CHAIN.octets[:-1], b"\xff" * 100, b"\x00\x00" + CHAIN.octets])
 def test_octets_that_are_no_chain_are_refused_and_nobody_is_asked(ask: Ask, octets: bytes) -> None:
     for resolver in (Records(answer(NAME, CREDENTIAL.tlsa())), None):
-        authenticator, _ = door(resolver)
+        authenticator, _ = door(resolver, carried_chains=FIRST)
         assert refused(ask, authenticator, carrying(octets)) is Reason.BAD_CHAIN
         assert resolver is None or resolver.asked == []
 
@@ -199,14 +203,14 @@ def test_a_chain_that_shows_nothing_is_undecided_and_leaves_the_dns_to_say(ask: 
     assert refused(ask, door(None, now=now)[0], carrying(octets)) is Reason.BOGUS
     known = answer(NAME, CREDENTIAL.tlsa(), validated_at=now, earliest_expiry=now + HOUR)
     resolver = Records(known)
-    assert ask(door(resolver, now=now)[0], carrying(octets)).provenance is Provenance.RESOLVED
+    assert ask(door(resolver, now=now, carried_chains=FIRST)[0], carrying(octets)).provenance is Provenance.RESOLVED
     assert resolver.asked == [(NAME, False)]
 
 
 def test_a_carried_denial_is_a_no(ask: Ask) -> None:
     world = World(clock=lambda: NOW)
     world.organisation("cars.example")
-    allowed = CarriedChains([NAME], anchors=world.anchors)
+    allowed = CarriedChains([NAME], anchors=world.anchors, before_asking=True)
     denial = world.chain(NAME).octets
     for resolver in (Records(answer(NAME, CREDENTIAL.tlsa())), None):
         authenticator, _ = door(resolver, carried_chains=allowed)
@@ -224,6 +228,60 @@ def test_a_carried_proof_of_an_unsigned_zone_is_a_no(ask: Ask) -> None:
 
 def test_another_key_than_the_chains_is_refused(ask: Ask) -> None:
     assert refused(ask, door(None)[0], carrying(presented=STRANGER.presented)) is Reason.TLSA_MISMATCH
+
+
+# A door with a resolver asks first, unless it is told otherwise.
+
+
+def test_the_dns_is_asked_first(ask: Ask) -> None:
+    """While it answers, chains are not even read."""
+    for given, carried in ((answer(NAME, CREDENTIAL.tlsa()), b"garbage"), (answer(NAME), CHAIN.octets)):
+        resolver = Records(given)
+        authenticator, seen = door(resolver)
+        if given.records:
+            assert ask(authenticator, carrying(carried)).provenance is Provenance.RESOLVED
+        else:
+            assert refused(ask, authenticator, carrying(carried)) is Reason.NO_TLSA
+        assert resolver.asked == [(NAME, False)]
+        assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [
+        FAILED,
+        answer(NAME, security=Security.BOGUS, outcome=Outcome.FAILED, detail="forged"),
+        answer(NAME, security=Security.INDETERMINATE, outcome=Outcome.NODATA, detail="no anchor"),
+        answer(NAME, security=Security.INDETERMINATE, outcome=Outcome.FAILED, limit="signature-checks"),
+    ],
+    ids=["no answer", "bogus", "no anchor", "too costly"],
+)
+def test_where_the_dns_cannot_say_the_chain_does(ask: Ask, silence: Answer) -> None:
+    authenticator, seen = door(Records(silence))
+    peer = ask(authenticator, carrying())
+    assert (peer.provenance, peer.renew_at) == (Provenance.CARRIED, NOW + TTL)
+    [decision] = seen
+    assert (decision.verdict, decision.provenance) == (Verdict.ADMITTED, "carried")
+
+
+def test_where_neither_can_say_the_dns_is_blamed(ask: Ask) -> None:
+    authenticator, seen = door(Records(FAILED), now=NOW)
+    assert refused(ask, authenticator, carrying(without_leaf())) is Reason.DNS_FAILED
+    assert refused(ask, authenticator, claim()) is Reason.DNS_FAILED
+    assert refused(ask, authenticator, carrying(b"garbage")) is Reason.BAD_CHAIN
+    assert len(seen) == 3
+
+
+def test_a_lookup_that_said_nothing_stays_paid_for(ask: Ask) -> None:
+    name = "truck1._device.trucks.example"
+    world = World(clock=lambda: NOW)
+    world.organisation("trucks.example").publish(name, CREDENTIAL.tlsa())
+    allowed = CarriedChains([name], anchors=world.anchors)
+    resolver = Records(answer(name, security=Security.INDETERMINATE, outcome=Outcome.FAILED))
+    authenticator, _ = door(resolver, carried_chains=allowed, lookups=LookupBudget(per_source=2))
+    made = carrying(world.chain(name).octets, name=name)
+    assert [ask(authenticator, made).provenance for _ in range(2)] == [Provenance.CARRIED] * 2
+    assert refused(ask, authenticator, made) is Reason.LOOKUP_BUDGET
 
 
 # What we know ourselves counts first.
@@ -255,7 +313,7 @@ def test_nothing_of_a_chain_enters_the_cache(ask: Ask) -> None:
         world.organisation("cars.example").publish(NAME, CREDENTIAL.tlsa(), ttl=TTL)
         cache = EvidenceCache()
         resolver = world.resolver(cache=cache)
-        allowed = CarriedChains([NAME], anchors=world.anchors)
+        allowed = CarriedChains([NAME], anchors=world.anchors, before_asking=True)
         authenticator = Authenticator(ACCESS, resolver, door=DOOR, clock=lambda: NOW, carried_chains=allowed)
         before = len(world.queries)
         assert ask(authenticator, carrying(world.chain(NAME).octets)).provenance is Provenance.CARRIED
@@ -303,7 +361,7 @@ def test_a_lookup_budget_is_not_spent_on_chains(ask: Ask) -> None:
     world = World(clock=lambda: NOW)
     world.organisation("trucks.example").publish(name, credential.tlsa())
     chain = world.chain(name).octets
-    allowed = CarriedChains([name], anchors=world.anchors)
+    allowed = CarriedChains([name], anchors=world.anchors, before_asking=True)
     authenticator, _ = door(Records(), carried_chains=allowed)
     made = carrying(chain, name=name, presented=credential.presented)
     for _ in range(100):
@@ -322,7 +380,7 @@ def test_the_end_is_the_first_signature_whatever_the_ttl(ask: Ask) -> None:
 
 
 def test_where_the_dns_can_be_asked_the_ttl_says_when(ask: Ask) -> None:
-    peer = ask(door(Records())[0], carrying())
+    peer = ask(door(Records(), carried_chains=FIRST)[0], carrying())
     assert peer.renew_at == NOW + TTL
     assert peer.valid_until == CHAIN.answer.earliest_expiry
 
@@ -423,7 +481,7 @@ def test_an_old_denial_under_a_wildcard_counts_too() -> None:
 
 def test_a_live_session_is_asked_about_by_the_dns_where_there_is_one(ask: Ask) -> None:
     resolver = Records(answer(NAME))
-    authenticator, seen = door(resolver)
+    authenticator, seen = door(resolver, carried_chains=FIRST)
     peer = ask(authenticator, carrying())
     session = authenticator.sessions.register(peer, carrying(), None, now=NOW)
     assert session.planned < NOW + TTL
@@ -434,8 +492,7 @@ def test_a_live_session_is_asked_about_by_the_dns_where_there_is_one(ask: Ask) -
 
 
 def test_a_dead_resolver_keeps_a_session_until_the_chain_ends(ask: Ask) -> None:
-    failed = answer(NAME, security=Security.INDETERMINATE, outcome=Outcome.FAILED)
-    authenticator, _ = door(Records(failed))
+    authenticator, _ = door(Records(FAILED))
     peer = ask(authenticator, carrying())
     session = authenticator.sessions.register(peer, carrying(), None, now=NOW)
     undecided = Undecided(refused(ask, authenticator, session.claim, again=True))
@@ -462,7 +519,7 @@ def test_without_a_resolver_a_session_ends_with_its_chain(ask: Ask) -> None:
 
 def test_a_chain_is_kept_only_where_it_is_judged_again(ask: Ask) -> None:
     for resolver, kept in ((None, CHAIN.octets), (Records(), None)):
-        authenticator, _ = door(resolver)
+        authenticator, _ = door(resolver, carried_chains=FIRST)
         peer = ask(authenticator, carrying())
         assert authenticator.sessions.register(peer, carrying(), None, now=NOW).claim.carried_chain == kept
 
@@ -551,3 +608,16 @@ def test_a_delegation_further_down_is_no_way_around_a_zone_between() -> None:
         AuthenticationChain(tuple(kept)).to_wire(), name, dns.rdatatype.TLSA, anchors=world.anchors, now=NOW
     )
     assert judged.security is Security.BOGUS
+
+
+def test_the_page_about_chains_has_the_numbers_of_the_code() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "howto" / "chains.md").read_text().split())
+    budget = (
+        f"{CARRIED_OCTETS.default // 1024} KiB, {limits.CARRIED_RECORDS.default} records, "
+        f"{limits.CARRIED_SIGNATURES.default} signature checks"
+    )
+    assert budget in page
+    assert CARRIED_SECONDS.default == 7 * 86_400
+    assert "a week unless told otherwise" in page
+    assert limits.SIGNATURE_SECONDS.default == HOUR
+    assert limits.SIGNATURE_SECONDS.maximum == 86_400

@@ -84,7 +84,7 @@ def test_a_door_with_a_clock_that_was_set_back(tmp_path: Path) -> None:
     world = World(clock=lambda: NOW)
     world.organisation("cars.example").publish(NAME, CREDENTIAL.tlsa())
     made = claim(carried_chain=world.chain(NAME).octets)
-    allowed = CarriedChains([NAME], anchors=world.anchors)
+    allowed = CarriedChains([NAME], anchors=world.anchors, before_asking=True)
     access = AccessList.allowing(DOOR, [NAME])
     latest = LatestTime(tmp_path / "time")
     now = [NOW + 60]

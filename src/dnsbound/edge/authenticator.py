@@ -24,7 +24,7 @@ from dnsbound.verify.access import AccessSource
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.decision import Decision
-from dnsbound.verify.engine import NeedRecords, Verifier
+from dnsbound.verify.engine import NeedRecords, Verifier, is_decided
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Sessions
@@ -129,7 +129,7 @@ class Authenticator:
             answer = await self._resolver.lookup(
                 need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
             )
-            return judging.concluded(need, answer)
+            return judging.concluded(need, self._or_carried(need, answer, again=again))
 
     def authenticate_blocking(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """As `authenticate`, for a thread that may wait."""
@@ -140,7 +140,7 @@ class Authenticator:
             answer = self._resolver.lookup_blocking(
                 need.question.name, need.question.rdtype, deadline=self._deadline, refresh=again
             )
-            return judging.concluded(need, answer)
+            return judging.concluded(need, self._or_carried(need, answer, again=again))
 
     def authenticate_at_hand(self, claim: Claim) -> VerifiedPeer | None:
         """As `authenticate`, by evidence that is at hand, without waiting; None when the DNS would have to be asked."""
@@ -155,12 +155,20 @@ class Authenticator:
     def _at_hand(self, claim: Claim, *, again: bool) -> VerifiedPeer | None:
         """By what our own lookups have found, which counts before what the client brings along; then by that."""
         answer = self._resolver.cached(claim.name.text, dns.rdatatype.TLSA)
-        if answer is None and not self._verifier.takes_chain_of(claim):
+        if answer is None and not (self._verifier.chains_come_first and self._verifier.takes_chain_of(claim)):
             return None
         with _Judging(self, claim, again=again) as judging:
             need = self._verifier.begin(claim, now=judging.started, charged=False)
             answer = answer or self._carried(need, judging.started)
             return None if answer is None else judging.concluded(need, answer)
+
+    def _or_carried(self, need: NeedRecords, answer: Answer, *, again: bool) -> Answer:
+        """What the client's chain shows, where the DNS could not say and the chain has not been judged yet. A live
+        session keeps what it has until that ends."""
+        verifier = self._verifier
+        if again or verifier.chains_come_first or is_decided(answer) or not verifier.takes_chain_of(need.claim):
+            return answer
+        return self._carried(need, self.now()) or answer
 
     def _carried(self, need: NeedRecords, now: Moment) -> Answer | None:
         """What the client's chain shows; None where it shows nothing and the DNS can still be asked."""

@@ -2,8 +2,8 @@
 
 A client may carry the DNSSEC chain of its own TLSA record, so that a door admits it by the trust anchor and a clock
 alone. Off unless a door has a `CarriedChains`, and then for the names it lists. A chain is judged by the validator that
-judges everything else, within `ChainLimits`, after possession and permit. It lives with its claim: nothing of it is
-kept, and another connection gains nothing by it.
+judges everything else, within `ChainLimits`, after possession and permit, and, at a door with a resolver, after the DNS
+could not say. It lives with its claim: nothing of it is kept, and another connection gains nothing by it.
 
 Until its signatures end nothing takes a carried record back, so **the signatures' lifetime is the revocation time**;
 `max_age` shortens it. The age counts from `Answer.signed_at`: from the inception of the signature over the TLSA set,
@@ -36,7 +36,7 @@ _ANY_DOOR: Final = "carried"
 class CarriedChains:
     """What one door believes of chains that clients carry. Immutable; any number of threads may use it."""
 
-    __slots__ = ("_anchors", "_max_age", "_names", "_policy", "_spend")
+    __slots__ = ("_anchors", "_max_age", "_names", "_policy", "_spend", "before_asking")
 
     def __init__(
         self,
@@ -46,15 +46,18 @@ class CarriedChains:
         max_age: int | None = None,
         spend: ChainLimits | None = None,
         policy: Policy | None = None,
+        before_asking: bool = False,
     ) -> None:
         """names: whose chains count, exact names and patterns as in an access list. anchors: the root's by default.
         max_age: seconds, None for the default of `limits.CARRIED_SECONDS`. spend: on one chain. policy: of the
-        validator. Malformed for a name or pattern that is none."""
+        validator. before_asking: at a door with a resolver, a chain that holds is enough; without it the DNS is asked
+        first, and the chain counts where the DNS cannot say. Malformed for a name or pattern that is none."""
         self._names = AccessList.allowing(_ANY_DOOR, names)
         self._anchors = TrustAnchors.root() if anchors is None else anchors
         self._max_age: Seconds = CARRIED_SECONDS.checked(max_age)
         self._spend = spend or ChainLimits()
         self._policy = policy or Policy()
+        self.before_asking: Final = before_asking
 
     @property
     def anchors(self) -> TrustAnchors:
@@ -102,7 +105,7 @@ class CarriedChains:
     def ends_at(self, answer: Answer) -> Moment:
         """When carried evidence holds no longer: its first signature has ended, or it has the maximum age.
 
-        TTLs do not count: they say how long a cache may go without asking, and nobody asked.
+        TTLs do not count: they say how long a cache may go without asking, and this was not looked up.
         """
         ends = [moment for moment in (answer.earliest_expiry,) if moment is not None]
         if answer.signed_at is not None:

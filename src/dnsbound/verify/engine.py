@@ -114,6 +114,11 @@ class Verifier:
         """Whether the claim brings evidence that this door looks at."""
         return claim.carried_chain is not None and self._carried is not None and self._carried.accepts(claim.name)
 
+    @property
+    def chains_come_first(self) -> bool:
+        """Carried chains are judged before anybody is asked, or there is nobody to ask."""
+        return self._offline or (self._carried is not None and self._carried.before_asking)
+
     def begin(self, claim: Claim, *, now: Moment, charged: bool = True) -> "NeedRecords":
         """The question whose answer decides. Refused without any, when the claim cannot hold; Undecided when too many
         lookups were caused already.
@@ -235,7 +240,9 @@ class NeedRecords:
     def _settle_budget(self, answer: Answer, now: Moment) -> None:
         """Evidence that was at hand costs nothing; aliases cost one lookup each, whoever asks."""
         lookups = self._verifier._lookups  # noqa: SLF001 (the two classes are one machine)
-        looked_up = answer.validated_at >= self._begun_at and answer.provenance is Provenance.RESOLVED
+        if answer.provenance is Provenance.CARRIED:
+            return  # Nothing was asked, or what was asked said nothing and stays paid for.
+        looked_up = answer.validated_at >= self._begun_at
         if not looked_up:
             if self._charged and self._permit.pattern is not None:
                 lookups.refund(self.claim.source, _budget_zone(self._permit), now=now)
@@ -260,6 +267,12 @@ def check_answer(answer: Answer, *, now: Moment, begun_at: Moment) -> None:
         raise Undecided(Reason.BOGUS, f"a signature under the evidence expired at {iso(answer.earliest_expiry)}")
     if now > answer.valid_until and answer.validated_at < begun_at:
         raise Undecided(Reason.INDETERMINATE, f"the evidence may be used until {iso(answer.valid_until)} only")
+
+
+def is_decided(answer: Answer) -> bool:
+    """Whether the answer says yes or no about the records, rather than nothing (`Undecided`)."""
+    state = (answer.security, answer.outcome)
+    return not answer.limit and REASON_FOR_STATE.get(state, Reason.INDETERMINATE) not in UNDECIDED_REASONS
 
 
 def tlsa_records(answer: Answer) -> list[TLSA]:
