@@ -56,6 +56,7 @@ from dnsbound.edge.context_signal import Ask, Signals, door_verification, signal
 from dnsbound.edge.context_socket import SocketTransport
 from dnsbound.edge.context_tickets import TicketKeysLike, session_context, ticket_keys_of
 from dnsbound.edge.handshake_slots import HandshakeSlots
+from dnsbound.edge.key_exchange import KeyExchange
 from dnsbound.iana import CertificateType
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
@@ -119,6 +120,7 @@ class Context(PreparingContext):
         carry_chain: "ChainSource | None" = None,
         carried_chain: int = iana.CARRIED_CHAIN,
         request_signal: RequestSignal | None = DEFAULT_SIGNAL,
+        key_exchange: KeyExchange | str = KeyExchange.DEFAULT,
         datagram: Datagrams | bool = False,
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,
@@ -134,8 +136,9 @@ class Context(PreparingContext):
         show it there (RFC 9102); where server_tlsa is `off`, a server that shows nothing may still be known by
         certificate authorities. carry_chain: the chain of this client's own record, for servers that ask for it;
         carried_chain: code point of that. request_signal: sent with a credential, so that servers which ask only some
-        clients ask this one; None sends nothing. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`.
-        danger_unverified_server: lets verify_mode and check_hostname be switched off; it switches nothing off itself.
+        clients ask this one; None sends nothing. key_exchange: with ML-KEM or without. datagram: speak DTLS 1.2 in
+        place of TLS, in profile `cid07`. danger_unverified_server: lets verify_mode and check_hostname be switched off;
+        it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
         over = datagrams_of(datagram, chains=(dnssec_chain, carry_chain))
@@ -158,6 +161,7 @@ class Context(PreparingContext):
             )
         elif name is not None or raw_public_key or self._clear_name_to or carry_chain is not None:
             raise TLSMisuse("a name, a raw public key or the chain of a record needs a credential")
+        self._exchange_keys(key_exchange, speaks_tls_1_2=bool(self._clear_name_to))
         if carry_chain is not None:
             self._carry_chain = carry_chain
             self._set(carried_chain=code_point(carried_chain))
@@ -181,6 +185,7 @@ class Context(PreparingContext):
         carried_chain: int = iana.CARRIED_CHAIN,
         raw_public_keys: bool = True,
         show_raw_public_key: bool = False,
+        key_exchange: KeyExchange | str = KeyExchange.DEFAULT,
         datagram: Datagrams | bool = False,
         post_handshake: bool = False,
         handshakes_at_once: int | None = None,
@@ -197,9 +202,9 @@ class Context(PreparingContext):
         dnssec_chain: shown to clients that ask for it (RFC 9102). carried_chain: code point under which clients carry
         chains of theirs, which are asked for where the authenticator takes any.
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
-        server's bare key get it. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`. post_handshake:
-        `authenticate_client` of a connection may ask its client after the handshake. handshakes_at_once,
-        handshake_seconds: see `dnsbound.limits`.
+        server's bare key get it. key_exchange: with ML-KEM or without. datagram: speak DTLS 1.2 in place of TLS, in
+        profile `cid07`. post_handshake: `authenticate_client` of a connection may ask its client after the handshake.
+        handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
         own, signals, over = (
@@ -243,6 +248,7 @@ class Context(PreparingContext):
             ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
             datagrams=over,
         )
+        self._exchange_keys(key_exchange, speaks_tls_1_2=lowest_version(spoken) < iana.TLS_1_3)
         return self
 
     # --- facts

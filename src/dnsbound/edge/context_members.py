@@ -23,6 +23,7 @@ from dnsbound.edge.context_credential import Password, read_cert_chain
 from dnsbound.edge.context_keylog import KeylogFile
 from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings
 from dnsbound.edge.context_trust import TrustFile, certificates_of
+from dnsbound.edge.key_exchange import KeyExchange, exchanged_by
 from dnsbound.iana import DANE_CLIENTID, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.tls.certificate_dict import certificate_dict
 from dnsbound.tls.clientid import lowest_version
@@ -186,6 +187,10 @@ class EngineContext(ssl.SSLContext):
         """Groups for key exchange in order of preference, colon separated."""
         self._try(replace(self._settings, groups=grouplist))
         self._set(groups=grouplist)
+
+    def _exchange_keys(self, choice: KeyExchange | str, *, speaks_tls_1_2: bool) -> None:
+        known = self._settings
+        self._set(**exchanged_by(choice, speaks_tls_1_2=speaks_tls_1_2, over=known.datagrams, options=known.options))
 
     def _try(self, settings: EngineSettings) -> None:
         """Let the engine reject a setting now rather than at the first connection; files are not read again."""

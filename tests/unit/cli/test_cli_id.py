@@ -152,3 +152,14 @@ def test_where_the_inventory_lies(dnsbound, tmp_path, monkeypatch):
 def test_the_directory_of_new_keys_is_private(dnsbound):
     dnsbound("id", "new", NAME, "--out", "a/b")
     assert stat.S_IMODE(Path("a/b").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [("ml-dsa-44", "ML-DSA-44"), ("ML-DSA-65", "ML-DSA-65"), ("mldsa87", "ML-DSA-87")]
+)
+def test_post_quantum_identities(dnsbound, tmp_path, text, key):
+    made = dnsbound("id", "new", "car9._device.cars.example", "--algorithm", text, "--out", tmp_path, "--json")
+    assert made.code == 0
+    facts = json.loads(made.out)
+    assert facts["key"] == key
+    assert facts["records"][0].split()[-4:-1] == ["3", "1", "1"]
