@@ -3,7 +3,8 @@
 One registry serves every door of an Authenticator. It holds no sockets and reads no clock: a driver asks for `due`
 sessions, has each judged again, and gives the outcome to `settle`, which says whether to keep or to cut. *No* cuts at
 once. *Undecided* keeps a session until its evidence ends plus `grace`, and never past the expiry of a signature under
-it. A change of the access list makes every session due. A session is asked about some seconds before its evidence
+it. Evidence that a client carried holds longer than its TTL and is asked about when that has passed (`renew_at`). A
+change of the access list makes every session due. A session is asked about some seconds before its evidence
 ends, so that the answer is there in time, and repeatedly in its grace; a question that is on its way at the end may
 overrun by the resolver's deadline. What is asked about for longer, because the questions before it are slow or nobody
 works on it any more, is `overdue`: a slow name server must keep nobody in, neither its own names nor others that wait
