@@ -180,3 +180,25 @@ def test_a_key_update_in_between(door: Door, save: Save) -> None:
         peer.command("update", expected="written")
         assert peer.read() == GREETING
         assert door.decision().reason is None
+
+
+def test_a_session_is_one_doors(world: World, door: Door, save: Save) -> None:
+    """At another one its ticket is nothing: the client proves its key there, and is judged."""
+    with client(door, *save(door.car.credential).options(), *says_name(NAME)) as peer:
+        admitted(peer, door)
+        session = peer.session()
+    with (
+        open_door(world, ticket_lifetime=600) as other,
+        client(other, *save(other.car.credential).options(), *says_name(NAME)) as peer,
+    ):
+        event = peer.connect(session)
+        assert (event["resumed"], event["asked_for_certificate"]) == (0, 1)
+        assert peer.read() == GREETING
+        assert other.decision().reason is None
+
+
+@pytest.mark.parametrize("group", ["X25519MLKEM768", "X25519", "P-256"])
+def test_key_exchanges(door: Door, save: Save, group: str) -> None:
+    with client(door, *save(door.car.credential).options(), *says_name(NAME), "--groups", group) as peer:
+        event = admitted(peer, door)
+        assert event["group"].lower() == {"p-256": "secp256r1"}.get(group.lower(), group.lower())
