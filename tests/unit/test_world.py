@@ -23,12 +23,13 @@ from dns.dnssectypes import Algorithm
 from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.signer import ZoneKeys
-from dnsbound.errors import Malformed, Misuse
+from dnsbound.errors import Malformed, Misuse, Reason, Undecided
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import RESOLVER_NAME, Face, Fault, Organisation, Transport, World
 
 CAR = "car54._device.cars.example"
+NOW = 1_780_000_000.0
 
 
 @pytest.fixture
@@ -476,3 +477,36 @@ def test_the_pytest_plugin_serves_other_peoples_tests(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_chains_need_no_network() -> None:
+    world = World(clock=lambda: NOW)
+    car = world.organisation("cars.example").device("car54")
+    chain = world.chain(car.name.text)
+    assert [record.to_text() for record in chain.answer.records] == [car.record.to_text()]
+    assert len(world.queries) == 0
+    assert chain.answer.validated_at == NOW
+
+
+def test_chains_of_another_time_and_another_life() -> None:
+    world = World(clock=lambda: NOW)
+    name = world.organisation("cars.example").device("car54").name.text
+    for at in (NOW - 86_400, NOW + 86_400):
+        chain = world.chain(name, at=at, validity=600)
+        assert chain.answer.earliest_expiry is not None
+        assert at < chain.answer.earliest_expiry <= at + 600
+    lasting = world.chain(name, validity=86_400).answer.earliest_expiry
+    assert lasting is not None
+    assert lasting > NOW + 80_000
+
+
+@pytest.mark.parametrize("fault", [Fault.EXPIRED, Fault.STRIPPED, Fault.SERVFAIL])
+def test_no_chain_of_what_is_broken(fault: Fault) -> None:
+    world = World(clock=lambda: NOW)
+    name = world.organisation("cars.example").device("car54").name.text
+    world.fault(name, fault)
+    with pytest.raises(Undecided) as caught:
+        world.chain(name)
+    assert caught.value.reason is (Reason.DNS_FAILED if fault is Fault.SERVFAIL else Reason.BOGUS)
+    world.heal()
+    assert world.chain(name).answer.security is Security.SECURE
