@@ -11,8 +11,10 @@ from contextlib import suppress
 
 import pytest
 
+from dnsbound.edge.exported_authentication import ExportedAuthentication, answer_request
 from dnsbound.edge.server_protocol import ServerProtocol
 from dnsbound.edge.server_transport import ServerTransport
+from dnsbound.errors import Refused, Undecided
 from dnsbound.testing import Fault, World
 from dnsbound.tls.server_shim import ServerShim
 from machines.doors import LOOPS, Door, car, dial, door, hang_up, run, serving, until
@@ -133,3 +135,51 @@ def test_a_client_that_breaks_off(kind: str, world: World) -> None:
             await until(lambda: remembered() == [])
 
     run(kind, main)
+
+
+class LateEcho(asyncio.Protocol):
+    """Authenticates its client late, in both ways, before it answers."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, ServerTransport)
+        self.transport = transport
+        self.late = ExportedAuthentication(transport)
+        request = self.late.request()
+        transport.write(len(request).to_bytes(2, "big") + request)
+
+    def data_received(self, data: bytes) -> None:
+        self.task = asyncio.get_running_loop().create_task(self.judge(data[2:]))
+
+    async def judge(self, answer: bytes) -> None:
+        with suppress(OSError, Refused, Undecided):
+            await self.late.verify(answer)
+            await self.transport.authenticate_client()
+            self.transport.write(b"hello")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_client_that_is_authenticated_late(kind: str, known: bool, world: World) -> None:
+    """By an exported authenticator and after the handshake; or refused then."""
+    at = door(world, policy="optional", post_handshake=True)
+    own = car(world) if known else world.organisation("strangers.example").device("x")
+    driver = car(world, "driver")
+    context = at.client(own, request_signal=None)
+    context.post_handshake_auth = True
+
+    async def visit_late(port: int) -> None:
+        reader, writer = await dial(port, context)
+        request = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        answer = answer_request(writer, request, driver.credential)
+        writer.write(len(answer).to_bytes(2, "big") + answer)
+        with suppress(OSError):
+            assert await reader.read(100) == (b"hello" if known else b"")
+        await hang_up(writer)
+
+    async def main() -> None:
+        async with serving(LateEcho, at) as port:
+            for _ in range(CONNECTIONS):
+                await visit_late(port)
+            await until(lambda: remembered() == [] and len(at.authenticator.sessions) == 0)
+
+    run(kind, main)
+    assert at.reasons == ["admitted", "admitted" if known else "not-permitted"] * CONNECTIONS

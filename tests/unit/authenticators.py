@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 
 CLIENTID = 0xFF5A
 NAME = b"car54._device.cars.example"
 FINISHED, CERTIFICATE, CERTIFICATE_VERIFY, REQUEST, CLIENT_REQUEST = 20, 11, 15, 13, 17
-ECDSA_P256, ED25519, RSA_PSS, RSA_PKCS1 = 0x0403, 0x0807, 0x0804, 0x0401
+ECDSA_P256, ED25519, RSA_PSS, RSA_PKCS1, MLDSA44, MLDSA65 = 0x0403, 0x0807, 0x0804, 0x0401, 0x0904, 0x0905
 
 
 def vector(octets: bytes, size: int) -> bytes:
@@ -72,6 +72,9 @@ class Formulas:
         content = self.to_sign(request, certificate)
         if isinstance(key, ed25519.Ed25519PrivateKey):
             signed = verify(ED25519, key.sign(content))
+        elif isinstance(key, mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey):
+            scheme = MLDSA44 if isinstance(key, mldsa.MLDSA44PrivateKey) else MLDSA65
+            signed = verify(scheme, key.sign(content))
         elif isinstance(key, rsa.RSAPrivateKey):
             pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
             signed = verify(RSA_PSS, key.sign(content, pss, hashes.SHA256()))
@@ -98,6 +101,9 @@ class Formulas:
         content, key = self.to_sign(request, shown), leaf.public_key()
         if scheme == ED25519:
             assert isinstance(key, ed25519.Ed25519PublicKey)
+            key.verify(signature, content)
+        elif scheme in {MLDSA44, MLDSA65}:
+            assert isinstance(key, mldsa.MLDSA44PublicKey if scheme == MLDSA44 else mldsa.MLDSA65PublicKey)
             key.verify(signature, content)
         elif scheme == RSA_PSS:
             assert isinstance(key, rsa.RSAPublicKey)

@@ -21,10 +21,11 @@ from dnsbound.tls.handshake_messages import Extension
 from unit import authenticators as rfc
 from unit.authenticators import CLIENTID, NAME, Formulas
 
-TLS12, TLS13 = 0x0303, 0x0304
+TLS12, DTLS12, TLS13 = 0x0303, 0xFEFD, 0x0304
 CONTEXT = bytes(range(32))
 HANDSHAKE_CONTEXT, FINISHED_KEY = b"\x11" * 32, b"\x22" * 32
 FORMULAS = Formulas(HANDSHAKE_CONTEXT, FINISHED_KEY)
+ALGORITHMS = [KeyAlgorithm.P256, KeyAlgorithm.ED25519, KeyAlgorithm.RSA2048, KeyAlgorithm.MLDSA44, KeyAlgorithm.MLDSA65]
 
 
 def keys(sender: Role = Role.CLIENT, digest: str = "sha256") -> AuthenticatorKeys:
@@ -53,7 +54,7 @@ def shown(own: Credential, *, context: bytes = CONTEXT, leaf: bytes | None = Non
 # --- two computations
 
 
-@pytest.mark.parametrize("algorithm", [KeyAlgorithm.P256, KeyAlgorithm.ED25519, KeyAlgorithm.RSA2048])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_is_built_holds_by_the_formulas(algorithm: KeyAlgorithm) -> None:
     own = Credential.generate(NAME.decode(), now=0, algorithm=algorithm)
     octets = answer(own)
@@ -63,7 +64,7 @@ def test_what_is_built_holds_by_the_formulas(algorithm: KeyAlgorithm) -> None:
     assert leaf.public_key() == own.private_key.public_key()
 
 
-@pytest.mark.parametrize("algorithm", [KeyAlgorithm.P256, KeyAlgorithm.ED25519, KeyAlgorithm.RSA2048])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_the_formulas_build_is_valid(algorithm: KeyAlgorithm) -> None:
     own = Credential.generate(NAME.decode(), now=0, algorithm=algorithm)
     name = rfc.extension(CLIENTID, rfc.vector(NAME, 1))
@@ -109,6 +110,28 @@ def test_sha384_suites_use_sha384(own: Credential) -> None:
         ea.validate(keys(), question(), octets)
 
 
+class Elsewhere:
+    """A key that is not in this process, as one in hardware."""
+
+    def __init__(self, own: Credential) -> None:
+        self._signer = own.signer
+        self.spki = own.spki
+        self.schemes = own.signer.schemes
+        self.signed: list[bytes] = []
+
+    def sign(self, message: bytes, scheme: SignatureScheme) -> bytes:
+        self.signed.append(message)
+        return self._signer.sign(message, scheme)
+
+
+def test_a_key_elsewhere_signs_once_and_what_the_formulas_say(own: Credential) -> None:
+    elsewhere = Elsewhere(own)
+    octets = ea.build(keys(), question(), own.chain, elsewhere, client_name=own.name)  # type: ignore[arg-type]
+    shows = octets[: 4 + int.from_bytes(octets[1:4], "big")]
+    assert elsewhere.signed == [FORMULAS.to_sign(question().octets, shows)]
+    assert FORMULAS.check(question().octets, octets)[0] == CONTEXT
+
+
 # --- the rows
 
 
@@ -140,6 +163,8 @@ def test_ea_02_tls_1_2_needs_the_extended_master_secret() -> None:
     export = exporter(log)
     for version, extended in (
         (TLS12, False),
+        (DTLS12, False),
+        (0xFEFF, True),
         (0x0302, True),
         (0x0301, True),
         (0x0300, True),
@@ -151,7 +176,7 @@ def test_ea_02_tls_1_2_needs_the_extended_master_secret() -> None:
                 export, Role.CLIENT, version=version, digest="sha256", extended_master_secret=extended
             )
     assert log == [], "nothing was exported"
-    assert dict(ea.NEEDS_EXTENDED_MASTER_SECRET) == {TLS12: True, TLS13: False}
+    assert dict(ea.NEEDS_EXTENDED_MASTER_SECRET) == {TLS12: True, DTLS12: True, TLS13: False}
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -162,6 +187,7 @@ def test_ea_02_tls_1_2_needs_the_extended_master_secret() -> None:
         (TLS13, ContextForm.ABSENT, None),
         (TLS12, ContextForm.ZERO_LENGTH, b""),
         (TLS12, ContextForm.ABSENT, None),
+        (DTLS12, ContextForm.ZERO_LENGTH, b""),
     ],
 )
 @pytest.mark.parametrize("digest", ["sha256", "sha384"])

@@ -151,7 +151,8 @@ class ServerTransport(asyncio.Transport):
         """Nothing more can be received or written."""
         self.peer.end_account()
         if self._late is not None:
-            self._late.connection_ended()
+            late, self._late = self._late, None
+            late.connection_ended()
         ends, self._ends = self._ends, []
         for end in ends:
             end()
@@ -176,6 +177,8 @@ class ServerTransport(asyncio.Transport):
         (`post_handshake`) or the protocol forbids it (HTTP/2); TLSPeerError where the client did not offer, or in TLS
         1.2: nothing was sent then, and the connection goes on.
         """
+        if not self._protocol.is_open:
+            raise ConnectionResetError("the connection has ended")
         if self._late is None:
             self._late = LateHandshake(self._protocol, self)
         return await self._late.authenticate(required=required, seconds=seconds)

@@ -27,7 +27,7 @@ from dnsbound.credential.certificate_facts import spki_of
 from dnsbound.credential.signature import verify_signature
 from dnsbound.credential.signer import Signer
 from dnsbound.errors import Malformed, Misuse, PeerError, Reason, Refused
-from dnsbound.iana import TLS_1_2, TLS_1_3, HandshakeType, SignatureScheme
+from dnsbound.iana import DTLS_1_2, TLS_1_2, TLS_1_3, HandshakeType, SignatureScheme
 from dnsbound.names import ClientName
 from dnsbound.tls.authenticator_request import AuthenticatorRequest, Role, check_length, check_place
 from dnsbound.tls.clientid import build_answer, client_name_octets
@@ -57,7 +57,9 @@ _LABELS: Final[Mapping[Role, tuple[bytes, bytes]]] = MappingProxyType(
 )
 """Section 5.1, by the role of the sender."""
 
-NEEDS_EXTENDED_MASTER_SECRET: Final[Mapping[int, bool]] = MappingProxyType({TLS_1_2: True, TLS_1_3: False})
+NEEDS_EXTENDED_MASTER_SECRET: Final[Mapping[int, bool]] = MappingProxyType(
+    {TLS_1_2: True, DTLS_1_2: True, TLS_1_3: False}
+)
 """Versions with exported authenticators; one that is absent has none (sections 5.1 and 7)."""
 
 

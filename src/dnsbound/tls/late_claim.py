@@ -30,11 +30,12 @@ def late_claim(
     *,
     source: str = "",
     protocol: str = "",
+    carried_chain: bytes | None = None,
 ) -> Claim:
     """The claim of a client that proved possession late.
 
     names: entry index and octets of the ClientName, None where the extension had no such inside. source: who caused it,
-    for budgets and logs. protocol: the version of TLS in words.
+    for budgets and logs. protocol: the version of TLS in words. carried_chain: the DNSSEC chain that came with it.
 
     Raises Refused with NO_CREDENTIAL, NO_NAME, EMPTY_NAME, BAD_NAME or AMBIGUOUS_NAME.
     """
@@ -49,6 +50,7 @@ def late_claim(
         door=rules.door,
         source=source,
         protocol=protocol,
+        carried_chain=carried_chain,
     )
 
 

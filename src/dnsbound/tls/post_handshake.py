@@ -99,7 +99,15 @@ class PostHandshake:
         if not chain and raw_public_key is None:
             raise Refused(Reason.NO_CREDENTIAL, "the client declined to authenticate after the handshake")
         presented = Presented(chain=tuple(chain), raw_public_key=raw_public_key)
-        return late_claim(presented, names, self._rules, PROVED_AFTER_HANDSHAKE, source=source, protocol=protocol)
+        return late_claim(
+            presented,
+            names,
+            self._rules,
+            PROVED_AFTER_HANDSHAKE,
+            source=source,
+            protocol=protocol,
+            carried_chain=self._connection.carried_chain(),
+        )
 
     def settle(self, *, accept: bool) -> None:
         """accept: the answer's credential is the connection's from now on; otherwise the one before stays."""
