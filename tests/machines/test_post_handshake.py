@@ -538,6 +538,32 @@ def test_several_at_once_wait_for_each_other(world: World, quiet: Callable[..., 
     assert len(at.reasons) == 3
 
 
+def test_who_waited_behind_a_refused_client(world: World, quiet: Callable[..., Door]) -> None:
+    at = quiet()
+
+    async def several(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: list[Any]) -> None:
+        await reader.readline()
+        transport: Any = writer.transport
+        calls = (transport.authenticate_client() for _ in range(3))
+        seen.extend(await asyncio.gather(*calls, return_exceptions=True))
+        with pytest.raises(ConnectionResetError):
+            await transport.authenticate_client()
+        writer.close()
+
+    async def talk(port: int) -> None:
+        stranger = world.organisation("strangers.example").device("x")
+        reader, writer = await dial(port, offering(at.client(stranger)))
+        writer.write(b"hello\n")
+        with pytest.raises(TLSAlertReceived):
+            await reader.readline()
+        await hang_up(writer)
+
+    first, *others = served("asyncio", at, talk, handler=several)
+    assert first.reason is Reason.NOT_PERMITTED
+    assert all(isinstance(other, ConnectionResetError) for other in others)
+    assert at.reasons == [Reason.NOT_PERMITTED]
+
+
 def test_a_call_that_was_cancelled_leaves_nothing_undone(world: World, quiet: Callable[..., Door]) -> None:
     """Its request is open, or its answer is here: the next call goes on from there."""
     device, at = car(world), quiet()

@@ -70,6 +70,8 @@ class LateHandshake:
     async def authenticate(self, *, required: bool | None, seconds: float | None) -> VerifiedPeer | None:
         """See `ServerTransport.authenticate_client`."""
         async with self._turn:
+            if not self._protocol.is_open:
+                raise ConnectionResetError("the connection has ended")
             if self._stage is LateStage.QUIET:
                 self._shim.ask_late()
                 self._protocol.flush()

@@ -16,6 +16,7 @@ from dnsbound.adapters.asgi import VerifiedPeerMiddleware
 from dnsbound.adapters.asgi_late import LateAuthenticationMiddleware
 from dnsbound.adapters.http_authentication import Answer, Reference, challenge_in
 from dnsbound.adapters.httpx_late import AsyncLateAuthenticationTransport, LateAuthenticationTransport
+from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.edge.connection_of import shim_of
 from dnsbound.edge.exported_authentication import answer_request, decline_request
 from dnsbound.errors import Reason
@@ -90,6 +91,31 @@ def test_http2_with_many_requests_at_once(kind: str, world: World) -> None:
         answers = asyncio.run(main(port))
     assert {(one["version"], one["name"]) for one in answers} == {("2", str(device.name))}
     assert at.reasons == ["admitted"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_over_tls_1_2(server: str, world: World) -> None:
+    """A door that allows TLS 1.2, and a client that speaks nothing newer: in its handshake it says no name."""
+    device, at = car(world), door(world, policy="optional", profiles=["ca13", "cid07"])
+    old = at.client(None)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    transport = LateAuthenticationTransport(device.credential, old)
+    with (
+        SERVERS[server]("asyncio", app, at.context) as port,
+        httpx.Client(transport=transport, timeout=PATIENCE) as client,
+    ):
+        response = client.get(f"https://{SERVER}:{port}/private")
+        assert response.json()["name"] == str(device.name)
+        assert shim_of(response.extensions["network_stream"]).version() == "TLSv1.2"
+        assert client.get(f"https://{SERVER}:{port}/private").json()["name"] == str(device.name)
+    assert at.reasons == ["admitted"]
+    assert at.decisions[0].protocol == "TLSv1.2"
+
+
+def test_a_post_quantum_key_fits_a_field(world: World) -> None:
+    device, at = car(world, algorithm=KeyAlgorithm.MLDSA65), door(world, policy="optional")
+    with uvicorn_server("asyncio", app, at.context) as port, late_client(at, device) as client:
+        assert client.get(f"https://{SERVER}:{port}/private").json()["name"] == str(device.name)
 
 
 def test_the_identity_covers_the_requests_that_refer_to_it_and_no_others(world: World) -> None:
