@@ -338,6 +338,12 @@ class EngineContext(ssl.SSLContext):
     def _try_credential(self, settings: EngineSettings) -> None:
         replace(settings, trust_files=(), anchors=()).build()
 
+    @property
+    def signs_elsewhere(self) -> bool:
+        """This end's key is not in this process, and a signature may take its time."""
+        own = self._settings.credential
+        return own is not None and not isinstance(own.key, bytes)
+
     # --- debugging
 
     @property

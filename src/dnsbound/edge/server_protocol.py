@@ -112,6 +112,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._linger_seconds = _shorter(limits.LINGER_SECONDS.default, shutdown_timeout)
         self._timer: asyncio.TimerHandle | None = None
         self._verdict: asyncio.Task[None] | None = None
+        self._signing: asyncio.Future[OSError | None] | None = None
         self._plain_ended = False
         self._discarded = 0
         self._error: OSError | None = None
@@ -203,21 +204,39 @@ class ServerProtocol(asyncio.BufferedProtocol):
             self.guarded(self.transport.octets_arrived)
 
     def _shake(self) -> None:
+        if not self.context.signs_elsewhere:
+            self._shaken(self._step())
+        elif self._signing is None:
+            # Nothing may be fed meanwhile: the step reads what was.
+            self.plain.pause_reading()
+            self._signing = self.loop.run_in_executor(None, self._step)
+            self._signing.add_done_callback(lambda done: self.guarded(self._signed, done))
+
+    def _step(self) -> OSError | None:
+        """One step of the handshake, in a thread where a key that is elsewhere may take its time."""
         try:
             self.shim.do_handshake()
-        except ssl.SSLWantReadError:
-            pass  # What follows is no part of handling it: an error there would keep this one as its context.
         except OSError as error:
-            self._refused(error)
-            return
-        else:
+            return error
+        return None
+
+    def _signed(self, done: asyncio.Future[OSError | None]) -> None:
+        self._signing = None
+        if self._phase is Phase.HANDSHAKE and not done.cancelled():
+            self.plain.resume_reading()
+            self._shaken(done.result())
+
+    def _shaken(self, error: OSError | None) -> None:
+        if error is None:
             self._open(None, None)
-            return
-        self.flush()
-        claim = self.shim.pending_claim
-        if claim is not None:
-            self._become(Phase.VERDICT)
-            self._ask(claim)
+        elif isinstance(error, ssl.SSLWantReadError):
+            self.flush()
+            claim = self.shim.pending_claim
+            if claim is not None:
+                self._become(Phase.VERDICT)
+                self._ask(claim)
+        else:
+            self._refused(error)
 
     def _ask(self, claim: "Claim") -> None:
         """Settle at once by evidence that is at hand, and in a task when the DNS has to be asked."""
