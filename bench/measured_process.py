@@ -19,10 +19,14 @@ def free_port() -> int:
 
 
 class MeasuredProcess:
-    """One process and its children. `cpu_seconds` is user plus system time so far, of the threads that live."""
+    """One process and its children. `cpu_seconds` is user plus system time so far, of the threads that live. datagram:
+    its port is of UDP."""
 
-    def __init__(self, command: Sequence[str], *, port: int, log: Path, patience: float = 20.0) -> None:
+    def __init__(
+        self, command: Sequence[str], *, port: int, log: Path, patience: float = 20.0, datagram: bool = False
+    ) -> None:
         self._log = log
+        self._listens = _is_bound if datagram else _accepts
         with log.open("wb") as output:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self._wait_for(port, patience)
@@ -32,9 +36,8 @@ class MeasuredProcess:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(f"server ended: {self._log.read_text()[-2000:]}")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
+            if self._listens(port):
+                return
             time.sleep(0.05)
         self.__exit__(None, None, None)
         raise RuntimeError(f"server did not listen on port {port}: {self._log.read_text()[-2000:]}")
@@ -62,6 +65,18 @@ class MeasuredProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_bound(port: int) -> bool:
+    """Some process has a UDP socket there."""
+    tables = [Path(f"/proc/net/{name}") for name in ("udp", "udp6")]
+    bound = [line.split()[1] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return any(int(address.rpartition(":")[2], 16) == port for address in bound)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -152,20 +152,27 @@ def test_nobody_answers(kind: str, world: World) -> None:
 def test_a_revoked_name_is_cut(kind: str, world: World) -> None:
     """LIVE sessions are those of datagrams as well: the record goes, and within its TTL so does the association."""
     at, device, other = door(world, datagram=True), car(world), car(world, "car55")
+    served: dict[str, ServedConnection] = {}
+
+    async def handle(connection: ServedConnection) -> None:
+        peer = connection.verified_peer()
+        assert peer is not None
+        served[peer.name.text] = connection
+        await echo(connection)
 
     async def main() -> None:
-        async with serving(at, echo) as server:
+        async with serving(at, handle) as server:
             leaving, staying = [await dial(server, client(at, one)) for one in (device, other)]
-            await until(lambda: len(at.authenticator.sessions) == 2)
-            served = [entry for entry in server._table.all() if entry.peer.peer.name == device.name]  # type: ignore[union-attr]
+            await until(lambda: len(served) == 2)
+            assert len(at.authenticator.sessions) == 2
             assert device.revoke()
             assert await leaving.receive() == b""
-            with pytest.raises(Refused) as caught:
-                await served[0].handle.receive()
+            cut = served[device.name.text]
+            with pytest.raises(TLSRefused) as caught:
+                await cut.receive()
             assert caught.value.reason is Reason.NO_TLSA
-            assert isinstance(caught.value, TLSRefused)
             with pytest.raises(Refused):
-                served[0].handle.verified_peer()
+                cut.verified_peer()
             staying.send(b"still in")
             assert await staying.receive() == b"STILL IN"
             assert len(at.authenticator.sessions) == 1

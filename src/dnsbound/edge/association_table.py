@@ -25,6 +25,7 @@ from dnsbound.edge.handshake_slots import HandshakeOutcome, HandshakeSlots
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.times import Seconds
 from dnsbound.tls.association import Association, Phase
+from dnsbound.tls.errors import without_frames
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Session
@@ -212,7 +213,7 @@ class AssociationTable:
 
     def cut(self, served: Served, reason: Refused | Undecided, now: Seconds) -> None:
         """The name of this admitted client is no longer good."""
-        served.peer.ended = reason
+        served.peer.ended = without_frames(reason)
         served.association.cut(reason)
         self.follow(served, now)
 

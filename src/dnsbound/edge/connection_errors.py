@@ -5,8 +5,6 @@ connections to be reset or aborted at any time and say nothing of it, while any 
 traceback for every client that just goes away (seen with hypercorn 0.18).
 """
 
-from typing import TypeVar
-
 from dnsbound.errors import Refused, Undecided
 from dnsbound.tls.errors import TLSPeerError, TLSRefused, TLSUndecided, TLSUnexpectedEOF
 
@@ -44,23 +42,3 @@ def ended_session(reason: Refused | Undecided) -> SessionRefused | SessionUndeci
     if isinstance(reason, Refused):
         return SessionRefused(reason.reason, reason.detail)
     return SessionUndecided(reason.reason, reason.detail)
-
-
-_E = TypeVar("_E", bound=BaseException)
-
-
-def without_frames(error: _E) -> _E:
-    """The error, without its traceback and those of the errors it came from.
-
-    For errors that a connection keeps: a traceback holds the frames, and they hold the connection. In such a ring a
-    connection outlives its end, with all of OpenSSL's memory, until the garbage collector comes.
-    """
-    chain: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while chain:
-        link = chain.pop()
-        if link is not None and id(link) not in seen:
-            seen.add(id(link))
-            link.__traceback__ = None
-            chain += link.__cause__, link.__context__
-    return error

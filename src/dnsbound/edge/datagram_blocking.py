@@ -26,6 +26,7 @@ from dnsbound.edge.session_sweep import SweepThread
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.times import Seconds
 from dnsbound.tls.association import Association, Phase
+from dnsbound.tls.errors import without_frames
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
 
@@ -289,7 +290,9 @@ class BlockingDatagramServer:
     def ended(self, served: Served) -> None:
         if served.session is not None and isinstance(self._authenticator, Authenticator):
             self._authenticator.sessions.remove(served.session)
-        served.handle.changed.notify_all()
+        # Each of the two leads back here: a ring that only the garbage collector would open.
+        handle, served.handle, served.session = served.handle, None, None
+        handle.changed.notify_all()
 
     # --- threads of their own
 
@@ -310,7 +313,7 @@ class BlockingDatagramServer:
         try:
             self._handle(connection)
         except (OSError, Refused, Undecided) as error:
-            _log.debug("the association with %s ended: %s", connection.address, error)
+            _log.debug("the association with %s ended: %s", connection.address, without_frames(error))
         except Exception:  # noqa: BLE001 (one handler's failure ends its own association)
             _log.exception("a handler of datagrams failed")
         finally:

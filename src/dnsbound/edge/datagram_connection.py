@@ -7,11 +7,11 @@ flows before the verdict.
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from dnsbound.edge.connection_errors import without_frames
 from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.errors import Misuse
 from dnsbound.tls.association import Association, Phase
 from dnsbound.tls.client_shim import ClientShim
+from dnsbound.tls.errors import without_frames
 from dnsbound.tls.shim import Shim
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.datagram_connection import AwaitedEnd
 from dnsbound.edge.session_sweep import SessionSweep, sweep_for
 from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.tls.errors import without_frames
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
 
@@ -178,7 +179,9 @@ class DatagramServer(asyncio.DatagramProtocol):
     def ended(self, served: Served) -> None:
         if served.session is not None and isinstance(self._authenticator, Authenticator):
             self._authenticator.sessions.remove(served.session)
-        served.handle.wake()
+        # Each of the two leads back here: a ring that only the garbage collector would open.
+        handle, served.handle, served.session = served.handle, None, None
+        handle.wake()
 
     # --- steps
 
@@ -191,7 +194,7 @@ class DatagramServer(asyncio.DatagramProtocol):
         try:
             await handling
         except (OSError, Refused, Undecided) as error:
-            _log.debug("the association with %s ended: %s", connection.address, error)
+            _log.debug("the association with %s ended: %s", connection.address, without_frames(error))
         except Exception as error:  # noqa: BLE001 (one handler's failure ends its own association)
             self._loop.call_exception_handler(
                 {"message": "a handler of datagrams failed", "exception": error, "protocol": self}

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
-from dnsbound.edge.connection_errors import without_frames
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.read_buffer import buffer_for
 from dnsbound.edge.server_transport import ServerTransport
 from dnsbound.edge.session_sweep import sweep_for
 from dnsbound.errors import Misuse, Reason, Refused, Undecided
+from dnsbound.tls.errors import without_frames
 from dnsbound.verify.peer import VerifiedPeer
 
 if TYPE_CHECKING:

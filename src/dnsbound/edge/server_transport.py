@@ -18,10 +18,11 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from dnsbound.edge.connection_errors import broken_connection, ended_session, without_frames
+from dnsbound.edge.connection_errors import broken_connection, ended_session
 from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer
 from dnsbound.edge.late_handshake import LateHandshake
 from dnsbound.errors import Refused, Undecided
+from dnsbound.tls.errors import without_frames
 from dnsbound.verify.peer import VerifiedPeer
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from dnsbound.errors import LimitExceeded, Refused, Undecided
 from dnsbound.limits import DATAGRAM_QUEUE
 from dnsbound.times import Seconds
 from dnsbound.tls.datagram_transport import DatagramTransport
-from dnsbound.tls.errors import TLSMisuse, handshake_error
+from dnsbound.tls.errors import TLSMisuse, handshake_error, without_frames
 from dnsbound.tls.server_shim import ServerShim
 from dnsbound.tls.shim import Shim
 from dnsbound.verify.claim import Claim
@@ -209,7 +209,7 @@ class Association:
                 self.dropped += 1
 
     def _end(self, error: OSError) -> None:
-        self.error = error.with_traceback(None)
+        self.error = without_frames(error)
         refused = isinstance(error, Refused | Undecided) and isinstance(self.shim, ServerShim)
         self._become(Phase.REFUSED if refused and self.phase is not Phase.OPEN else Phase.CLOSED)
 

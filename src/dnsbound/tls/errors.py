@@ -8,7 +8,7 @@ Alerts: RFC 9846 section 6.2. Verification codes: X509_V_ERR_* of OpenSSL.
 
 import ssl
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dnsbound._native import TlsError
 from dnsbound.errors import Misuse, PeerError, Reason, Refused, Undecided
@@ -200,3 +200,23 @@ def want_read() -> ssl.SSLWantReadError:
 
 def want_write() -> ssl.SSLWantWriteError:
     return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def without_frames(error: _E) -> _E:
+    """The error, without its traceback and those of the errors it came from.
+
+    For errors that a connection keeps: a traceback holds the frames, and they hold the connection. In such a ring a
+    connection outlives its end, with all of OpenSSL's memory, until the garbage collector comes.
+    """
+    chain: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while chain:
+        link = chain.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            link.__traceback__ = None
+            chain += link.__cause__, link.__context__
+    return error
