@@ -32,9 +32,6 @@ DECODE_ERROR, ILLEGAL_PARAMETER, UNSUPPORTED_EXTENSION = 50, 47, 110
 CHAIN = b"\x00\x07" + bytes(range(256)) * 20
 
 
-# --- the chain a client carries
-
-
 def wanting(*, request: bool = True, **options: Any) -> _native.Config:
     config = server_config(**options)
     config.set_carried_chain(CARRIED_CHAIN, request=request)

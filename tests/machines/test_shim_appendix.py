@@ -18,8 +18,6 @@ from machines.chain_pairs import fails, meet, serving
 from machines.native_pairs import authority, make_identity
 from machines.shim_pairs import Pair, client
 
-# --- the appendix of RFC 9102 in real handshakes
-
 FILE = json.loads((Path(__file__).parent.parent / "vectors/rfc9102-vectors.json").read_text())
 APPENDIX = {vector["id"]: vector for vector in FILE["vectors"]}
 THEIR_TIME = timegm((2019, 6, 1, 0, 0, 0))

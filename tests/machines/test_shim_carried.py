@@ -1,5 +1,6 @@
 """The DNSSEC chain that a client carries to a door, through Contexts."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from dnsbound.verify.access import AccessList
 from dnsbound.verify.carried import CarriedChains
 from machines.chain_pairs import ZONE
 from machines.shim_pairs import Doorkeeper, Pair, client, credential, door, stock_client, web_credential
-
-# --- the chain a client carries
 
 
 def carrying(source: ChainSource | None, **options: Any) -> Context:
@@ -92,3 +91,27 @@ def test_a_door_with_nothing_but_an_anchor_and_a_clock_admits(signed: World, tmp
     with pytest.raises(Undecided) as caught:
         offline.authenticate_blocking(without.far.pending_claim)
     assert caught.value.reason is Reason.DNS_FAILED
+
+
+@pytest.mark.parametrize("chain", [None, b"octets"])
+def test_a_client_that_is_asked_late_carries_its_chain_then(chain: bytes | None) -> None:
+    """It did not signal, so the optional door left it alone in the handshake."""
+    source = None if chain is None else FixedChain(chain)
+    near = carrying(source, request_signal=None)
+    near.post_handshake_auth = True
+    pair = Pair.of(near, door(TakingKeeper(), policy="optional", post_handshake=True))
+    assert pair.shake() == (True, True)
+    assert pair.far.verified_peer() is None
+    pair.far.verify_client_post_handshake()
+    for end in (pair.near, pair.far):
+        with pytest.raises(ssl.SSLWantReadError):
+            end.read(1)
+    assert pair.far.shim.late_claim().carried_chain == chain
+
+
+def test_a_client_that_signals_is_asked_in_the_handshake_of_a_door_that_may_ask_late() -> None:
+    near = carrying(FixedChain(b"octets"))
+    near.post_handshake_auth = True
+    pair = Pair.of(near, door(TakingKeeper(), policy="optional", post_handshake=True))
+    assert pair.shake() == (True, False)
+    assert pair.far.pending_claim.carried_chain == b"octets"

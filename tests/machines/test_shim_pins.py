@@ -9,8 +9,6 @@ from dnsbound.tls.errors import TLSMisuse, TLSUndecided
 from machines.chain_pairs import HOST, OWNER, PORT, ZONE, asking, chain_of, fails, meet, record, serving
 from machines.native_pairs import Identity, make_identity
 
-# --- pins
-
 
 def test_dc_05_a_promise_counts_from_who_keeps_to_it(signed: World, stranger: Identity) -> None:
     """Pinned: after the chain has authenticated the server, for the time it offers."""
