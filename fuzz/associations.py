@@ -107,12 +107,12 @@ def seeds() -> list[bytes]:
     for own in (iana.CertificateType.X509, iana.CertificateType.RAW_PUBLIC_KEY):
         near = client(own, datagram=True)
         near.do_handshake()
-        (first,) = near.take_datagrams()
+        first, *_ = near.take_datagrams()
         request = met(first)
         assert isinstance(request, bytes)
         near.feed_datagram(request)
         near.do_handshake()
-        (second,) = near.take_datagrams()
+        second, *_ = near.take_datagrams()  # on a slow machine it may be there twice
         association = met(second)
         assert isinstance(association, Association)
         association.begin()

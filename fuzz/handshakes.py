@@ -136,7 +136,7 @@ def first_datagrams() -> list[bytes]:
     for own in TYPES:
         near = client(own, datagram=True)
         near.do_handshake()
-        (first,) = near.take_datagrams()
+        first, *_ = near.take_datagrams()
         request = listener().receive(first, address=ADDRESS, keys=KEYS)
         assert isinstance(request, bytes)
         near.feed_datagram(request)
@@ -147,7 +147,7 @@ def first_datagrams() -> list[bytes]:
 
 def records(octets: bytes) -> object:
     """Datagrams to a server that has sent its flight: each record of the input is one, cut where its header says."""
-    (_, second) = first_datagrams_of_one()
+    _, second = first_datagrams_of_one()
     connection = listener().receive(second, address=ADDRESS, keys=KEYS)
     assert isinstance(connection, _native.Connection)
     connection.do_handshake()
