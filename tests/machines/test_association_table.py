@@ -140,6 +140,19 @@ def test_an_idle_association_is_closed() -> None:
     assert (near.phase, near.error) == (Phase.CLOSED, None)
 
 
+def test_what_anybody_can_send_keeps_nothing_alive() -> None:
+    far = table(bounds=DatagramLimits(idle_seconds=100))
+    near, served = met(far)
+    near.send(b"x")
+    (whole,) = near.take()
+    for forged in (whole[:-1] + bytes((whole[-1] ^ 1,)), b"\x16" * 40, whole[:20], b""):
+        far.now += 30
+        far.table.receive(forged, HERE, far.now)
+    far.table.run_due(far.now)
+    assert served.association.phase is Phase.CLOSED
+    assert far.gone == [served]
+
+
 def test_no_verdict_in_time_is_a_refusal() -> None:
     context = datagram_door(handshake_seconds=5)
     far = table(context, judge=None)

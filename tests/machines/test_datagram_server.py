@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import pytest
 
 from dnsbound import (
     AccessFile,
+    AccessList,
     Authenticator,
     Context,
+    Credential,
     Misuse,
     Reason,
     Refused,
@@ -24,6 +26,7 @@ from dnsbound.edge.association_table import DatagramLimits
 from dnsbound.edge.datagram_server import DatagramServer, ServedConnection
 from dnsbound.testing import World
 from dnsbound.tls.errors import TLSAlertReceived, TLSCertificateRefused, TLSRefused
+from dnsbound.verify.sessions import Sessions
 from machines.doors import LOOPS, SERVER, Door, car, door, run, until
 
 pytestmark = pytest.mark.parametrize("kind", LOOPS)
@@ -195,6 +198,57 @@ def test_a_change_of_the_list_cuts(kind: str, world: World, tmp_path: Path) -> N
             await until(lambda: len(authenticator.sessions) == 1)
             file.write_text('[door.api]\nallow = ["car1._device.cars.example"]\n')
             assert await connection.receive() == b""
+
+    run(kind, main)
+
+
+@pytest.mark.parametrize("shows_raw", [False, True], ids=["x509", "raw"])
+def test_a_server_known_by_its_records(kind: str, world: World, shows_raw: bool) -> None:
+    """Of `_port._udp.host`; a raw key has nobody else to vouch for it."""
+    host, zone = "api.cars.example", world.organisation("cars.example")
+    own, device = Credential.generate(host, now=world.now(), kind="raw" if shows_raw else "x509"), car(world)
+    resolver = world.resolver()
+    access = AccessList.allowing("api", ["*._device.cars.example"])
+    authenticator = Authenticator(access, resolver, door="api")
+    at = Door(world, Context.server(own, authenticator=authenticator, datagram=True), authenticator, resolver)
+
+    async def main() -> bytes:
+        async with serving(at, echo) as server:
+            port = server.address[1]
+            zone.address(host, "127.0.0.1")
+            zone.publish(f"_{port}._udp.{host}", own.tlsa())
+            ours = Context.client(
+                device.credential,
+                datagram=True,
+                clear_name_to=[host],
+                server_tlsa="require",
+                resolver=resolver,
+            )
+            evidence = await ours.prepare(host, port)
+            assert evidence.records == (own.tlsa(),)
+            connection = await open_datagram_connection("127.0.0.1", port, context=ours, server_hostname=host)
+            async with connection:
+                assert connection.server_tlsa() == own.tlsa()
+                connection.send(b"x")
+                return await connection.receive()
+
+    assert run(kind, main) == b"X"
+
+
+def test_a_client_that_nobody_could_ask_about_again_is_let_go(kind: str, world: World) -> None:
+    at, device = door(world, datagram=True), car(world)
+    at.authenticator.sessions = Sessions(limit=1)
+
+    async def main() -> None:
+        async with serving(at, echo) as server:
+            first = await dial(server, client(at, device))
+            with suppress(ConnectionResetError):  # the goodbye may come together with the last flight
+                second = await dial(server, client(at, device))
+                assert await second.receive() == b""
+            assert len(server) == 1
+            first.send(b"x")
+            assert await first.receive() == b"X"
+            first.close()
 
     run(kind, main)
 

@@ -11,8 +11,12 @@ from dnsbound.adapters.asgi import Receive, Scope, Send, VerifiedPeerMiddleware
 from dnsbound.dns.answer import Provenance
 from dnsbound.dns.chain_building import BuiltChain
 from dnsbound.dns.chain_judging import ChainLimits
+from dnsbound.edge.association_table import DatagramLimits
 from dnsbound.edge.chain_from_file import ChainFromFile
 from dnsbound.edge.chain_source import ChainSource, FixedChain, ResolvedChain
+from dnsbound.edge.context_datagram import Datagrams
+from dnsbound.edge.datagram_blocking import open_datagram_connection_blocking
+from dnsbound.edge.datagram_server import DatagramServer, ServedConnection
 from dnsbound.edge.latest_time import LatestTime
 from dnsbound.tls.flags import RequestSignal
 from dnsbound.verify.carried import CarriedChains
@@ -37,6 +41,27 @@ async def a_door(credential: dnsbound.Credential, resolver: dnsbound.Resolver) -
     dnsbound.Context.server(credential, authenticator=door, ask="sometimes")  # type: ignore[arg-type]
     assert_type(await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context), asyncio.Server)
     assert_type(await dnsbound.start_server(greet, "127.0.0.1", 0, context=context), asyncio.Server)
+
+
+async def datagrams(credential: dnsbound.Credential, authenticator: dnsbound.Authenticator) -> None:
+    context = dnsbound.Context.server(credential, authenticator=authenticator, datagram=True)
+    assert_type(context.datagram, bool)
+
+    async def collect(connection: ServedConnection) -> None:
+        async for message in connection:
+            assert_type(message, bytes)
+            connection.send(message)
+        assert_type(connection.verified_peer(), dnsbound.VerifiedPeer | None)
+
+    bounds = DatagramLimits(associations=10)
+    async with await dnsbound.start_datagram_server(collect, "127.0.0.1", context=context, bounds=bounds) as server:
+        assert_type(server, DatagramServer)
+    slow = dnsbound.Context.client(credential, datagram=Datagrams(constrained=True), clear_name_to=["api.cars.example"])
+    async with await dnsbound.open_datagram_connection("api.cars.example", 5684, context=slow) as connection:
+        assert_type(await connection.receive(), bytes)
+    with open_datagram_connection_blocking("api.cars.example", 5684, context=slow) as blocking:
+        assert_type(blocking.receive(timeout=1.0), bytes)
+    dnsbound.Context.client(credential, datagram="yes")  # type: ignore[arg-type]
 
 
 def a_door_without_dns(credential: dnsbound.Credential, chain: ChainSource, access: dnsbound.AccessList) -> None:

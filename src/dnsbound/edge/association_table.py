@@ -153,8 +153,10 @@ class AssociationTable:
             # A client that lost its association and begins again; or somebody else, who will not see the cookie.
             self._meet(datagram, address, now)
             return
+        before = served.association.received
         served.association.receive(datagram)
-        served.heard = now
+        if served.association.received != before:  # what anybody could have sent keeps nothing alive
+            served.heard = now
         self.follow(served, now)
 
     def _meet(self, datagram: bytes, address: Address, now: Seconds) -> None:
@@ -292,13 +294,13 @@ class AssociationTable:
         before, phase = served.phase, association.phase
         served.phase = phase
         if before is not phase:
-            self._changed(served, before, claim)
+            self._changed(served, before, claim, now)
         if phase is Phase.OPEN and association.has_messages:
             self._host.arrived(served)
         if served.association.phase in _ALIVE:
             self._schedule(served, now)
 
-    def _changed(self, served: Served, before: Phase, claim: Claim | None) -> None:
+    def _changed(self, served: Served, before: Phase, claim: Claim | None, now: Seconds) -> None:
         phase = served.phase
         if phase is Phase.VERDICT:
             pending = served.association.pending_claim
@@ -306,6 +308,7 @@ class AssociationTable:
             self._host.judge(served, pending)
             return
         if phase is Phase.OPEN:
+            served.heard = now
             self._free(served, HandshakeOutcome.ADMITTED)
             self._host.opened(served, claim)
             return

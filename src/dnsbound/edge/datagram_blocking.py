@@ -23,7 +23,7 @@ from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.datagram_client import HANDSHAKE_SECONDS, client_association
 from dnsbound.edge.datagram_connection import DatagramEnd
 from dnsbound.edge.session_sweep import SweepThread
-from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.errors import LimitExceeded, Reason, Refused, Undecided
 from dnsbound.times import Seconds
 from dnsbound.tls.association import Association, Phase
 from dnsbound.tls.errors import without_frames
@@ -281,7 +281,12 @@ class BlockingDatagramServer:
         served.handle = connection = ServedBlocking(self, served)
         authenticator, peer = self._authenticator, served.peer.peer
         if claim is not None and peer is not None and isinstance(authenticator, Authenticator):
-            served.session = authenticator.sessions.register(peer, claim, connection, now=peer.verified_at)
+            try:
+                served.session = authenticator.sessions.register(peer, claim, connection, now=peer.verified_at)
+            except LimitExceeded as error:  # nobody would ask about its name again
+                _log.warning("%s is let go: %s", peer.name, error)
+                self._table.drop(served, time.monotonic())
+                return
         threading.Thread(target=self._run, args=(connection, served), daemon=True).start()
 
     def arrived(self, served: Served) -> None:

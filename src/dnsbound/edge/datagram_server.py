@@ -22,7 +22,7 @@ from dnsbound.edge.current_peer import CONNECTION_PEER
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.datagram_connection import AwaitedEnd
 from dnsbound.edge.session_sweep import SessionSweep, sweep_for
-from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.errors import LimitExceeded, Reason, Refused, Undecided
 from dnsbound.tls.errors import without_frames
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
@@ -167,7 +167,12 @@ class DatagramServer(asyncio.DatagramProtocol):
         authenticator, peer = self._authenticator, served.peer.peer
         if claim is not None and peer is not None and isinstance(authenticator, Authenticator):
             live = LiveAssociation(self, served, sweep_for(self._loop, authenticator))
-            served.session = live.sweep.register(peer, claim, live)
+            try:
+                served.session = live.sweep.register(peer, claim, live)
+            except LimitExceeded as error:  # nobody would ask about its name again
+                _log.warning("%s is let go: %s", peer.name, error)
+                self._table.drop(served, self._loop.time())
+                return
         context = copy_context()
         context.run(CONNECTION_PEER.set, served.peer)
         # Soon, not now: the handler may close or send, and this is the middle of a step.

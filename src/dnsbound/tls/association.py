@@ -64,6 +64,8 @@ class Association:
         self.phase = Phase.HANDSHAKE
         self.error: OSError | None = None
         """Why it ended; None while it has not, and after close_notify."""
+        self.received = 0
+        """Messages that arrived, those that were dropped included."""
         self.dropped = 0
         """Messages that arrived while the queue was full."""
         self._connection = transport.connection
@@ -203,7 +205,9 @@ class Association:
                 return
             if not message:
                 self.close()
-            elif len(self._messages) < self._queue:
+                return
+            self.received += 1
+            if len(self._messages) < self._queue:
                 self._messages.append(message)
             else:
                 self.dropped += 1
