@@ -1,4 +1,5 @@
-"""Files that hold private keys: written whole or not at all, for their owner alone, and never over another by accident.
+"""Files that hold secrets, private keys above all: written whole or not at all, for their owner alone, and never over
+another by accident.
 Small public files beside them, such as chains, are written whole as well.
 
 Reading refuses a file that others may read, as programs with keys do, unless the caller says otherwise.
@@ -36,7 +37,7 @@ def read_secret_file(path: str | os.PathLike[str], *, danger_readable_by_others:
             raise Misuse(f"{path}: not a regular file")
         if status.st_mode & _OTHERS and not danger_readable_by_others:
             mode = stat.S_IMODE(status.st_mode)
-            raise Misuse(f"{path}: others may read this private key (mode {mode:04o}); chmod 600 it")
+            raise Misuse(f"{path}: others may read this secret (mode {mode:04o}); chmod 600 it")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return _read(file.read(MAX_OCTETS + 1), path)
     except OSError as error:

@@ -16,7 +16,7 @@ from dnsbound.credential.credential import Credential
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.dns.chain import ChainExtension
-from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.errors import Misuse, PeerError
 from dnsbound.iana import CARRIED_CHAIN, DANE_CLIENTID, DNSSEC_CHAIN, TLS_1_2, TLS_1_3, CertificateType
 from dnsbound.testing.octet_combinations import Combination, Form, Key
 from dnsbound.testing.octet_packets import IPV6_HEADER, MINIMUM_MTU, UDP_HEADER, Packets, check_mtu, datagrams, segments
@@ -34,7 +34,7 @@ _TURNS: Final = 16
 _PORT: Final = 443
 
 
-class CannotMeasureError(DnsboundError):
+class CannotMeasureError(PeerError):
     """A handshake that should have been possible did not end well."""
 
 

@@ -92,3 +92,4 @@ def test_early_data_is_never_delivered(world: World, tmp_path: Path) -> None:
     assert "Early data was rejected" in output
     assert delivered == [b"bye\n", b"late\n"]
     assert at.reasons == ["admitted", "admitted"]
+    assert at.decisions[-1].possession == "proved by TLS session resumption"
