@@ -163,6 +163,10 @@ impl Connection {
         self.work(py, |tls| tls.write(octets))
     }
 
+    fn parked(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py, |tls| tls.parked())
+    }
+
     fn shutdown(&self, py: Python<'_>) -> PyResult<bool> {
         self.work(py, Tls::shutdown)
     }

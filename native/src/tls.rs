@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 /// The plaintext of one TLS record at most (RFC 9846 section 5.1); a read returns no more than one record.
 pub const RECORD: usize = 16 * 1024;
+/// Octets that may wait while the peer leaves a handshake message unfinished; the write that passes it still waits.
+const MOST_PARKED: usize = 1024 * 1024;
 const HANDSHAKE_FAILURE: u8 = 40;
 const UNSUPPORTED_CERTIFICATE: u8 = 43;
 
@@ -389,10 +391,25 @@ impl Tls {
             return Ok(0);
         }
         if self.is_half_way() {
-            self.parked.extend_from_slice(data);
-            return Ok(data.len());
+            return self.park(data);
         }
         self.put(data)
+    }
+
+    /// A peer that never sends the rest must not have everything kept that was meant for it.
+    fn park(&mut self, data: &[u8]) -> Outcome<usize> {
+        if self.parked.len() >= MOST_PARKED {
+            self.parked = Vec::new();
+            let text = "the peer leaves a handshake message unfinished".to_owned();
+            return Err(self.fail(Report { text, ..Report::default() }));
+        }
+        self.parked.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    /// Octets that were written and wait for the rest of a message of the peer's.
+    pub fn parked(&self) -> usize {
+        self.parked.len()
     }
 
     fn put(&mut self, data: &[u8]) -> Outcome<usize> {

@@ -296,7 +296,10 @@ class Connection:
         """One TLS record's plaintext at most. None: more ciphertext is needed. b"": the peer sent close_notify."""
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Octets taken; always all of them, since memory BIOs do not fill up. They wait while a handshake message of
-        the peer has begun and not ended: the rest of it must be read first."""
+        the peer has begun and not ended: the rest of it must be read first. A peer that never sends the rest is no
+        reason to keep everything: once 1 MiB waits, the next write is a TlsError, and final."""
+    def parked(self) -> int:
+        """How many octets wait so. Whoever writes without end looks at this as at pending_out()."""
     def shutdown(self) -> bool:
         """Send close_notify, once; True when the peer's has arrived as well. Data before that stays readable."""
     def send_alert(self, description: int) -> None:

@@ -49,6 +49,7 @@ FACTS = (
     *("late_answer_awaited", "late_answer"),
     *("handshake_digest", "extended_master_secret"),
     *("take_keylog", "clientid_empty", "pending_in", "pending_out", "pending_plain", "drain", "request_signalled"),
+    "parked",
     *("awaits_judgement", "server_chain", "carried_chain", "carried_chain_requested"),
 )
 

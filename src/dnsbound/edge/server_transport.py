@@ -1,8 +1,9 @@
 """The application's side of an admitted connection: a transport that encrypts, and the delivery of what was decrypted.
 
 What is written is encrypted at once and handed to the plain transport, whose buffer and water marks are the only ones;
-its pause and resume go straight to the application. Every callback of the application runs in the connection's own
-`contextvars.Context`, where `verified_peer()` finds the peer.
+its pause and resume go straight to the application. A client that leaves a handshake message unfinished, so that
+nothing can be written, pauses the application just as one that does not read. Every callback of the application runs in
+the connection's own `contextvars.Context`, where `verified_peer()` finds the peer.
 
 Differences from asyncio's own TLS transports, all on purpose: a connection that ends without close_notify is reported
 to the application as a `ConnectionError`, never as a clean end (RFC 9846 section 6.1); and a protocol whose
@@ -39,6 +40,8 @@ RECORD_OCTETS: Final = 16384
 """Most octets of one TLS record (RFC 9846 section 5.1)."""
 DELIVERED_AT_ONCE: Final = 262_144
 """Octets after which the application gets what was read so far, as from asyncio's own transports."""
+PARKED_OCTETS: Final = 65_536
+"""Octets that may wait for the rest of a client's handshake message before the application is told to pause."""
 WRITES_AFTER_CLOSE: Final = 5
 """Writes to a closed connection that are passed over before a warning, as in asyncio."""
 
@@ -71,6 +74,8 @@ class ServerTransport(asyncio.Transport):
         self._reading_paused = False
         self._peer_ended = False
         self._write_paused = False
+        """The plain transport's buffer is too full."""
+        self._told_to_pause = False
         self._owes_answers = False
         """Nothing more is received until TLS's own answers have gone out."""
         self._useless_writes = 0
@@ -102,6 +107,7 @@ class ServerTransport(asyncio.Transport):
                 self._peer_closed()
             elif end is not Arrived.SOME and self._protocol.is_open:
                 self.broken(end)
+        self._pace()
         if self._protocol.flush() and self._write_paused and self._protocol.is_open:
             # Answers of TLS's own, to key updates: a peer that asks without end and does not read must wait.
             self._owes_answers = True
@@ -114,8 +120,16 @@ class ServerTransport(asyncio.Transport):
             self._owes_answers = False
             if not self._reading_paused and self._protocol.is_open:
                 self._protocol.resume_plain()
-        if self._app is not None and self._protocol.is_open:
-            self._call(self._app.pause_writing if paused else self._app.resume_writing)
+        self._pace()
+
+    def _pace(self) -> None:
+        """Tell the application to pause or to go on writing."""
+        if self._app is None or not self._protocol.is_open:
+            return
+        pause = self._write_paused or self._shim.parked() > PARKED_OCTETS
+        if pause is not self._told_to_pause:
+            self._told_to_pause = pause
+            self._call(self._app.pause_writing if pause else self._app.resume_writing)
 
     def lost(self, error: Exception | None) -> None:
         """The plain connection is gone, or is no longer the application's."""
@@ -293,6 +307,7 @@ class ServerTransport(asyncio.Transport):
             self.broken(error)
             return
         self._protocol.flush()
+        self._pace()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         self.write(b"".join(list_of_data))
@@ -310,7 +325,7 @@ class ServerTransport(asyncio.Transport):
         return self._plain.get_write_buffer_limits()
 
     def get_write_buffer_size(self) -> int:
-        return self._plain.get_write_buffer_size()
+        return self._plain.get_write_buffer_size() + self._shim.parked()
 
     # --- ending
 

@@ -225,6 +225,10 @@ class Shim:
         if self._shutdown_begun:
             raise TLSPeerError("protocol is shutdown", reason="PROTOCOL_IS_SHUTDOWN")
 
+    def parked(self) -> int:
+        """Octets that were written and wait while a handshake message of the peer has begun and not ended."""
+        return self._connection.parked()
+
     def pending(self) -> int:
         """Octets that were taken from the transport and not yet read, ciphertext included."""
         return self._connection.pending_plain() + self._connection.pending_in()
