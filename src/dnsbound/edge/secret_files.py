@@ -1,6 +1,5 @@
 """Files that hold secrets, private keys above all: written whole or not at all, for their owner alone, and never over
-another by accident.
-Small public files beside them, such as chains, are written whole as well.
+another by accident. Small public files beside them, such as chains, are written whole as well.
 
 Reading refuses a file that others may read, as programs with keys do, unless the caller says otherwise.
 """
