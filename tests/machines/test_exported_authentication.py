@@ -203,6 +203,22 @@ def test_the_claim_follows_the_rules_of_the_door(both: Pair) -> None:
     assert verified(far, answer_request(both.near, far.request(), own)).name_source == "san"
 
 
+def test_the_doors_own_rules_hold_unless_told_otherwise() -> None:
+    """Where names come from, and the code point."""
+    near, far = client(credential(), clientid=0xFF77), bare_door(clientid=0xFF77, claim_from=["extension"])
+    joined = Pair.of(near, far)
+    joined.shake()
+    joined.admit()
+    own = credential()
+    at = ExportedAuthentication(joined.far)
+    assert (0xFF77).to_bytes(2, "big") + b"\x00\x01\x00" in at.request()
+    assert verified(at, answer_request(joined.near, at.request(), own)).name_source == "extension"
+    nameless = Credential(None, own.private_key, own.chain)
+    with pytest.raises(Refused) as caught:
+        verified(at, answer_request(joined.near, at.request(), nameless))
+    assert caught.value.reason is Reason.NO_NAME
+
+
 def test_a_refusal_leaves_the_connection_alone(both: Pair) -> None:
     at = late(both, Doorkeeper(refusing(Reason.NOT_PERMITTED)))
     with pytest.raises(Refused) as caught:

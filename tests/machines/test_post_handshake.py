@@ -480,8 +480,9 @@ def test_a_client_that_does_not_answer(quiet: Callable[..., Door]) -> None:
 
 
 @pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_an_application_that_paused_reading_gets_its_answer(
-    kind: str, world: World, quiet: Callable[..., Door]
+    kind: str, when: str, world: World, quiet: Callable[..., Door]
 ) -> None:
     """Data that the client sent before its answer is delivered later, in order, and not before reading goes on."""
     device, at = car(world), quiet()
@@ -490,11 +491,19 @@ def test_an_application_that_paused_reading_gets_its_answer(
     async def paused(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: list[Any]) -> None:
         assert await reader.readline() == b"who\n"
         transport: Any = writer.transport
-        transport.pause_reading()
-        writer.write(b"go on\n")
-        await asyncio.sleep(0.1)
-        before = len(reader._buffer)  # type: ignore[attr-defined]
-        seen.append(await transport.authenticate_client())
+        if when == "before":
+            transport.pause_reading()
+            writer.write(b"go on\n")
+            await asyncio.sleep(0.1)
+            before = len(reader._buffer)  # type: ignore[attr-defined]
+            seen.append(await transport.authenticate_client())
+        else:
+            asking = asyncio.get_running_loop().create_task(transport.authenticate_client())
+            await asyncio.sleep(0)
+            transport.pause_reading()
+            before = len(reader._buffer)  # type: ignore[attr-defined]
+            writer.write(b"go on\n")
+            seen.append(await asking)
         assert len(reader._buffer) == before  # type: ignore[attr-defined]
         assert not transport.is_reading()
         transport.resume_reading()

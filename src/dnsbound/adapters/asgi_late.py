@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from dnsbound import iana
 from dnsbound.adapters.asgi import EXTENSION, Application, Receive, Scope, Send
 from dnsbound.adapters.http_authentication import Answer, challenge_text, credentials_in
 from dnsbound.edge.context_door import AuthenticatorLike
@@ -62,7 +61,7 @@ class LateAuthenticationMiddleware:
 
     authenticator: judges late claims; by default the door's own. required: says of a scope whether it takes a late
     identity, so that the challenge goes out before the application is asked; by default the application's 401 says so.
-    claim_from, clientid: as for `Context.server`.
+    claim_from, clientid: as for `Context.server`, by default the door's.
     """
 
     def __init__(
@@ -71,13 +70,16 @@ class LateAuthenticationMiddleware:
         *,
         authenticator: AuthenticatorLike | None = None,
         required: Predicate = lambda _: False,
-        claim_from: Iterable[str] = ("extension", "san"),
-        clientid: int = iana.DANE_CLIENTID,
+        claim_from: Iterable[str] | None = None,
+        clientid: int | None = None,
     ) -> None:
         self._app = app
         self._required = required
         self._begin = partial(
-            ExportedAuthentication, authenticator=authenticator, claim_from=tuple(claim_from), clientid=clientid
+            ExportedAuthentication,
+            authenticator=authenticator,
+            claim_from=None if claim_from is None else tuple(claim_from),
+            clientid=clientid,
         )
         self._connections: dict[ServerTransport, _Connection] = {}
 

@@ -21,7 +21,6 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import anyio
 import httpx
 
-from dnsbound import iana
 from dnsbound.adapters.http_authentication import Answer, Reference, challenge_in
 from dnsbound.edge.connection_of import shim_of
 from dnsbound.edge.context import Context
@@ -91,7 +90,7 @@ class _Answers:
         context: Context,
         *,
         name: ClientName | str | None = None,
-        clientid: int = iana.DANE_CLIENTID,
+        clientid: int | None = None,
         http2: bool = False,
         **options: Any,  # noqa: ANN401 (those of httpx.HTTPTransport)
     ) -> None:

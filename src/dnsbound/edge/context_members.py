@@ -110,6 +110,11 @@ class EngineContext(ssl.SSLContext):
                 self._configs[types, minimum] = config
             return config
 
+    @property
+    def clientid(self) -> int:
+        """Code point of dane_clientid: the one given, or the project's own."""
+        return DANE_CLIENTID if self._settings.clientid is None else self._settings.clientid
+
     def _demands_dane(self) -> bool:
         """Whether this is the Context of a door, whose clients are identified by name."""
         return False

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
-from dnsbound import iana
 from dnsbound.credential.signer import Signer
 from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.connection_of import Cut, cutter, live_connection, shim_of
@@ -74,8 +73,8 @@ class ExportedAuthentication:
     """Late authentication on one connection, at the server's end.
 
     connection: a server's ServerTransport, StreamWriter, TLSObject or TLSSocket. authenticator: judges the claims; by
-    default the door's own. claim_from, clientid: as for `Context.server`. context_form: of TLS 1.2's exporter, both
-    ends alike. Not thread-safe, but for what live sessions do to it.
+    default the door's own. claim_from, clientid: as for `Context.server`, by default the door's. context_form: of TLS
+    1.2's exporter, both ends alike. Not thread-safe, but for what live sessions do to it.
     """
 
     def __init__(
@@ -83,8 +82,8 @@ class ExportedAuthentication:
         connection: object,
         authenticator: AuthenticatorLike | None = None,
         *,
-        claim_from: Iterable[str] = ("extension", "san"),
-        clientid: int = iana.DANE_CLIENTID,
+        claim_from: Iterable[str] | None = None,
+        clientid: int | None = None,
         context_form: ContextForm = ContextForm.ZERO_LENGTH,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,9 +93,10 @@ class ExportedAuthentication:
             raise TLSMisuse("a client is authenticated at the server's end of its connection")
         self._shim = shim
         self._authenticator: Final[AuthenticatorLike] = authenticator or shim.context.authenticator
-        self._rules = ClaimRules(door=self._authenticator.door, name_sources=name_sources(claim_from))
+        sources = shim.name_sources if claim_from is None else name_sources(claim_from)
+        self._rules = ClaimRules(door=self._authenticator.door, name_sources=sources)
         self._tell = teller_of(self._authenticator)
-        self._clientid = code_point(clientid)
+        self._clientid: int = shim.context.clientid if clientid is None else code_point(clientid)
         self._clock = clock
         self._keys = shim.authenticator_keys(Role.CLIENT, context_form=context_form)
         self._identities: dict[bytes, LateIdentity] = {}
@@ -230,12 +230,14 @@ def answer_request(
     credential: LateCredential,
     *,
     name: ClientName | str | None = None,
-    clientid: int = iana.DANE_CLIENTID,
+    clientid: int | None = None,
     context_form: ContextForm = ContextForm.ZERO_LENGTH,
 ) -> bytes:
     """The authenticator that answers a server's request with a credential, at the client's end of the connection.
 
     connection: a StreamWriter, transport, TLSObject or TLSSocket. name: stated in place of the credential's own.
+    clientid: code point of dane_clientid, by default the Context's.
+
     Malformed for octets that are no request, PeerError for a context that came before and for schemes the key does not
     have, TLSMisuse for a raw public key.
     """
@@ -251,7 +253,7 @@ def decline_request(
     connection: object,
     request: bytes,
     *,
-    clientid: int = iana.DANE_CLIENTID,
+    clientid: int | None = None,
     context_form: ContextForm = ContextForm.ZERO_LENGTH,
 ) -> bytes:
     """The empty authenticator: this client has nothing to show, or will not."""
@@ -259,10 +261,12 @@ def decline_request(
     return authenticators.build_empty(shim.authenticator_keys(Role.CLIENT, context_form=context_form), parsed)
 
 
-def _asked(connection: object, request: bytes, clientid: int) -> tuple[Shim, AuthenticatorRequest]:
+def _asked(connection: object, request: bytes, clientid: int | None) -> tuple[Shim, AuthenticatorRequest]:
     shim = shim_of(connection)
     if shim.server_side:
         raise TLSMisuse("a server's request is answered at the client's end of the connection")
-    parsed = AuthenticatorRequest.parse(request, Role.SERVER, clientid=code_point(clientid))
+    parsed = AuthenticatorRequest.parse(
+        request, Role.SERVER, clientid=shim.context.clientid if clientid is None else code_point(clientid)
+    )
     shim.authenticator_contexts.received(parsed.context)
     return shim, parsed

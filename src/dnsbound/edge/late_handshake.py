@@ -51,7 +51,7 @@ class LateHandshake:
             pass
         except LimitExceeded:
             # No more is received until the application reads, or the time is over.
-            self._transport.receive(answer_awaited=False)
+            self._protocol.plain.pause_reading()
         except OSError as error:
             self._transport.broken(error)
         self.look()
@@ -87,8 +87,7 @@ class LateHandshake:
     async def _wait(self, seconds: float) -> None:
         self._answer = self._protocol.loop.create_future()
         try:
-            self._transport.receive(answer_awaited=True)
-            self.read()
+            self._transport.receive_for(self)
             async with asyncio.timeout(seconds):
                 await self._answer
         except TimeoutError:
@@ -96,7 +95,7 @@ class LateHandshake:
             raise
         finally:
             self._answer = None
-            self._transport.receive(answer_awaited=False)
+            self._transport.receive_for(self)
 
     async def _judge(self, *, required: bool) -> VerifiedPeer | None:
         authenticator = self._protocol.context.authenticator
@@ -127,7 +126,10 @@ class LateHandshake:
         if not self._protocol.is_open:
             raise ConnectionResetError("the connection ended before the verdict")
         authenticator = self._protocol.context.authenticator
+        if isinstance(authenticator, Authenticator):
+            try:
+                self._transport.keep_account(sweep_for(self._protocol.loop, authenticator), claim, peer)
+            except LimitExceeded as error:
+                raise self._refused(Undecided(Reason.WORK_BUDGET, str(error))) from error
         self._shim.admit_late(claim, peer)
         self._transport.peer.peer = peer
-        if isinstance(authenticator, Authenticator):
-            self._transport.keep_account(sweep_for(self._protocol.loop, authenticator), claim, peer)

@@ -95,19 +95,30 @@ def _judge(connection: TLSSocket, shim: ServerShim, *, required: bool) -> Verifi
             return None
         if (tell := teller_of(authenticator)) is not None:
             tell(refusal, shim.source)
-        shim.refuse_late(refusal)
-        raise verdict_error(refusal) from None
+        raise _refused(shim, refusal) from None
     try:
         peer: VerifiedPeer = authenticator.authenticate_blocking(claim)
+        _admit(connection, shim, claim, peer)
     except (Refused, Undecided) as verdict:
-        shim.refuse_late(verdict)
-        raise verdict_error(verdict) from None
+        raise _refused(shim, verdict) from None
     except BaseException:
         shim.refuse_late(Undecided(Reason.DNS_FAILED, "the authenticator failed"))
         raise
-    shim.admit_late(claim, peer)
+    return peer
+
+
+def _admit(connection: TLSSocket, shim: ServerShim, claim: Claim, peer: VerifiedPeer) -> None:
     holder = CONNECTION_PEER.get(None)
     if holder is not None and holder.connection is connection:
+        try:
+            keep_account(connection, holder, shim.context.authenticator, claim, peer)
+        except LimitExceeded as error:
+            raise Undecided(Reason.WORK_BUDGET, str(error)) from error
         holder.peer = peer
-        keep_account(connection, holder, authenticator, claim, peer)
-    return peer
+    shim.admit_late(claim, peer)
+
+
+def _refused(shim: ServerShim, verdict: Refused | Undecided) -> OSError:
+    """The verdict as an error, once the client was told."""
+    shim.refuse_late(verdict)
+    return verdict_error(verdict)

@@ -198,11 +198,12 @@ class ServerTransport(asyncio.Transport):
             self._late = LateHandshake(self._protocol, self)
         return await self._late.authenticate(required=required, seconds=seconds)
 
-    def receive(self, *, answer_awaited: bool) -> None:
-        """Receive from the plain connection although the application paused, or no longer so."""
+    def receive_for(self, late: LateHandshake) -> None:
+        """An application that paused takes no data; whether TLS's own messages are read in spite of that."""
         if self._reading_paused and self._protocol.is_open:
-            if answer_awaited:
+            if late.awaits_answer:
                 self._protocol.resume_plain()
+                late.read()
             else:
                 self._plain.pause_reading()
 

@@ -11,7 +11,7 @@ The verdict itself is made by the engine (`dnsbound.verify.engine`); this module
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -37,7 +37,7 @@ from dnsbound.tls.post_handshake import LateStage, PostHandshake
 from dnsbound.tls.shim import Shim
 from dnsbound.tls.ticket import MAX_TICKET_OCTETS, TicketClaim
 from dnsbound.tls.transport import Transport
-from dnsbound.verify.claim import Claim, Proved
+from dnsbound.verify.claim import Claim, NameSource, Proved
 from dnsbound.verify.peer import VerifiedPeer
 
 
@@ -342,6 +342,11 @@ class ServerShim(Shim):
         return alert_for(profile, verdict.reason)
 
     # --- facts
+
+    @property
+    def name_sources(self) -> Collection[NameSource]:
+        """Where the door takes names from; everywhere without a door."""
+        return (NameSource.EXTENSION, NameSource.SAN) if self._door is None else self._door.rules.name_sources
 
     def _contents_vouched_for(self) -> bool:
         return self._chain_verified
