@@ -22,7 +22,7 @@ class Benchmark:
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "handshakes": Benchmark("bench.handshakes", {"connections": 2000, "rounds": 5}, {"connections": 200, "rounds": 2}),
     "datagram-handshakes": Benchmark(
-        "bench.datagram_handshakes", {"handshakes": 500, "rounds": 5}, {"handshakes": 50, "rounds": 2}
+        "bench.datagram_handshakes", {"handshakes": 300, "rounds": 5}, {"handshakes": 50, "rounds": 2}
     ),
     "resumption": Benchmark("bench.resumption", {"repeats": 500, "rounds": 7}, {"repeats": 50, "rounds": 2}),
     "idle-memory": Benchmark("bench.idle_memory", {"connections": 10_000}, {"connections": 200}),

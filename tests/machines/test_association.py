@@ -38,7 +38,7 @@ def test_a_phase_leads_only_where_the_table_says(before: Phase, after: Phase) ->
             association._become(after)
 
 
-def test_messages_flow_after_the_verdict_and_the_name_is_the_hellos() -> None:
+def test_leg_02_messages_flow_after_the_verdict_and_the_name_is_the_hellos() -> None:
     far = table()
     near, served = met(far)
     (_, claim), *_ = far.judging
@@ -211,7 +211,7 @@ def test_a_late_verdict_changes_nothing() -> None:
     assert far.open == []
 
 
-def test_a_client_says_its_name_only_where_it_may() -> None:
+def test_leg_05_a_datagram_client_says_its_name_only_where_it_may() -> None:
     context = datagram_client()
     with pytest.raises(TLSMisuse, match="clear_name_to"):
         context.client_shim(None, "another.example")  # type: ignore[arg-type]

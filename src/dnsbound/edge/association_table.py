@@ -13,6 +13,7 @@ import itertools
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias
 
 from dnsbound import limits
@@ -160,7 +161,7 @@ class AssociationTable:
         self.follow(served, now)
 
     def _meet(self, datagram: bytes, address: Address, now: Seconds) -> None:
-        source = source_prefix(str(address[0]))
+        source = _prefix(str(address[0]))
         if self._is_full(source) and address not in self._by_address:
             self.turned_away += 1
             return
@@ -333,6 +334,12 @@ class AssociationTable:
             del self._by_address[served.address]
         _less(self._of_source, served.source)
         self._unplan(served)
+
+
+@lru_cache(maxsize=4096)
+def _prefix(host: str) -> str:
+    """Hellos come in pairs, and from few networks."""
+    return source_prefix(host)
 
 
 def _less(counter: Counter[str], source: str) -> None:
