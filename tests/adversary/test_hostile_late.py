@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import dnsbound
+from adversary.door import Door
 from adversary.hostile_client import Entry, HostileClient, Session, client_name, extension
 from adversary.hostile_late import POST_HANDSHAKE_AUTH, HostileLateClient, context_of, requested
 from dnsbound import Reason
 from dnsbound.iana import DANE_CLIENTID
 from dnsbound.testing import World
 from dnsbound.testing.background_loop import BackgroundLoop
-from dnsbound.verify.decision import Decision
 from machines.native_pairs import make_identity
 
 FATAL = 2
@@ -30,40 +29,20 @@ SECRET = b"for car54 alone\n"
 PATIENCE = 10.0
 
 
-class LateDoor:
+class LateDoor(Door):
     """Lets everybody in, and asks who they are before it says the secret."""
 
     def __init__(self, world: World, loop: BackgroundLoop) -> None:
-        self.world = world
-        self.cars = world.organisation("cars.example")
-        self.car = self.cars.device("car54")
-        self.heard: list[bytes] = []
         self.errors: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
-        self._decisions: queue.SimpleQueue[Decision] = queue.SimpleQueue()
-        authenticator = dnsbound.Authenticator(
-            dnsbound.AccessList.allowing("api", [NAME.decode(), OTHER.decode()]),
-            world.resolver(),
-            door="api",
-            deadline=2.0,
-            on_decision=self._decisions.put,
-        )
-        context = dnsbound.Context.server(
-            world.web_credential("api.cars.example"),
-            authenticator=authenticator,
-            policy="optional",
-            post_handshake=True,
-            handshake_seconds=2,
-        )
-        self.server = loop.run(dnsbound.start_server(self._serve, "127.0.0.1", 0, context=context))
-        self.address: tuple[str, int] = self.server.sockets[0].getsockname()
+        super().__init__(world, loop, policy="optional", post_handshake=True, handshake_seconds=2)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         transport: Any = writer.transport
         try:
             peer = await transport.authenticate_client(required=True)
             writer.write(SECRET)
-            self.heard.append(str(peer.name).encode())
-            self.heard.append(await reader.read(1000))
+            self.delivered.append(str(peer.name).encode())
+            self.delivered.append(await reader.read(1000))
         except Exception as error:  # noqa: BLE001 (shown to the test)
             self.errors.put(error)
         finally:
@@ -71,18 +50,9 @@ class LateDoor:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def decision(self) -> Decision:
-        return self._decisions.get(timeout=PATIENCE)
-
-    def no_decision_is_waiting(self) -> bool:
-        return self._decisions.empty()
-
     def error(self) -> BaseException:
         """What the application was told of a client that was not let in."""
         return self.errors.get(timeout=PATIENCE)
-
-    def lookups(self) -> list[str]:
-        return [query.name for query in self.world.queries if query.rdtype == "TLSA"]
 
 
 @pytest.fixture
@@ -90,12 +60,7 @@ def door(world: World) -> Iterator[LateDoor]:
     with BackgroundLoop("late door") as loop:
         made = LateDoor(world, loop)
         yield made
-        loop.run(_closed(made.server))
-
-
-async def _closed(server: asyncio.Server) -> None:
-    server.close()
-    await server.wait_closed()
+        loop.run(made.close())
 
 
 @contextmanager
@@ -139,14 +104,14 @@ def test_an_honest_answer(door: LateDoor) -> None:
         session.send(*answer(door, client, request, [entry(door)]), client.data(b"report"))
         session.until_closed()
         assert client.application_data == SECRET
-    assert door.heard == [NAME, b"report"]
+    assert door.delivered == [NAME, b"report"]
     assert door.decision().name == NAME.decode()
     assert door.lookups() == [NAME.decode()]
 
 
 def nothing_was_shown(door: LateDoor, client: HostileClient, *, lookups: list[bytes] | None = None) -> None:
     assert SECRET not in client.application_data
-    assert door.heard == []
+    assert door.delivered == []
     assert door.lookups() == [name.decode() for name in lookups or []]
     assert isinstance(door.error(), OSError)
 
@@ -243,7 +208,12 @@ def the_name_in_two_entries(door: LateDoor, client: HostileLateClient, request: 
     return answer(door, client, request, [entry(door), other])
 
 
+def no_certificate(door: LateDoor, client: HostileLateClient, _request: bytes) -> list[bytes]:
+    return [client.late_verify(key(door)), client.late_finished()]
+
+
 BROKEN: dict[Wire, int] = {
+    no_certificate: UNEXPECTED_MESSAGE,
     signed_by_another: DECRYPT_ERROR,
     damaged: DECRYPT_ERROR,
     unsigned: UNEXPECTED_MESSAGE,
@@ -266,6 +236,17 @@ def test_what_is_no_answer_causes_no_lookup(door: LateDoor, wire: Wire) -> None:
         assert session.until_closed() == [(FATAL, BROKEN[wire])]
     assert door.no_decision_is_waiting()
     nothing_was_shown(door, client)
+
+
+def test_an_answer_is_one_connections(door: LateDoor) -> None:
+    """What proves possession on one connection proves nothing on another, whose transcript is another."""
+    with asked(door) as (near, _session, request), asked(door) as (other, session, _):
+        near._send = other._send
+        session.send(*answer(door, near, request, [entry(door)]))
+        assert [level for level, _description in session.until_closed()] == [FATAL]
+    assert door.no_decision_is_waiting()
+    assert door.lookups() == []
+    assert door.delivered == []
 
 
 def test_an_answer_nobody_asked_for(door: LateDoor) -> None:
@@ -304,4 +285,4 @@ def test_data_without_end_in_place_of_an_answer(door: LateDoor) -> None:
                 sent += 16_000
         assert sent < 50_000_000, "somebody keeps all of it"
     assert isinstance(door.error(), (OSError, TimeoutError))
-    assert door.heard == []
+    assert door.delivered == []
