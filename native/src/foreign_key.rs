@@ -140,6 +140,7 @@ macro_rules! dispatch {
     };
 }
 
+// Functions go by their OSSL_FUNC_ numbers (openssl/core_dispatch.h).
 static PROVIDER_FUNCTIONS: [Dispatch; 2] = dispatch![1027 => query_operation];
 
 static KEY_FUNCTIONS: [Dispatch; 11] = dispatch![
