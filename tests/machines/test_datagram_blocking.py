@@ -19,6 +19,8 @@ from dnsbound.edge.datagram_blocking import (
 )
 from dnsbound.testing import World
 from dnsbound.tls.errors import TLSAlertReceived
+from dnsbound.verify.claim import Claim
+from dnsbound.verify.peer import VerifiedPeer
 from machines.doors import SERVER, Door, car, door
 
 PATIENCE = 10.0
@@ -113,6 +115,58 @@ def test_an_idle_client_is_let_go(world: World) -> None:
         dial(server, at, car(world)) as connection,
     ):
         assert connection.receive(PATIENCE) == b""
+
+
+@pytest.mark.parametrize("work", ["judge", "handler"])
+def test_a_machine_without_threads_ends_no_server(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, work: str
+) -> None:
+    at, device = door(world, datagram=True), car(world)
+
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with serving(at, echo) as server:
+        if work == "handler":
+            with dial(server, at, device):
+                pass  # its records are at hand from now on, so no thread is needed to judge it
+        with monkeypatch.context() as patch:
+            patch.setattr("dnsbound.edge.datagram_blocking.Thread", NoThread)
+            if work == "judge":
+                with pytest.raises(TLSAlertReceived):
+                    dial(server, at, device)
+                assert at.decisions == []
+            else:
+                with dial(server, at, device) as connection:
+                    assert connection.receive(PATIENCE) == b""
+        until(lambda: len(server) <= 1)  # who was refused is told again for a while
+        assert len(at.authenticator.sessions) == 0
+        with dial(server, at, device) as connection:
+            connection.send(b"x")
+            assert connection.receive(PATIENCE) == b"X"
+    assert "can't start new thread" in caplog.text
+
+
+def test_a_step_that_fails_ends_no_server(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever goes wrong about one client, the others are served."""
+    at, device = door(world, datagram=True), car(world)
+    broken = car(world, "car55")
+    at_hand = at.authenticator.authenticate_at_hand
+
+    def authenticate_at_hand(claim: Claim) -> VerifiedPeer | None:
+        if claim.name == broken.name:
+            raise RuntimeError("a fault of the authenticator's")
+        return at_hand(claim)
+
+    at.authenticator.authenticate_at_hand = authenticate_at_hand  # type: ignore[method-assign]
+    with serving(at, echo) as server:
+        with pytest.raises(TimeoutError):
+            dial(server, at, broken, seconds=1)
+        with dial(server, at, device) as connection:
+            connection.send(b"x")
+            assert connection.receive(PATIENCE) == b"X"
+    assert "a fault of the authenticator's" in caplog.text
 
 
 def test_a_handler_that_fails_ends_its_own_association(world: World, caplog: pytest.LogCaptureFixture) -> None:

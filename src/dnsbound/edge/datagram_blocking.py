@@ -13,6 +13,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from threading import Thread
 from typing import Final, Self
 
 from dnsbound.edge.association_table import Address, AssociationTable, DatagramLimits, Served
@@ -240,8 +242,7 @@ class BlockingDatagramServer:
             while not self._stop.is_set():
                 if selector.select(self._wait()):
                     self._receive()
-                with self.lock:
-                    self._table.run_due(time.monotonic())
+                self._step(self._table.run_due)
                 if sweep is not None:
                     sweep.look()
 
@@ -259,8 +260,15 @@ class BlockingDatagramServer:
             except OSError as error:
                 _log.debug("the system reports about some client: %s", error)
                 continue
-            with self.lock:
-                self._table.receive(datagram, address, time.monotonic())
+            self._step(partial(self._table.receive, datagram, address))
+
+    def _step(self, step: Callable[[Seconds], None]) -> None:
+        """What goes wrong about one client ends that client's association, at its deadline, and not this server."""
+        with self.lock:
+            try:
+                step(time.monotonic())
+            except Exception:  # noqa: BLE001 (as asyncio does for every callback of a protocol)
+                _log.exception("a step of a datagram server failed")
 
     # --- association_table.Host, under the lock
 
@@ -275,7 +283,11 @@ class BlockingDatagramServer:
         if verdict is not None:
             self._table.settle(served, verdict, time.monotonic())
             return
-        threading.Thread(target=self._judge, args=(served, claim), daemon=True).start()
+        try:
+            Thread(target=self._judge, args=(served, claim), daemon=True).start()
+        except RuntimeError as error:
+            _log.error("nobody can judge %s: %s", claim.name, error)
+            self._table.settle(served, Undecided(Reason.DNS_FAILED, str(error)), time.monotonic())
 
     def opened(self, served: Served, claim: Claim | None) -> None:
         served.handle = connection = ServedBlocking(self, served)
@@ -287,7 +299,11 @@ class BlockingDatagramServer:
                 _log.warning("%s is let go: %s", peer.name, error)
                 self._table.drop(served, time.monotonic())
                 return
-        threading.Thread(target=self._run, args=(connection, served), daemon=True).start()
+        try:
+            Thread(target=self._run, args=(connection, served), daemon=True).start()
+        except RuntimeError as error:
+            _log.error("nobody can serve %s: %s", connection.address, error)
+            self._table.drop(served, time.monotonic())
 
     def arrived(self, served: Served) -> None:
         served.handle.changed.notify_all()
