@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -207,10 +207,24 @@ def extensions_of(block: bytes) -> dict[int, bytes]:
     return found
 
 
+class Speaker(Protocol):
+    """What a session needs of a client, of whatever version of TLS."""
+
+    alerts: list[tuple[int, int]]
+    closed: bool
+
+    @property
+    def complete(self) -> bool: ...
+
+    def client_hello(self) -> bytes: ...
+
+    def receive(self, data: bytes) -> None: ...
+
+
 class Session:
     """One hostile connection over a socket; every wait is bounded by `patience` seconds."""
 
-    def __init__(self, address: tuple[str, int], client: HostileClient, *, patience: float = 5.0) -> None:
+    def __init__(self, address: tuple[str, int], client: Speaker, *, patience: float = 5.0) -> None:
         self.client = client
         self.socket = socket.create_connection(address, timeout=patience)
 

@@ -67,7 +67,7 @@ def log_in(
     door: Door, client: HostileClient12, order: str = "certificate exchange signature change finished data"
 ) -> None:
     """The handshake as told, then read to the end."""
-    with Session(door.address, client) as session:  # type: ignore[arg-type]
+    with Session(door.address, client) as session:
         session.handshake()
         session.send(flight(door, client, order))
         session.until_closed()
@@ -104,7 +104,7 @@ def test_nothing_is_said_before_the_verdict(world: World) -> None:
     with open_door(world, deadline=5.0, profiles=("cid07",)) as door:
         world.fault(NAME.decode(), Fault.SLOW, seconds=0.6)
         client = saying()
-        with Session(door.address, client) as session:  # type: ignore[arg-type]
+        with Session(door.address, client) as session:
             session.handshake()
             session.send(flight(door, client), client.data(b"report"))
             session.socket.settimeout(0.3)
@@ -232,7 +232,7 @@ HELLO_NAMES = {
 def test_a_malformed_name_ends_the_handshake(door: Door, case: str) -> None:
     wire, alert = HELLO_NAMES[case]
     client = HostileClient12(extra_extensions=wire)
-    with Session(door.address, client) as session:  # type: ignore[arg-type]
+    with Session(door.address, client) as session:
         session.send(client.client_hello())
         assert session.until_closed() == [(FATAL, alert)]
     assert door.no_decision_is_waiting()
@@ -278,7 +278,7 @@ def test_a_door_without_the_profile_speaks_no_tls_1_2(world: World) -> None:
             # The extension has no place in a ClientHello there.
             for name, alert in ((None, PROTOCOL_VERSION), (NAME, ILLEGAL_PARAMETER)):
                 client = saying(name)
-                with Session(door.address, client) as session:  # type: ignore[arg-type]
+                with Session(door.address, client) as session:
                     session.send(client.client_hello())
                     assert session.until_closed() == [(FATAL, alert)]
             assert door.no_decision_is_waiting()
@@ -287,7 +287,7 @@ def test_a_door_without_the_profile_speaks_no_tls_1_2(world: World) -> None:
 def test_less_than_the_door_could_is_marked(door: Door, world: World) -> None:
     """RFC 9846 section 4.2.3: a client of TLS 1.3 that was talked down sees it, and ends it itself."""
     client = saying()
-    with Session(door.address, client) as session:  # type: ignore[arg-type]
+    with Session(door.address, client) as session:
         session.handshake()
     assert client.server_random.endswith(DOWNGRADE_SENTINEL)
 
@@ -296,7 +296,7 @@ def test_less_than_the_door_could_is_marked(door: Door, world: World) -> None:
 def test_older_versions_are_not_spoken(door: Door, version: int) -> None:
     client = saying()
     client.version = version
-    with Session(door.address, client) as session:  # type: ignore[arg-type]
+    with Session(door.address, client) as session:
         session.send(client.client_hello())
         assert session.until_closed() == [(FATAL, PROTOCOL_VERSION)]
 
@@ -315,7 +315,7 @@ def test_the_master_secret_must_be_extended(door: Door) -> None:
 def test_nobody_becomes_another_by_renegotiation(door: Door) -> None:
     """CVE-2009-3555's shape: what was said before belongs to one, what comes after to somebody else."""
     client = saying()
-    with Session(door.address, client) as session:  # type: ignore[arg-type]
+    with Session(door.address, client) as session:
         session.handshake()
         session.send(flight(door, client))
         while not client.application_data:
@@ -338,7 +338,7 @@ def test_renegotiation_before_the_verdict(world: World) -> None:
     with open_door(world, deadline=5.0, profiles=("cid07",)) as door:
         world.fault(NAME.decode(), Fault.SLOW, seconds=0.3)
         client = saying()
-        with Session(door.address, client) as session:  # type: ignore[arg-type]
+        with Session(door.address, client) as session:
             session.handshake()
             sent = flight(door, client)
             client.renegotiation_info = client.verify_data

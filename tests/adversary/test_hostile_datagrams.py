@@ -3,109 +3,48 @@ unproved causes a lookup, and what strangers throw in between neither admits nor
 """
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from adversary.datagram_door import GREETING, DatagramDoor, open_datagram_door
+from adversary.datagram_door import DatagramDoor, open_datagram_door
+from adversary.datagram_talk import (
+    DECRYPT_ERROR,
+    FATAL,
+    HANDSHAKE_FAILURE,
+    HONEST,
+    NAME,
+    OTHER,
+    UNEXPECTED_MESSAGE,
+    admitted,
+    eventually,
+    flight,
+    saying,
+    strangers,
+    until,
+)
 from adversary.hostile_client import (
     ALERT,
     APPLICATION_DATA,
-    CERTIFICATE,
     CLIENT_HELLO,
-    FINISHED,
     HANDSHAKE,
-    client_name,
-    extension,
 )
 from adversary.hostile_datagrams import (
-    HELLO_VERIFY_REQUEST,
     DatagramSession,
     HostileDatagramClient,
     fragment,
     record,
 )
 from dnsbound import Reason
-from dnsbound.edge.association_table import DatagramLimits
 from dnsbound.iana import DANE_CLIENTID
 from dnsbound.testing import Fault, World
-from machines.native_pairs import make_identity
-
-FATAL = 2
-UNEXPECTED_MESSAGE, HANDSHAKE_FAILURE, DECRYPT_ERROR = 10, 40, 51
-NAME = b"car54._device.cars.example"
-OTHER = b"car55._device.cars.example"
-OTHERS = make_identity("other.example")
-ELSEWHERE = "127.0.7.1"
-"""A loopback address of another network than 127.0.0.1's."""
 
 
 @pytest.fixture
 def door(world: World) -> Iterator[DatagramDoor]:
     with open_datagram_door(world) as opened:
         yield opened
-
-
-def saying(name: bytes | None = NAME, *, raw: bool = False, ems: bool = True) -> HostileDatagramClient:
-    extensions = b"" if name is None else extension(DANE_CLIENTID, client_name(name))
-    return HostileDatagramClient(extra_extensions=extensions, raw_public_key=raw, extended_master_secret=ems)
-
-
-def key(door: DatagramDoor) -> ec.EllipticCurvePrivateKey:
-    own = door.car.credential.private_key
-    assert isinstance(own, ec.EllipticCurvePrivateKey)
-    return own
-
-
-HONEST = "certificate exchange signature change finished"
-
-
-def flight(door: DatagramDoor, client: HostileDatagramClient, order: str = HONEST) -> list[bytes]:
-    """The client's last flight, a datagram for each message, made in this order."""
-    credential = door.car.credential
-    raw = client.raw_public_key
-    made: dict[str, Callable[[], bytes]] = {
-        "certificate": lambda: (
-            client.raw_key(credential.presented.spki) if raw else client.certificate(credential.chain)
-        ),
-        "nothing": lambda: client.certificate([]),
-        "other": lambda: client.raw_key(OTHERS.spki) if raw else client.certificate(OTHERS.chain),
-        "exchange": client.client_key_exchange,
-        "signature": lambda: client.certificate_verify(key(door)),
-        "damaged": lambda: client.certificate_verify(key(door), damaged=True),
-        "foreign": lambda: client.certificate_verify(ec.generate_private_key(ec.SECP256R1())),
-        "change": client.change_cipher_spec,
-        "finished": client.finished,
-        "wrong": lambda: client.finished(damaged=True),
-        "data": lambda: client.data(b"report"),
-    }
-    return [made[part]() for part in order.split()]
-
-
-def until(session: DatagramSession, condition: Callable[[], object]) -> None:
-    """Receive until it holds; fails when nothing comes any more."""
-    while not condition():
-        assert session.receive() is not None, "nothing more comes"
-
-
-def admitted(door: DatagramDoor, session: DatagramSession) -> HostileDatagramClient:
-    client = session.client
-    session.greet()
-    session.send(*flight(door, client))
-    until(session, lambda: client.application_data)
-    assert client.server_finished
-    assert client.application_data == GREETING
-    return client
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("raw", [False, True], ids=["x509", "raw"])
@@ -119,130 +58,6 @@ def test_an_honest_handshake_is_let_in(door: DatagramDoor, raw: bool) -> None:
     assert (decision.reason, decision.name) == (None, NAME.decode())
     assert (door.greeted, door.delivered) == ([NAME.decode()], [b"report"])
     assert door.lookups() == [NAME.decode()]
-
-
-# --- before there is a cookie
-
-
-def test_an_unverified_address_gets_less_than_it_sends(door: DatagramDoor) -> None:
-    """RFC 6347 section 4.2.1. The most that can be made of a forged source: one shorter datagram for each."""
-    client = saying()
-    with DatagramSession(door.address, client, patience=0.3) as session:
-        first = client.client_hello()
-        for _ in range(50):
-            session.send(first)
-        while session.receive() is not None:
-            pass
-        assert session.received > 0
-        assert session.received / session.sent < 0.35
-        assert all(kind == HANDSHAKE for kind, _, _ in client.heard)
-        body = saying().hello_body()
-        least = record(HANDSHAKE, 0, 7, fragment(CLIENT_HELLO, 0, len(body), 0, body[:36]))
-        session.send(least)
-        answer = session.receive()
-        assert answer is not None
-        assert len(answer) / len(least) < 0.75, "the shortest beginning of a hello that is answered"
-        assert door.associations() == 0
-    assert door.no_decision_is_waiting()
-
-
-def strangers() -> list[bytes]:
-    """What is no hello of an address that nothing is known of."""
-    rng = random.Random(7)
-    body = HostileDatagramClient().hello_body()
-    hello = fragment(CLIENT_HELLO, 0, len(body), 0, body)
-    return [
-        b"",
-        b"\x16",
-        rng.randbytes(1400),
-        record(HANDSHAKE, 1, 0, hello),
-        record(HANDSHAKE, 0, 0, hello)[:-1],
-        record(HANDSHAKE, 0, 0, fragment(CLIENT_HELLO, 0, len(body), 0, body[:35])),
-        record(HANDSHAKE, 0, 0, fragment(CLIENT_HELLO, 0, len(body), 1, body[1:])),
-        record(HANDSHAKE, 0, 0, fragment(CERTIFICATE, 2, 100, 0, bytes(100))),
-        record(HANDSHAKE, 0, 0, fragment(FINISHED, 5, 12, 0, bytes(12))),
-        record(ALERT, 0, 0, bytes((FATAL, HANDSHAKE_FAILURE))),
-        record(ALERT, 0, 0, b"\x01\0"),
-        record(APPLICATION_DATA, 1, 5, rng.randbytes(100)),
-        record(APPLICATION_DATA, 0, 5, b"report"),
-    ]
-
-
-def test_what_is_no_hello_is_answered_by_nothing(door: DatagramDoor) -> None:
-    with DatagramSession(door.address, saying(), patience=0.3) as session:
-        session.send(*strangers())
-        assert session.receive() is None
-    assert door.associations() == 0
-    assert door.no_decision_is_waiting()
-
-
-@pytest.mark.parametrize("thief", ["127.0.0.1", "127.0.0.2", ELSEWHERE])
-def test_a_cookie_is_worth_nothing_elsewhere(world: World, thief: str) -> None:
-    """Another port of the same host, another host of its network, another network."""
-    with open_datagram_door(world, host="0.0.0.0") as door:
-        address = ("127.0.0.1", door.address[1])
-        client = saying()
-        with DatagramSession(address, client) as session:
-            session.send(client.client_hello())
-            until(session, lambda: client.cookie)
-        with DatagramSession(address, client, source=thief) as session:
-            session.send(client.client_hello())
-            answer = session.receive()
-        assert answer is not None
-        assert answer[13] == HELLO_VERIFY_REQUEST, "it is asked for a cookie of its own"
-        assert client.cookie not in answer
-        assert not client.hello_done
-        assert door.associations() == 0
-
-
-def test_a_cookie_of_another_hello(door: DatagramDoor) -> None:
-    """Whoever may have one connection does not thereby have any number."""
-    client, other = saying(), saying()
-    with DatagramSession(door.address, client, patience=0.3) as session:
-        session.send(client.client_hello())
-        until(session, lambda: client.cookie)
-        other.cookie = client.cookie
-        session.send(other.client_hello())
-        while session.receive() is not None:
-            pass
-        assert not client.hello_done
-        assert door.associations() == 0
-
-
-def test_a_verified_hello_again_and_again(door: DatagramDoor) -> None:
-    """One association comes of it, and one flight: a recorded hello is no way to have a client flooded."""
-    client = saying()
-    with DatagramSession(door.address, client, patience=0.4) as session:
-        session.greet()
-        client.message_number -= 1
-        hello = client.client_hello()
-        answered = session.received
-        for _ in range(100):
-            session.send(hello)
-        while session.receive() is not None:
-            pass
-        assert session.received - answered < len(hello)
-        assert door.associations() == 1
-
-
-def test_a_flood_of_verified_hellos_is_bounded(world: World) -> None:
-    """Each needs a cookie, so an address that answers; and one network gets its share and no more."""
-    bounds = DatagramLimits(handshakes_per_source=8)
-    with open_datagram_door(world, host="0.0.0.0", bounds=bounds) as door:
-        address = ("127.0.0.1", door.address[1])
-        sessions = [DatagramSession(address, saying(), patience=0.3) for _ in range(14)]
-        for session in sessions:
-            session.send(session.client.client_hello())
-            while not session.client.cookie and session.receive() is not None:
-                pass
-            if session.client.cookie:
-                session.send(session.client.client_hello())
-                session.receive()
-        assert door.associations() == 8
-        with DatagramSession(address, saying(), source=ELSEWHERE) as session:
-            admitted(door, session)
-        for session in sessions:
-            session.socket.close()
 
 
 # --- possession

@@ -235,7 +235,7 @@ def test_a_door_that_takes_certificates_only(world: World) -> None:
 def attempt_12(port: int, one: Attempt, shown: bytes, *, name: str | None, signs: bool = True) -> HostileClient12:
     claim = b"" if name is None else extension(DANE_CLIENTID, client_name(name.encode()))
     client = HostileClient12(server_name=SERVER, raw_public_key=True, extra_extensions=claim)
-    with Session(("127.0.0.1", port), client) as session:  # type: ignore[arg-type]
+    with Session(("127.0.0.1", port), client) as session:
         session.handshake()
         flight = [client.raw_key(shown), client.client_key_exchange()]
         if signs:
@@ -292,7 +292,7 @@ def test_where_nobody_waits_for_the_verdict_nobody_comes_in_over_tls_1_2(way: st
     assert isinstance(own, ec.EllipticCurvePrivateKey)
     claim = extension(DANE_CLIENTID, client_name(str(device.name).encode()))
     client = HostileClient12(server_name=SERVER, raw_public_key=True, extra_extensions=claim)
-    with SHUT[way](at, served) as port, Session(("127.0.0.1", port), client) as session:  # type: ignore[arg-type]
+    with SHUT[way](at, served) as port, Session(("127.0.0.1", port), client) as session:
         session.send(client.client_hello())
         while not client.complete and not client.closed:
             session.receive()
