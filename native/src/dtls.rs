@@ -61,11 +61,31 @@ impl Cells {
     }
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct Timeval {
-    seconds: c_long,
-    microseconds: c_long,
+/// Room for any platform's struct timeval, which OpenSSL fills: two numbers of 64 bits, where time has 32 bits two of 32.
+struct Timeval([i64; 2]);
+
+impl Timeval {
+    /// No number of microseconds looks like this.
+    const UNTOUCHED: i64 = -1;
+
+    fn new() -> Self {
+        Timeval([Self::UNTOUCHED; 2])
+    }
+
+    fn duration(&self) -> Duration {
+        let [first, second] = self.0;
+        let (seconds, micros) = if second == Self::UNTOUCHED {
+            let octets = first.to_ne_bytes();
+            let half =
+                |from: usize| i32::from_ne_bytes([octets[from], octets[from + 1], octets[from + 2], octets[from + 3]]);
+            (i64::from(half(0)), i64::from(half(4)))
+        } else {
+            // Some have 32 bits of microseconds in the place of 64.
+            (first, second & 0xffff_ffff)
+        };
+        let (seconds, micros) = (u64::try_from(seconds).unwrap_or(0), u64::try_from(micros).unwrap_or(0));
+        Duration::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
+    }
 }
 
 impl Tls {
@@ -109,13 +129,11 @@ impl Tls {
     /// Until the last flight has to be sent again; none while none waits for an answer.
     pub fn timeout(&self) -> Outcome<Option<Duration>> {
         self.transport.datagrams()?;
-        let mut left = Timeval::default();
-        // SAFETY: ssl is alive; the control fills a struct timeval.
+        let mut left = Timeval::new();
+        // SAFETY: ssl is alive; the control fills a struct timeval, for which there is room.
         let running =
             unsafe { sys::SSL_ctrl(self.as_ptr(), ffi::DTLS_CTRL_GET_TIMEOUT, 0, ptr::from_mut(&mut left).cast()) };
-        let seconds = u64::try_from(left.seconds).unwrap_or(0);
-        let micros = u64::try_from(left.microseconds).unwrap_or(0);
-        Ok((running == 1).then_some(Duration::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))))
+        Ok((running == 1).then(|| left.duration()))
     }
 
     /// Sends the last flight again when its time has come; whether it had. Too often is a failure.
