@@ -74,6 +74,7 @@ SAYS: Final = {
         "TLSv1.2: hello car55._device.cars.example",
         "still on TLS 1.2: car55._device.cars.example",
     ],
+    "post_quantum.py": ["hello car56._device.cars.example", "X25519MLKEM768"],
     "resolvers.py": ["secure records"] * 4,
     "resumption.py": [
         "hello truck1._device.cars.example, known by its key",

@@ -58,7 +58,7 @@ def test_what_is_said_to_be_all_is_all() -> None:
     assert "`ca13`, and on request `ca10` and `cid07`" in TEXT
     assert {"ca13", "ca10", "cid07"} == {profile.value for profile in PROFILES}
     assert "a `Credential` has P-256, Ed25519, RSA or ML-DSA" in TEXT
-    assert {algorithm.value.rstrip("0123456789") for algorithm in KeyAlgorithm} == {"p", "ed", "rsa", "mldsa"}
+    assert {algorithm.value.rstrip("0123456789") for algorithm in KeyAlgorithm} == {"p", "ed", "rsa", "ml-dsa-"}
 
 
 def test_signatures_end_after_an_hour() -> None:

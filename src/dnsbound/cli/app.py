@@ -64,7 +64,7 @@ app.command("record", epilog=example("dnsbound record car54.pem --name car54._de
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command(
-    "bytes", epilog=example("dnsbound bytes --version dtls12 --mtu 1280", "dnsbound bytes --key mldsa44 --json")
+    "bytes", epilog=example("dnsbound bytes --version dtls12 --mtu 1280", "dnsbound bytes --key ml-dsa-44 --json")
 )(byte_accounts.measure)
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)

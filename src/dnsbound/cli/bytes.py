@@ -28,7 +28,7 @@ def measure(
         list[str] | None, typer.Option("--version", help="tls13, tls12, dtls12 or dtls13; may be repeated.")
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option("--key", help="p256, ed25519, rsa2048, mldsa44 or mldsa65; may be repeated.")
+        list[str] | None, typer.Option("--key", help="p256, ed25519, rsa2048, ml-dsa-44 or ml-dsa-65; may be repeated.")
     ] = None,
     group: Annotated[list[str] | None, typer.Option("--group", help="X25519 or X25519MLKEM768.")] = None,
     client: Annotated[
@@ -97,11 +97,16 @@ def measure(
 def _words(given: list[str] | None, kind: "type[Word]", option: str) -> "set[Word] | None":
     if not given:
         return None
-    known = {word.value.lower(): word for word in kind}
-    unknown = [word for word in given if word.lower() not in known]
+    known = {_plain(word.value): word for word in kind}
+    unknown = [word for word in given if _plain(word) not in known]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(kind)}", param_hint=option)
-    return {known[word.lower()] for word in given}
+    return {known[_plain(word)] for word in given}
+
+
+def _plain(word: str) -> str:
+    """Words in the many ways people write them: ML-DSA-65, mldsa65."""
+    return word.lower().replace("-", "")
 
 
 def _measured(chosen: "list[Combination]", mtu: int) -> "list[Row]":

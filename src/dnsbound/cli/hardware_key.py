@@ -68,6 +68,6 @@ def _found_or_made(uri: "Pkcs11Uri", algorithm: "KeyAlgorithm | None") -> "tuple
     except NoSuchKey:
         return Pkcs11Key.make(uri, algorithm or KeyAlgorithm.P256, ask_pin=ask_pin), True
     words = KeyFacts.from_spki(found.spki).algorithm
-    if algorithm is not None and KeyAlgorithm.parse(words) is not algorithm:
+    if algorithm is not None and not algorithm.is_called(words):
         raise Misuse(f"{found.uri}: the key that is there is {words}, not {algorithm}")
     return found, False

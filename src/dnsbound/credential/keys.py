@@ -32,10 +32,10 @@ PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey |
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey | MLDSAPublicKey
 
 MINIMUM_RSA_BITS: Final = 2048
+"""RFC 9325 section 4.5, NIST SP 800-131A: smaller RSA keys are refused when made, loaded, or part of a path."""
 MAXIMUM_RSA_BITS: Final = 8192
 """For the keys a peer can make us verify signatures with, many at a time: the engine's own limit, 16384 bits, costs
 fifty times as much for each."""
-"""RFC 9325 section 4.5, NIST SP 800-131A: smaller RSA keys are refused when made, loaded, or part of a path."""
 
 _USED: Final = "only elliptic curve, Ed25519, RSA and ML-DSA keys are used"
 _PKCS8_BLOCK: Final = re.compile(rb"-----BEGIN PRIVATE KEY-----([A-Za-z0-9+/=\s]*)-----END PRIVATE KEY-----")
@@ -49,17 +49,21 @@ class KeyAlgorithm(StrEnum):
     ED25519 = "ed25519"
     RSA3072 = "rsa3072"
     RSA2048 = "rsa2048"
-    MLDSA44 = "mldsa44"
-    MLDSA65 = "mldsa65"
-    MLDSA87 = "mldsa87"
+    MLDSA44 = "ml-dsa-44"
+    MLDSA65 = "ml-dsa-65"
+    MLDSA87 = "ml-dsa-87"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Also as people write them: `ML-DSA-65`, `P-256`, `RSA-3072`. Misuse for any other."""
-        try:
-            return cls(text.lower().replace("-", ""))
-        except ValueError:
-            raise Misuse(f"algorithm {text!r} is none of {', '.join(cls)}") from None
+        named = next((algorithm for algorithm in cls if algorithm.is_called(text)), None)
+        if named is None:
+            raise Misuse(f"algorithm {text!r} is none of {', '.join(cls)}")
+        return named
+
+    def is_called(self, text: str) -> bool:
+        """Whether the text, such as `KeyFacts.algorithm`, is a way to write this one."""
+        return self.value.replace("-", "") == text.lower().replace("-", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

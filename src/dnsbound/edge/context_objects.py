@@ -58,6 +58,10 @@ class _Facts:
             raise TLSMisuse("only the client's end of a connection knows its server's record")
         return shim.server_tlsa()
 
+    def group(self) -> str | None:
+        """The key exchange that was agreed on, as OpenSSL names it; None before. `ssl` has it from Python 3.15 on."""
+        return self.shim.group()
+
     def export_keying_material(self, label: bytes, length: int, context: bytes | None = None) -> bytes:
         """Octets both ends derive alike (RFC 9846 section 7.5)."""
         return self.shim.export_keying_material(label, length, context)

@@ -51,8 +51,8 @@ class Key(StrEnum):
     P256 = "p256"
     ED25519 = "ed25519"
     RSA2048 = "rsa2048"
-    MLDSA44 = "mldsa44"
-    MLDSA65 = "mldsa65"
+    MLDSA44 = "ml-dsa-44"
+    MLDSA65 = "ml-dsa-65"
 
 
 POST_QUANTUM_KEYS: Final = frozenset({Key.MLDSA44, Key.MLDSA65})
