@@ -317,6 +317,37 @@ def test_through_an_optional_door(kind: str, world: World) -> None:
     assert at.decisions[0].source == "127.0.0.1"
 
 
+class Tardy(Late):
+    """Judges the answer once its connection is gone."""
+
+    def __init__(self, at: Any) -> None:
+        super().__init__(at)
+        self.gone = asyncio.Event()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.gone.set()
+
+    async def judge(self, answer: bytes) -> None:
+        await self.gone.wait()
+        await super().judge(answer)
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_an_answer_whose_connection_is_gone_proves_nothing_to_anybody(kind: str, world: World) -> None:
+    device, at = car(world), door(world, policy="optional")
+
+    async def main() -> None:
+        async with serving(lambda: Tardy(at), at) as port:
+            reader, writer = await dial(port, at.client(None))
+            send(writer, answer_request(writer, await asked(reader), device.credential))
+            await hang_up(writer)
+            await until(lambda: bool(made) and made[-1].seen is not None)
+            assert isinstance(made[-1].seen, PeerError)
+            assert len(at.authenticator.sessions) == 0
+
+    run(kind, main)
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 def test_beside_the_identity_of_the_handshake(kind: str, world: World) -> None:
     """A car at the door, then its driver: two names, two sessions, one connection."""

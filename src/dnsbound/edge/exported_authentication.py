@@ -182,18 +182,17 @@ class ExportedAuthentication:
             self._tell(refusal, self._shim.source)
 
     def _keep(self, context: bytes, peer: VerifiedPeer, register: Register | None) -> VerifiedPeer:
-        if not self._shim.is_open:
+        transport = self._connection if isinstance(self._connection, ServerTransport) else None
+        if not self._shim.is_open or (transport is not None and transport.is_closing()):
             raise PeerError("the connection ended before the verdict")
         self._forget(peer.name)
         if len(self._identities) >= LATE_IDENTITIES.default:
             raise LimitExceeded(LATE_IDENTITIES.name, f"{len(self._identities)} late identities on one connection")
-        served = isinstance(self._connection, ServerTransport)
-        connection = self._connection if served else self._shim.owner
-        identity = LateIdentity(peer, connection, cutter(self._connection, self._shim))
+        identity = LateIdentity(peer, transport or self._shim.owner, cutter(self._connection, self._shim))
         if register is not None and isinstance(self._authenticator, Authenticator):
             identity.end = partial(self._authenticator.sessions.remove, register(identity))
-            if isinstance(self._connection, ServerTransport):
-                self._connection.at_end(identity.end)
+            if transport is not None:
+                transport.at_end(identity.end)
             else:
                 weakref.finalize(self._shim, identity.end).atexit = False
         self._identities[context] = identity

@@ -173,8 +173,11 @@ class ServerTransport(asyncio.Transport):
             end()
 
     def at_end(self, call: Callable[[], object]) -> None:
-        """Have this called once nothing more can be received or written."""
-        self._ends.append(call)
+        """Have this called once nothing more can be received or written: at once, if that is so already."""
+        if self._protocol.is_open:
+            self._ends.append(call)
+        else:
+            call()
 
     # --- authentication after the handshake
 
