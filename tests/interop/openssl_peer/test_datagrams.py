@@ -23,7 +23,7 @@ PATIENCE = 20.0
 FATAL = 2
 HANDSHAKE_FAILURE, DECODE_ERROR = 40, 50
 DTLS12, X509, RAW = 0xFEFD, 0, 2
-KEYS = [algorithm for algorithm in KeyAlgorithm if not algorithm.value.startswith("mldsa")]
+KEYS = [algorithm for algorithm in KeyAlgorithm if not algorithm.name.startswith("MLDSA")]
 """ML-DSA signs TLS 1.3 only."""
 
 Save = Callable[[Credential], Files]

@@ -23,7 +23,7 @@ FATAL = 2
 HANDSHAKE_FAILURE, DECODE_ERROR, PROTOCOL_VERSION = 40, 50, 70
 TLS12, X509, RAW = 0x0303, 0, 2
 CID07 = {"profile": "cid07", "version": "1.2"}
-KEYS_OF_1_2 = [algorithm for algorithm in KeyAlgorithm if not algorithm.value.startswith("mldsa")]
+KEYS_OF_1_2 = [algorithm for algorithm in KeyAlgorithm if not algorithm.name.startswith("MLDSA")]
 """ML-DSA signs TLS 1.3 only."""
 
 Save = Callable[[Credential], Files]
