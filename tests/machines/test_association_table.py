@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dnsbound.edge.association_table import DatagramLimits
+from dnsbound.edge.association_table import DatagramLimits, Served
 from dnsbound.edge.context_datagram import Datagrams
 from dnsbound.edge.cookie_keys import CookieKeys
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
@@ -14,7 +14,18 @@ from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.errors import Misuse, Reason, Refused
 from dnsbound.tls.association import Phase
 from dnsbound.tls.errors import TLSMisuse
-from machines.association_pairs import HERE, begin, carry, datagram_client, datagram_door, let_time_pass, met, table
+from dnsbound.verify.claim import Claim
+from machines.association_pairs import (
+    HERE,
+    Keeper,
+    begin,
+    carry,
+    datagram_client,
+    datagram_door,
+    let_time_pass,
+    met,
+    table,
+)
 from machines.native_pairs import SERVER
 from machines.shim_pairs import client, credential, door, evidence
 
@@ -138,6 +149,24 @@ def test_an_idle_association_is_closed() -> None:
     assert far.gone == [served]
     carry(near, far)
     assert (near.phase, near.error) == (Phase.CLOSED, None)
+
+
+def test_a_host_that_cannot_serve_a_client_hears_no_more_of_it() -> None:
+    """Even where the first message came with the flight that opened the association."""
+
+    class Full(Keeper):
+        def opened(self, served: Served, claim: Claim | None) -> None:
+            super().opened(served, claim)
+            served.association._messages.append(b"early")
+            self.table.drop(served, self.now)
+
+    far = Full()
+    far.table = table().table
+    far.table._host = far
+    carry(begin(), far)
+    assert far.gone == far.open
+    assert len(far.gone) == 1
+    assert (far.arrivals, len(far.table)) == (0, 0)
 
 
 def test_what_anybody_can_send_keeps_nothing_alive() -> None:

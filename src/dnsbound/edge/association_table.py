@@ -296,7 +296,7 @@ class AssociationTable:
         served.phase = phase
         if before is not phase:
             self._changed(served, before, claim, now)
-        if phase is Phase.OPEN and association.has_messages:
+        if served.phase is Phase.OPEN and association.has_messages:  # the host may have dropped it
             self._host.arrived(served)
         if served.association.phase in _ALIVE:
             self._schedule(served, now)
