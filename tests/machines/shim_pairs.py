@@ -127,7 +127,7 @@ class Pair:
     def of(cls, near: ssl.SSLContext, far: ssl.SSLContext, *, host: str = SERVER, session: Any = None) -> "Pair":
         to_near, to_far = ssl.MemoryBIO(), ssl.MemoryBIO()
         client_end = near.wrap_bio(to_near, to_far, server_hostname=host, session=session)
-        if isinstance(far, Context) and far.is_server:
+        if isinstance(far, Context) and far.is_door:
             server_end: Made = far.accept(to_far, to_near, source="192.0.2.54")
         else:
             server_end = far.wrap_bio(to_far, to_near, server_side=True)

@@ -270,7 +270,7 @@ def test_ordinary_servers_have_no_door() -> None:
     assert pair.far.verified_peer() is None
     pair.near.write(b"hello")
     assert pair.far.read(10) == b"hello"
-    assert not far.is_server
+    assert not far.is_door
 
 
 @pytest.mark.parametrize("known", [False, True])

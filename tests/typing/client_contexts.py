@@ -19,7 +19,7 @@ from dnsbound.tls.flags import RequestSignal
 def a_context_is_an_ssl_context(credential: dnsbound.Credential) -> ssl.SSLContext:
     context = dnsbound.Context.client(credential)
     assert_type(context, dnsbound.Context)
-    assert_type(context.is_server, bool)
+    assert_type(context.is_door, bool)
     return context
 
 

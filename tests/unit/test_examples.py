@@ -189,6 +189,16 @@ def test_links_lead_somewhere() -> None:
                 assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+def test_every_logger_is_told_of() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    loggers = set(
+        re.findall(r'"(dnsbound\.[a-z_]+)"', " ".join(re.findall(r"(?:getLogger\(|DECISIONS.* = ).*", sources)))
+    )
+    assert len(loggers) >= 6
+    text = (ROOT / "docs" / "howto" / "logging.md").read_text()
+    assert {logger for logger in loggers if f"`{logger}`" not in text} == set()
+
+
 def test_troubleshooting_knows_every_reason_and_the_remedy_of_the_commands() -> None:
     text = (ROOT / "docs" / "howto" / "troubleshooting.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \|.*\| (.+) \|$", text, re.MULTILINE))

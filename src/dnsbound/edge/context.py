@@ -207,11 +207,8 @@ class Context(PreparingContext):
         handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        own, signals, over = (
-            own_credential(credential),
-            signals_of(request_signal),
-            datagrams_of(datagram, chains=(dnssec_chain,)),
-        )
+        own, signals = own_credential(credential), signals_of(request_signal)
+        over = datagrams_of(datagram, chains=(dnssec_chain,))
         spoken = profiles_of(profiles, datagram=over is not None)
         self._door = door_of(
             authenticator.door,
@@ -254,8 +251,8 @@ class Context(PreparingContext):
     # --- facts
 
     @property
-    def is_server(self) -> bool:
-        """Made by `Context.server`: a door, whose connections wait for a verdict."""
+    def is_door(self) -> bool:
+        """Made by `Context.server`: its clients are identified by name, and its connections wait for a verdict."""
         return self._door is not None
 
     @property
@@ -282,15 +279,7 @@ class Context(PreparingContext):
         """Its connections are associations of DTLS; none can be wrapped around a stream."""
         return self._settings.datagrams is not None
 
-    def _demands_dane(self) -> bool:
-        return self._door is not None
-
     # --- connections
-
-    @property
-    def is_door(self) -> bool:
-        """A server's Context whose clients are identified by name: its connections wait for a verdict."""
-        return self._door is not None
 
     def accept(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, source: str = "") -> TLSObject:
         """A server's connection over memory BIOs, for a caller that brings the verdict: it takes `pending_claim` when

@@ -19,6 +19,7 @@ _log: Final = logging.getLogger("dnsbound.context")
 
 TurnedAway: TypeAlias = Callable[[Refused, str], None]
 """Takes a refusal that no claim had been made for, and who was refused."""
+Verdict: TypeAlias = VerifiedPeer | Refused | Undecided
 
 
 class AuthenticatorLike(Protocol):
@@ -54,16 +55,37 @@ def judge_in_place(authenticator: AuthenticatorLike, transport: SocketTransport)
     def judge(claim: Claim) -> VerifiedPeer:
         if transport.non_blocking or in_event_loop():
             raise TLSMisuse("a verdict blocks: serve this socket in a thread of its own, or use dnsbound.start_server")
-        try:
-            return authenticator.authenticate_blocking(claim)
-        except (Refused, Undecided):
-            raise
-        except Exception as error:
-            # Whatever breaks while judging must neither admit anyone nor leave the socket open behind an exception.
-            _log.exception("the authenticator of door %s failed; the client is refused", claim.door)
-            raise Undecided(Reason.DNS_FAILED, "the authenticator failed") from error
+        verdict = verdict_of_blocking(authenticator, claim)
+        if isinstance(verdict, Refused | Undecided):
+            raise verdict
+        return verdict
 
     return judge
+
+
+async def verdict_of(authenticator: AuthenticatorLike, claim: Claim) -> Verdict:
+    """Ask and wait. Whatever breaks while judging admits nobody, and leaves no connection open behind an exception."""
+    try:
+        return await authenticator.authenticate(claim)
+    except (Refused, Undecided) as verdict:
+        return verdict
+    except Exception:  # noqa: BLE001 (whatever it is)
+        return _failed(claim)
+
+
+def verdict_of_blocking(authenticator: AuthenticatorLike, claim: Claim) -> Verdict:
+    """The same in a thread that may wait."""
+    try:
+        return authenticator.authenticate_blocking(claim)
+    except (Refused, Undecided) as verdict:
+        return verdict
+    except Exception:  # noqa: BLE001 (whatever it is)
+        return _failed(claim)
+
+
+def _failed(claim: Claim) -> Undecided:
+    _log.exception("the authenticator of door %s failed; the client is refused", claim.door)
+    return Undecided(Reason.DNS_FAILED, "the authenticator failed")
 
 
 def in_event_loop() -> bool:

@@ -115,13 +115,14 @@ class EngineContext(ssl.SSLContext):
         """Code point of dane_clientid: the one given, or the project's own."""
         return DANE_CLIENTID if self._settings.clientid is None else self._settings.clientid
 
-    def _demands_dane(self) -> bool:
-        """Whether this is the Context of a door, whose clients are identified by name."""
+    @property
+    def is_door(self) -> bool:
+        """A server's Context whose clients are identified by name: its connections wait for a verdict."""
         return False
 
     def _floor(self) -> int:
         """The version below which nothing may be set: at a door, what its profiles allow (CA-02)."""
-        return lowest_version(self._settings.profiles) if self._demands_dane() else TLS_1_2
+        return lowest_version(self._settings.profiles) if self.is_door else TLS_1_2
 
     def _speaks_tls_1_2(self) -> bool:
         return self._settings.minimum <= TLS_1_2 and not self._settings.options & ssl.OP_NO_TLSv1_2
@@ -226,7 +227,7 @@ class EngineContext(ssl.SSLContext):
         mode = ssl.VerifyMode(value)
         if mode == self._verify_mode:
             return
-        if self._demands_dane():
+        if self.is_door:
             raise TLSMisuse("a door's policy is stated when its Context is made: required or optional")
         if mode == ssl.CERT_NONE and self._check_hostname:
             raise ValueError("Cannot set verify_mode to CERT_NONE when check_hostname is enabled.")
@@ -392,7 +393,7 @@ class EngineContext(ssl.SSLContext):
 
     @post_handshake_auth.setter
     def post_handshake_auth(self, value: bool) -> None:
-        if self._demands_dane():
+        if self.is_door:
             raise TLSMisuse("a door asks clients late if it was made with post_handshake=True")
         self._set(post_handshake_auth=bool(value))
 

@@ -20,6 +20,7 @@ from typing import Final, Self
 from dnsbound.edge.association_table import Address, AssociationTable, DatagramLimits, Served
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
 from dnsbound.edge.context import Context
+from dnsbound.edge.context_door import verdict_of_blocking
 from dnsbound.edge.current_peer import CONNECTION_PEER
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.datagram_client import HANDSHAKE_SECONDS, client_association
@@ -318,14 +319,7 @@ class BlockingDatagramServer:
     # --- threads of their own
 
     def _judge(self, served: Served, claim: Claim) -> None:
-        verdict: VerifiedPeer | Refused | Undecided
-        try:
-            verdict = self._authenticator.authenticate_blocking(claim)
-        except (Refused, Undecided) as error:
-            verdict = error
-        except Exception:  # noqa: BLE001 (whatever breaks while judging must not admit anyone)
-            _log.exception("the authenticator failed; the client is refused")
-            verdict = Undecided(Reason.DNS_FAILED, "the authenticator failed")
+        verdict = verdict_of_blocking(self._authenticator, claim)
         with self.lock:
             self._table.settle(served, verdict, time.monotonic())
 

@@ -23,7 +23,7 @@ HANDSHAKE_SECONDS: Final[Seconds] = 60.0
 
 def client_association(context: Context, server_hostname: str) -> Association:
     """A client's association, before its first flight; Misuse for a Context that is not a client's for datagrams."""
-    if context.is_server or not context.datagram:
+    if context.is_door or not context.datagram:
         raise Misuse("a datagram client needs a Context made with Context.client(..., datagram=True)")
     transport = DatagramTransport()
     return Association(context.client_shim(transport, server_hostname), transport)

@@ -18,11 +18,12 @@ from typing import Any, Final, Self, cast
 from dnsbound.edge.association_table import Address, AssociationTable, DatagramLimits, Served
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
 from dnsbound.edge.context import Context
+from dnsbound.edge.context_door import verdict_of
 from dnsbound.edge.current_peer import CONNECTION_PEER
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.datagram_connection import AwaitedEnd
 from dnsbound.edge.session_sweep import SessionSweep, sweep_for
-from dnsbound.errors import LimitExceeded, Reason, Refused, Undecided
+from dnsbound.errors import LimitExceeded, Refused, Undecided
 from dnsbound.tls.errors import without_frames
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
@@ -151,14 +152,7 @@ class DatagramServer(asyncio.DatagramProtocol):
         self._run(self._judge(served, claim))
 
     async def _judge(self, served: Served, claim: Claim) -> None:
-        verdict: VerifiedPeer | Refused | Undecided
-        try:
-            verdict = await self._authenticator.authenticate(claim)
-        except (Refused, Undecided) as error:
-            verdict = error
-        except Exception:  # noqa: BLE001 (whatever breaks while judging must not admit anyone)
-            _log.exception("the authenticator failed; the client is refused")
-            verdict = Undecided(Reason.DNS_FAILED, "the authenticator failed")
+        verdict = await verdict_of(self._authenticator, claim)
         self._table.settle(served, verdict, self._loop.time())
         self._plan()
 

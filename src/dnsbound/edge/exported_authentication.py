@@ -6,7 +6,7 @@
     peer = await late.verify(answer)                 the engine's verdict, as for a handshake
 
 The messages travel inside the connection they are bound to, in whatever form the application has for them
-(`dnsbound.adapters.late_authentication` is one for HTTP). It works over TLS 1.3 and over TLS 1.2 with the extended
+(`dnsbound.adapters.http_authentication` is one for HTTP). It works over TLS 1.3 and over TLS 1.2 with the extended
 master secret, and where TLS's own post-handshake authentication is forbidden, as in HTTP/2. A verified late identity is
 a live session like any other: it is asked about again, and when its name is no longer good the connection is cut.
 

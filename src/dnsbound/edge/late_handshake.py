@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.connection_errors import ended_session
-from dnsbound.edge.context_door import teller_of
+from dnsbound.edge.context_door import teller_of, verdict_of
 from dnsbound.edge.session_sweep import sweep_for
 from dnsbound.errors import LimitExceeded, Reason, Refused, Undecided
 from dnsbound.tls.handshake_claim import NO_CLAIM
@@ -108,15 +108,11 @@ class LateHandshake:
             if (tell := teller_of(authenticator)) is not None:
                 tell(refusal, self._shim.source)
             raise self._refused(refusal) from None
-        try:
-            peer = await authenticator.authenticate(claim)
-        except (Refused, Undecided) as verdict:
+        verdict = await verdict_of(authenticator, claim)
+        if isinstance(verdict, Refused | Undecided):
             raise self._refused(verdict) from None
-        except Exception as error:
-            _log.exception("the authenticator of door %s failed; the client is refused", claim.door)
-            raise self._refused(Undecided(Reason.DNS_FAILED, "the authenticator failed")) from error
-        self._admit(claim, peer)
-        return peer
+        self._admit(claim, verdict)
+        return verdict
 
     def _refused(self, verdict: Refused | Undecided) -> OSError:
         self._transport.refuse(verdict)

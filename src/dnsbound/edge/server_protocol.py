@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
+from dnsbound.edge.context_door import Verdict, verdict_of
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.read_buffer import buffer_for
 from dnsbound.edge.server_transport import ServerTransport
 from dnsbound.edge.session_sweep import sweep_for
-from dnsbound.errors import Misuse, Reason, Refused, Undecided
+from dnsbound.errors import Misuse, Reason, Undecided
 from dnsbound.tls.errors import without_frames
 from dnsbound.verify.peer import VerifiedPeer
 
@@ -247,18 +248,11 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._verdict = self.loop.create_task(self._judge(claim))
 
     async def _judge(self, claim: "Claim") -> None:
-        verdict: VerifiedPeer | Refused | Undecided
-        try:
-            verdict = await self._authenticator.authenticate(claim)
-        except (Refused, Undecided) as error:
-            verdict = error
-        except Exception as error:  # noqa: BLE001 (whatever breaks while judging must not admit anyone)
-            self._report("the authenticator failed; the client is refused", error)
-            verdict = Undecided(Reason.DNS_FAILED, "the authenticator failed")
+        verdict = await verdict_of(self._authenticator, claim)
         self._verdict = None
         self.guarded(self._settle, verdict)
 
-    def _settle(self, verdict: VerifiedPeer | Refused | Undecided) -> None:
+    def _settle(self, verdict: Verdict) -> None:
         if self._phase is not Phase.VERDICT:
             return
         claim = self.shim.pending_claim
