@@ -11,6 +11,7 @@ from dnsbound.edge.context_datagram import Datagrams
 from dnsbound.edge.cookie_keys import CookieKeys
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.handshake_slots import HandshakeOutcome
+from dnsbound.edge.spent_hellos import SpentHellos
 from dnsbound.errors import Misuse, Reason, Refused
 from dnsbound.tls.association import Phase
 from dnsbound.tls.errors import TLSMisuse
@@ -214,6 +215,49 @@ def test_a_client_that_vanishes_in_the_handshake_is_forgotten() -> None:
     far.table.run_due(far.now)
     assert len(far.table) == 0
     assert context.handshake_slots.unfinished == 0
+
+
+def test_a_hello_begins_one_association() -> None:
+    """Whoever has seen a verified hello, or a network that delivers it twice, ends nothing with it, and its server does
+    not answer it again."""
+    far = table()
+    early = begin()
+    far.table.receive(early.take()[0], HERE, far.now)
+    early.receive(far.taken()[0])
+    (verified,) = early.take()
+    far.table.receive(verified, HERE, far.now)
+    assert far.taken() != []
+    near, served = met(far)
+    far.now += 100
+    far.table.receive(verified, HERE, far.now)
+    assert far.taken() == []
+    assert served.association.phase is Phase.OPEN
+    near.send(b"still here")
+    carry(near, far)
+    assert served.association.next_message() == b"still here"
+    far.table.drop(served, far.now)
+    far.taken()
+    far.table.receive(verified, HERE, far.now)
+    assert (far.taken(), len(far.table)) == ([], 0)
+    far.table.receive(verified, THERE, far.now)
+    assert len(far.taken(THERE)) == 1, "at another address it is a hello like any other, and its cookie is none"
+    # Once its cookie is old, it is a new client's.
+    far.now += 200
+    far.table.receive(verified, HERE, far.now)
+    assert (len(far.taken()), len(far.table)) == (1, 0)
+
+
+def test_spent_hellos_are_forgotten_with_their_cookies_and_have_a_limit() -> None:
+    spent = SpentHellos(seconds=120.0, most=2)
+    spent.add(HERE, b"a", now=0.0)
+    assert spent.holds(HERE, b"a", now=119.0)
+    assert not spent.holds(HERE, b"a", now=120.0)
+    assert not spent.holds(THERE, b"a", now=1.0)
+    spent.add(HERE, b"b", now=100.0)
+    spent.add(HERE, b"c", now=101.0)
+    assert (len(spent), spent.holds(HERE, b"a", now=101.0), spent.holds(HERE, b"b", now=101.0)) == (2, False, True)
+    spent.add(HERE, b"d", now=500.0)
+    assert len(spent) == 1
 
 
 def test_a_client_that_begins_again_replaces_its_association_after_the_cookie() -> None:

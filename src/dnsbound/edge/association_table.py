@@ -23,6 +23,7 @@ from dnsbound.edge.cookie_keys import CookieKeys
 from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
 from dnsbound.edge.handshake_slots import HandshakeOutcome, HandshakeSlots
+from dnsbound.edge.spent_hellos import SpentHellos
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.times import Seconds
 from dnsbound.tls.association import Association, Phase
@@ -129,6 +130,7 @@ class AssociationTable:
         self._host = host
         self._bounds = bounds or DatagramLimits()
         self._keys = keys or CookieKeys()
+        self._spent = SpentHellos(seconds=self._keys.longest, most=self._bounds.associations)
         self._by_address: dict[Address, Served] = {}
         self._of_source: Counter[str] = Counter()
         self._unfinished: Counter[str] = Counter()
@@ -151,7 +153,8 @@ class AssociationTable:
             return
         hello = client_hello_random(datagram)
         if hello is not None and hello != served.hello:
-            # A client that lost its association and begins again; or somebody else, who will not see the cookie.
+            # A client that lost its association and begins again; or somebody else, who will not see the cookie, unless
+            # it is a copy of a hello that had its association.
             self._meet(datagram, address, now)
             return
         before = served.association.received
@@ -161,6 +164,9 @@ class AssociationTable:
         self.follow(served, now)
 
     def _meet(self, datagram: bytes, address: Address, now: Seconds) -> None:
+        hello = client_hello_random(datagram)
+        if hello is None or self._spent.holds(address, hello, now=now):
+            return
         source = _prefix(str(address[0]))
         if self._is_full(source) and address not in self._by_address:
             self.turned_away += 1
@@ -171,7 +177,7 @@ class AssociationTable:
         if isinstance(answer, bytes):
             self._host.send(answer, address)
         elif answer is not None:
-            self._begin(answer, datagram, address, source, now)
+            self._begin(answer, hello, address, source, now)
 
     def _is_full(self, source: str) -> bool:
         bounds = self._bounds
@@ -181,10 +187,11 @@ class AssociationTable:
             or self._unfinished[source] >= bounds.handshakes_per_source
         )
 
-    def _begin(self, association: Association, datagram: bytes, address: Address, source: str, now: Seconds) -> None:
+    def _begin(self, association: Association, hello: bytes, address: Address, source: str, now: Seconds) -> None:
         if not self._slots.take():
             self.turned_away += 1
             return
+        self._spent.add(address, hello, now=now)
         before = self._by_address.get(address)
         if before is not None:
             # Not even close_notify: the client has forgotten the keys it would be sealed with.
@@ -194,7 +201,7 @@ class AssociationTable:
             association=association,
             address=address,
             source=source,
-            hello=client_hello_random(datagram) or b"",
+            hello=hello,
             deadline=now + self._slots.seconds,
             heard=now,
         )

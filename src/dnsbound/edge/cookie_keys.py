@@ -27,6 +27,11 @@ class CookieKeys:
         self._keys: tuple[bytes, ...] = ()
         self._changed_at: Seconds = 0.0
 
+    @property
+    def longest(self) -> Seconds:
+        """How long a cookie may serve."""
+        return 2.0 * self._seconds
+
     def at(self, now: Seconds) -> tuple[bytes, ...]:
         """The keys in force, the newest first. now: by any clock that never goes back."""
         if not self._keys or now - self._changed_at >= 2 * self._seconds:
