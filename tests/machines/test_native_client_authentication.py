@@ -187,7 +187,7 @@ def test_what_is_no_subject_public_key_info_is_refused(octets: bytes) -> None:
 # --- requests and empty answers
 
 
-def test_a_request_names_signature_algorithms() -> None:
+def test_ts_02_a_request_names_signature_algorithms() -> None:
     """RFC 9846 section 4.4.2."""
     client = HostileClient()
     arrive(server_config(), client)
@@ -196,7 +196,7 @@ def test_a_request_names_signature_algorithms() -> None:
     assert bytes.fromhex("0403") in [algorithms[at : at + 2] for at in range(2, len(algorithms), 2)]
 
 
-def test_a_client_without_a_certificate_answers_a_request_with_an_empty_list() -> None:
+def test_ts_05_a_client_without_a_certificate_answers_with_an_empty_list() -> None:
     """RFC 9846 section 4.5.1; and without an entry there is no place for a name."""
     config = client_config(anonymous=True)
     config.set_versions(TLS13, TLS13)

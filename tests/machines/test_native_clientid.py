@@ -130,7 +130,7 @@ def test_an_honest_flight_of_the_hostile_client_is_taken(raw: bool) -> None:
         (vector(CLIENT_NAME, 2), DECODE_ERROR),
     ],
 )
-def test_octets_that_do_not_fit_their_length(raw: bool, data: bytes, alert: int) -> None:
+def test_ts_01_octets_that_do_not_fit_their_length(raw: bool, data: bytes, alert: int) -> None:
     refuse(alert, clientid(data), raw=raw)
 
 

@@ -1,5 +1,6 @@
 """Every example runs and says what it should; the documents show the examples' own lines, and commands that are."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -151,6 +152,17 @@ def test_snippets_are_lines_of_the_example_that_is_named(document: str, before: 
     named = re.findall(r"\]\((?:\.\./)+(examples/\w+\.py)\)", before)
     assert len(named) == 1, f"{document}: the paragraph before a snippet names its example"
     assert stands_in(block, (ROOT / named[0]).read_text()), f"{document}: not in {named[0]}:\n{block}"
+
+
+@pytest.mark.parametrize(("document", "before", "block"), list(blocks("python")))
+def test_a_page_says_where_the_names_in_its_snippets_are(document: str, before: str, block: str) -> None:
+    """Those of the paved path say it themselves: `dnsbound.Context`."""
+    page = next(path for path in DOCUMENTS if path.name == document).read_text()
+    example = re.findall(r"\]\((?:\.\./)+(examples/\w+\.py)\)", before)[0]
+    for node in ast.walk(ast.parse((ROOT / example).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dnsbound."):
+            for name in (alias.name for alias in node.names):
+                assert not re.search(rf"\b{name}\b", block) or f"`{node.module}" in page, f"{name} is in {node.module}"
 
 
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))

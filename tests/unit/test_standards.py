@@ -25,6 +25,7 @@ NUMBERS = {
     "CD": 2,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
+NAMED = re.compile(r"(LEG|RP|DC|FL|TS|EA)-|CA-33")
 STATE = re.compile(r"done|(partial|not done): \S.*")
 CODE = re.compile(r"`([^`]+)`")
 REQUIREMENT_CELLS, DOCUMENT_CELLS = 6, 5
@@ -100,6 +101,17 @@ def test_a_row_says_what_and_where_and_how_far(row: Requirement) -> None:
 def test_what_is_done_has_a_module_and_a_test(row: Requirement) -> None:
     assert row.modules
     assert row.tests
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in REQUIREMENTS if row.state == "done" and NAMED.match(row.identifier)],
+    ids=lambda row: row.identifier,
+)
+def test_a_row_of_tls_has_a_test_of_its_name(row: Requirement) -> None:
+    prefix, number = row.identifier.lower().split("-")
+    name = re.compile(rf"::test_{prefix}_(\d\d_)*{number}_")
+    assert [cited for cited in row.tests if name.search(cited)]
 
 
 @pytest.mark.parametrize("row", OTHERS, ids=lambda row: row[0])

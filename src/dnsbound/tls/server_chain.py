@@ -10,20 +10,17 @@ the clock, are the edge's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Protocol
 
 import dns.exception
 import dns.name
-import dns.rdatatype
 
-from dnsbound import limits
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
-from dnsbound.dns.chain import ChainExtension
-from dnsbound.dns.chain_judging import ChainLimits
+from dnsbound.dns.chain_judging import ChainLimits, judge_extension
 from dnsbound.dns.policy import Policy
 from dnsbound.errors import (
     UNDECIDED_REASONS,
@@ -171,29 +168,13 @@ def read_server_chain(
     """
     if extension_data is None:
         return ShownChain(shown=Shown.NO_CHAIN, detail="the server sent no DNSSEC chain")
-    spend = spend or ChainLimits()
     try:
-        extension = _parsed(extension_data, spend)
+        answer, hours = judge_extension(extension_data, owner, anchors=anchors, now=now, policy=policy, spend=spend)
     except Malformed as error:
         raise Refused(Reason.BAD_CHAIN, str(error)) from error
     except LimitExceeded as error:
         raise Undecided(Reason.WORK_BUDGET, str(error)) from error
-    checks = limits.CARRIED_SIGNATURES.checked(spend.signature_checks)
-    answer = extension.chain.validate(
-        owner,
-        dns.rdatatype.TLSA,
-        anchors=anchors,
-        now=now,
-        policy=replace(policy or Policy(), signature_checks=checks),
-    )
-    return _shown(answer, lifetime=extension.lifetime * _HOUR)
-
-
-def _parsed(extension_data: bytes, spend: ChainLimits) -> ChainExtension:
-    most = limits.CARRIED_OCTETS.checked(spend.octets)
-    if len(extension_data) > most:
-        raise LimitExceeded(limits.CARRIED_OCTETS.name, f"a chain of {len(extension_data)} octets, more than {most}")
-    return ChainExtension.from_wire(extension_data, records=limits.CARRIED_RECORDS.checked(spend.records))
+    return _shown(answer, lifetime=hours * _HOUR)
 
 
 def _shown(answer: Answer, *, lifetime: Seconds) -> ShownChain:
