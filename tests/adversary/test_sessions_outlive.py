@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import dns.name
 import dns.rdatatype
@@ -15,10 +16,12 @@ import pytest
 
 from dnsbound import AccessList, Authenticator, Credential, Reason, Refused, Undecided
 from dnsbound.dns.answer import Answer
+from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.session_sweep import RECHECKS_AT_ONCE, SweepThread, settle, sweep_blocking, sweep_for
 from dnsbound.names import ClientName
 from dnsbound.verify.claim import Claim, NameSource, Proved
 from dnsbound.verify.peer import VerifiedPeer
+from dnsbound.verify.sessions import Session
 from unit.claims import DOOR, answer
 
 PATIENCE = 10.0
@@ -213,6 +216,28 @@ def test_evidence_about_another_name_cuts() -> None:
         settle(authenticator, session, evidence(authenticator, other, lasts=60.0))
         assert connection.reason is Reason.INDETERMINATE
         assert len(authenticator.sessions) == 0
+
+
+@pytest.mark.parametrize("outcome", [Refused(Reason.NO_TLSA), Undecided(Reason.BOGUS), None])
+def test_an_answer_about_who_a_connection_was_does_not_cut_who_it_is(outcome: Refused | Undecided | None) -> None:
+    """Its client said another name late, while the DNS was asked about the one before."""
+    with door() as (authenticator, _):
+        before, after, connection = claim("good1"), claim("good2"), Connection()
+        now = time.time()
+        holder = ConnectionPeer(evidence(authenticator, before, lasts=1.0))
+
+        def stand_for(made: Claim) -> Session:
+            peer = evidence(authenticator, made, lasts=60.0)
+            session = authenticator.sessions.register(peer, made, connection, now=now)
+            holder.keep_account(partial(authenticator.sessions.remove, session))
+            return session
+
+        session = stand_for(before)
+        assert session in authenticator.sessions.due(now=now + 55)
+        latest = stand_for(after)
+        settle(authenticator, session, outcome or evidence(authenticator, before, lasts=60.0))
+        assert connection.reason is None
+        assert list(authenticator.sessions) == [latest]
 
 
 def test_a_machine_without_threads_ends_no_server_and_no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

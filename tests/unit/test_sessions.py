@@ -128,7 +128,7 @@ def test_a_question_that_nobody_answers_keeps_nobody_in() -> None:
     assert sessions.overdue(now=NOW + 65) == []
     assert sessions.settle(session, DNS_DOWN, now=NOW + 65) is Action.CUT
     # The answer that comes after all changes nothing.
-    assert sessions.settle(session, peer(NOW + 66), now=NOW + 66) is Action.CUT
+    assert sessions.settle(session, peer(NOW + 66), now=NOW + 66) is Action.LEAVE
     assert (len(sessions), sessions.next_due()) == (0, None)
 
 
@@ -191,7 +191,7 @@ def test_a_connection_that_ended_by_itself_is_forgotten() -> None:
     sessions.remove(session)
     assert list(sessions) == [other]
     assert sessions.due(now=NOW + 1000) == [other]
-    assert sessions.settle(session, peer(), now=NOW) is Action.CUT
+    assert sessions.settle(session, peer(), now=NOW) is Action.LEAVE
     sessions.remove(other)
     assert sessions.next_due() is None
 
@@ -201,7 +201,7 @@ def test_one_that_ends_while_it_is_asked_about_stays_ended() -> None:
     session = enter(sessions)
     sessions.due(now=NOW + 1000)
     sessions.remove(session)
-    assert sessions.settle(session, peer(NOW + 1000), now=NOW + 1000) is Action.CUT
+    assert sessions.settle(session, peer(NOW + 1000), now=NOW + 1000) is Action.LEAVE
     assert len(sessions) == 0
 
 

@@ -31,7 +31,9 @@ class LiveSocket:
         self._peer = peer
 
     def renewed(self, peer: VerifiedPeer) -> None:
-        self._peer.peer = peer
+        known = self._peer.peer
+        if known is not None and known.name == peer.name:  # who has said another name late stays who it is
+            self._peer.peer = peer
 
     def cut(self, reason: Refused | Undecided) -> None:
         """Without close_notify, which is the handler's thread to send. What the system has received already would still

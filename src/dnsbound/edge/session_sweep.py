@@ -181,12 +181,14 @@ def cut_overdue(authenticator: "Authenticator") -> None:
 def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPeer | Refused | Undecided) -> None:
     """Bring the outcome to the registry, and what it says to the connection."""
     action = authenticator.sessions.settle(session, outcome, now=authenticator.now())
+    if action is Action.LEAVE:
+        return
     connection: LiveConnection = session.handle  # type: ignore[assignment] # register put it there
     try:
         if action is Action.KEEP:
             connection.renewed(session.peer)
         elif isinstance(outcome, VerifiedPeer):
-            # It ended by itself while it was asked about, or the evidence is another's: cut in any case.
+            # The evidence is another's.
             connection.cut(Undecided(Reason.INDETERMINATE, "the evidence is not this connection's"))
         else:
             connection.cut(outcome)

@@ -42,6 +42,8 @@ class Action(StrEnum):
 
     KEEP = "keep"
     CUT = "cut"
+    LEAVE = "leave"
+    """It is no longer registered: its connection has ended, was cut already, or stands for another name by now."""
 
 
 class Session:
@@ -146,7 +148,7 @@ class Sessions:
         with self._lock:
             self._answered(session)
             if not session.is_open:
-                return Action.CUT
+                return Action.LEAVE
             if isinstance(outcome, VerifiedPeer) and outcome.name == session.peer.name:
                 self._generations[session.peer.access_generation] -= 1
                 self._generations[outcome.access_generation] += 1
