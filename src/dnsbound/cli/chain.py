@@ -77,7 +77,7 @@ def _advise_exported(file: "ChainFile", built: "BuiltChain") -> None:
     from dnsbound.dns.answer import Outcome, Security
 
     answer = built.answer
-    what = f"{file.name} {_type_text(file)}"
+    what = _subject(file)
     if answer.security is not Security.SECURE:
         advise(f"the chain proves that {what} is in an unsigned zone: it admits nobody")
     elif answer.outcome is not Outcome.RECORDS:
@@ -104,8 +104,9 @@ def verify(
     trusted = trust_anchors(anchors)
     file = _read(source)
     if (file.name, file.rdtype) != (owner, kind):
-        label = f"{file.name.to_text(omit_final_dot=True)} {_type_text(file)}"
-        raise Undecided(Reason.INDETERMINATE, f"{source} holds the chain of {label}, which says nothing of {name}")
+        raise Undecided(
+            Reason.INDETERMINATE, f"{source} holds the chain of {_subject(file)}, which says nothing of {name}"
+        )
     answer, reason, detail = _judged(file, trusted, moment)
     code = ExitCode.YES if reason is None else exit_code_of_reason(reason)
     if as_json:
@@ -127,7 +128,7 @@ def _judged(file: "ChainFile", trusted: "TrustAnchors", at: Moment) -> "tuple[An
     try:
         check_answer(answer, now=at, begun_at=at)
     except (Refused, Undecided) as error:
-        absent = f"the chain proves that there is no {file.name} {_type_text(file)} ({answer.outcome.value})"
+        absent = f"the chain proves that there is no {_subject(file)} ({answer.outcome.value})"
         said = absent if error.reason is Reason.NO_TLSA else error.detail
         return answer, error.reason, _timing(file, trusted, at) or said
     return answer, None, ""
@@ -164,7 +165,7 @@ def _window(file: "ChainFile", at: Moment) -> tuple[Moment, Moment]:
 
 
 def _tell(file: "ChainFile", answer: "Answer", at: Moment, problem: str) -> None:
-    say(printable(f"{file.name} {_type_text(file)}: {answer.security.value}, {answer.outcome.value}"))
+    say(printable(f"{_subject(file)}: {answer.security.value}, {answer.outcome.value}"))
     for record in answer.records:
         say(f"  {printable(record.to_text())}")
     for alias in answer.aliases:
@@ -207,6 +208,10 @@ def _labels(file: "ChainFile") -> dict[str, object]:
         "made": iso(file.made),
         "octets": len(file.octets),
     }
+
+
+def _subject(file: "ChainFile") -> str:
+    return f"{file.name.to_text(omit_final_dot=True)} {_type_text(file)}"
 
 
 def _type_text(file: "ChainFile") -> str:

@@ -42,7 +42,6 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "NotInInventory": ExitCode.NO,
         "AlreadyInInventory": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,
-        "CannotMeasureError": ExitCode.UNDECIDED,
         Misuse.__name__: ExitCode.USAGE,
         Malformed.__name__: ExitCode.USAGE,
         PeerError.__name__: ExitCode.UNDECIDED,

@@ -171,7 +171,7 @@ def _tell_issued(
         if on_token:
             advise(f"The private key stays on its token; {path} says where it is and holds what is shown of it.")
         else:
-            advise(f"Private key and certificate are in {path}; nobody else has the key.")
+            advise(f"The private key is in {path}, with what is shown of it; nobody else has the key.")
     if zone is None:
         advise("No zone of this inventory holds the name: put the line above into the zone that does, and sign it.")
     else:

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Final
 
+from dnsbound.edge.file_status import FileStatus
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.times import Seconds
 from dnsbound.verify.access import AccessList
@@ -24,9 +25,6 @@ READ_ON_THE_SPOT: Final = 65_536
 MAX_OCTETS: Final = 1 << 30
 
 _log = logging.getLogger("dnsbound.access")
-
-_Status = tuple[int, ...]
-_MISSING: Final[_Status] = ()
 
 
 class AccessFile:
@@ -51,6 +49,7 @@ class AccessFile:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._process = os.getpid()
+        self._seen: FileStatus | None
         self._seen, text = _read(self._path)
         self._list = _parse(self._path, text)
         self._looked_at = monotonic()
@@ -90,13 +89,10 @@ class AccessFile:
             return self._list
 
     def _look(self) -> None:
-        try:
-            status = _status(self._path.stat())
-        except OSError:
-            status = _MISSING
+        status = FileStatus.of(self._path)
         if status == self._seen or (self._thread is not None and self._thread.is_alive()):
             return
-        if not status or status[2] <= READ_ON_THE_SPOT:
+        if status is None or status.size <= READ_ON_THE_SPOT:
             self._replace()
             return
         self._thread = Thread(target=self._replace_locked, name="dnsbound-access", daemon=True)
@@ -114,11 +110,11 @@ class AccessFile:
 
     def _replace(self) -> None:
         try:
-            self._seen = _status(self._path.stat())
+            self._seen = FileStatus.from_stat(self._path.stat())
             self._seen, text = _read(self._path)
             self._list = _parse(self._path, text)
         except OSError as error:
-            self._seen = _MISSING
+            self._seen = None
             self._report(Misuse(f"{self._path}: {(error.strerror or str(error)).lower()}"))
         except (Malformed, Misuse) as error:
             self._report(error)
@@ -137,15 +133,11 @@ class AccessFile:
             _log.exception("on_error failed")
 
 
-def _status(status: os.stat_result) -> _Status:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _read(path: Path) -> tuple[_Status, str]:
+def _read(path: Path) -> tuple[FileStatus, str]:
     """Status and text of the same open file, so that a change while it is read is seen at the next look."""
     try:
         with path.open("rb") as file:
-            status = _status(os.fstat(file.fileno()))
+            status = FileStatus.from_stat(os.fstat(file.fileno()))
             octets = file.read(MAX_OCTETS + 1)
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -18,6 +18,7 @@ import dns.name
 import dns.rdatatype
 
 from dnsbound.dns.chain_file import ChainFile
+from dnsbound.edge.file_status import FileStatus
 from dnsbound.edge.secret_files import read_public_file
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse
 from dnsbound.times import Seconds
@@ -25,8 +26,6 @@ from dnsbound.times import Seconds
 CHECK_SECONDS: Final[Seconds] = 1.0
 
 _log = logging.getLogger("dnsbound.chains")
-_Status = tuple[int, ...]
-_MISSING: Final[_Status] = ()
 
 
 class ChainFromFile:
@@ -51,7 +50,7 @@ class ChainFromFile:
         self._interval = interval
         self._monotonic = monotonic
         self._lock = Lock()
-        self._seen = _status(self._path)
+        self._seen = FileStatus.of(self._path)
         self._file = self._read()
         self._looked_at = monotonic()
 
@@ -72,7 +71,7 @@ class ChainFromFile:
         return self._file.octets
 
     def _look(self) -> None:
-        status = _status(self._path)
+        status = FileStatus.of(self._path)
         if status == self._seen:
             return
         self._seen = status
@@ -97,11 +96,3 @@ def _name(name: dns.name.Name | str) -> dns.name.Name:
         return (dns.name.from_text(name) if isinstance(name, str) else name).canonicalize()
     except dns.exception.DNSException as error:
         raise Misuse(f"{name!r} is not a domain name: {error}") from None
-
-
-def _status(path: Path) -> _Status:
-    try:
-        status = path.stat()
-    except OSError:
-        return _MISSING
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

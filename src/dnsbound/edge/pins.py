@@ -16,6 +16,7 @@ from threading import RLock
 from typing import Final, TypeAlias
 
 from dnsbound import limits
+from dnsbound.edge.file_status import FileStatus
 from dnsbound.edge.secret_files import read_public_file, write_public_file
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.times import Moment
@@ -62,7 +63,7 @@ class FilePins(MemoryPins):
     def __init__(self, path: str | os.PathLike[str], *, most: int | None = None) -> None:
         super().__init__(most=most)
         self._path = Path(path)
-        self._stamp: tuple[int, int, int] | None = None
+        self._seen: FileStatus | None = None
         self._reload()
 
     def pinned(self, host: str, port: int, *, now: Moment) -> bool:
@@ -99,25 +100,23 @@ class FilePins(MemoryPins):
 
     def _reload(self) -> None:
         try:
-            facts = self._path.stat()
+            status = FileStatus.from_stat(self._path.stat())
         except FileNotFoundError:
             return
         except OSError as error:
             raise Misuse(f"{self._path}: {error.strerror}") from error
-        stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-        if stamp != self._stamp:
+        if status != self._seen:
             try:
                 self._ends = _ends_of(read_public_file(self._path))
             except Malformed as error:
                 raise Misuse(f"{self._path}: {error}") from error
-            self._stamp = stamp
+            self._seen = status
 
     def _write(self) -> None:
         pins = [{"host": host, "port": port, "until": end} for (host, port), end in sorted(self._ends.items())]
         try:
             write_public_file(self._path, json.dumps({"pins": pins}, indent=1).encode() + b"\n")
-            facts = self._path.stat()
-            self._stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            self._seen = FileStatus.from_stat(self._path.stat())
         except (Misuse, OSError) as error:
             _log.error("pins are kept in memory alone: %s", error)
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dnsbound._native import TicketKeys
+from dnsbound.edge.file_status import FileStatus
 from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.limits import TICKET_KEY_SECONDS
@@ -121,11 +122,11 @@ class TicketKeyFile(_Refreshed):
         super().__init__(interval, monotonic)
         self._path = Path(path)
         self._door = door
-        self._seen = _status(self._path)
+        self._seen = FileStatus.of(self._path)
         self.keys = TicketKeys(self._read())
 
     def _bring_up_to_date(self, now: float) -> None:  # noqa: ARG002 (what is due is seen in the file)
-        status = _status(self._path)
+        status = FileStatus.of(self._path)
         if status == self._seen:
             return
         self._seen = status
@@ -168,11 +169,3 @@ def _secret(line: bytes, number: int) -> bytes:
 def _derived(secret: bytes, door: str) -> bytes:
     info = b"dnsbound ticket key\0" + door.encode()
     return HKDF(algorithm=SHA256(), length=_KEY_OCTETS, salt=None, info=info).derive(secret)
-
-
-def _status(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
