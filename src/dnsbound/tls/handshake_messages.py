@@ -18,7 +18,6 @@ from dnsbound.iana import HandshakeType
 from dnsbound.limits import MESSAGE_EXTENSIONS, PEER_CERTIFICATES, Budget
 from dnsbound.wire import Reader, prefixed
 
-HEADER_OCTETS: Final = 4
 _REQUESTS: Final = frozenset({HandshakeType.CERTIFICATE_REQUEST, HandshakeType.CLIENT_CERTIFICATE_REQUEST})
 
 
