@@ -297,7 +297,8 @@ class Connection:
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Octets taken; always all of them, since memory BIOs do not fill up. They wait while a handshake message of
         the peer has begun and not ended: the rest of it must be read first. A peer that never sends the rest is no
-        reason to keep everything: once 1 MiB waits, the next write is a TlsError, and final."""
+        reason to keep everything: once 1 MiB waits, the next write is a TlsError, and final. Datagrams do not wait:
+        they count as lost."""
     def parked(self) -> int:
         """How many octets wait so. Whoever writes without end looks at this as at pending_out()."""
     def shutdown(self) -> bool:

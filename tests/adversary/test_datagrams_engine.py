@@ -393,3 +393,19 @@ def test_the_master_secret_must_be_extended() -> None:
     assert talk.client.alerts == [(FATAL, HANDSHAKE_FAILURE)]
     assert talk.client.protected_alerts == []
     assert not talk.client.server_finished
+
+
+# --- after the handshake
+
+
+@pytest.mark.parametrize("kind", [CLIENT_HELLO, CERTIFICATE, 24])
+def test_what_is_said_meanwhile_to_one_that_begins_a_message_is_lost(kind: int) -> None:
+    """Nothing can be written to it then, and nothing is kept for it."""
+    talk = Conversation()
+    talk.gets_through(*talk.flight())
+    client, server = talk.client, talk.server
+    server.feed_datagram(client._record(HANDSHAKE, fragment(kind, client.message_number, 100, 0, b"begun")))
+    assert server.read(10) is None
+    for _ in range(2000):
+        assert server.write(bytes(1000)) == 1000
+    assert (server.parked(), server.pending_out(), server.take_datagrams()) == (0, 0, [])
