@@ -74,6 +74,7 @@ enum Step {
 impl Tls {
     pub fn new(settings: &Settings, mut wishes: Wishes) -> Outcome<Self> {
         wishes.check(settings)?;
+        let verify_hostname = wishes.verify_hostname.as_deref().map(c_string).transpose()?;
         error::clear_queue();
         // SAFETY: the context is alive.
         let ssl = unsafe { sys::SSL_new(settings.context.as_ptr()) };
@@ -97,7 +98,7 @@ impl Tls {
             server_side: settings.server_side,
             complete: false,
             ticket_lifetime: settings.ticket_lifetime,
-            verify_hostname: wishes.verify_hostname.as_deref().map(c_string).transpose()?,
+            verify_hostname,
             verification: settings.verification,
             peer_types: settings.peer_types.clone(),
             holds_flight: settings.holds_flight,

@@ -1,7 +1,9 @@
 """Any octets, in any slices, at any time, and several threads: an exception of ours or nothing, never a crash."""
 
+import resource
 import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -269,3 +271,13 @@ def test_many_connections_of_one_config_in_many_threads() -> None:
     for thread in threads:
         thread.join(60)
     assert failures == []
+
+
+def test_a_connection_that_is_not_made_leaves_nothing_behind() -> None:
+    config = client_config()
+    for name in ("server_hostname", "verify_hostname"):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(2000):
+            with pytest.raises(ValueError, match="zero octet"):
+                _native.Connection(config, **{name: "server\0.example"})
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10 * 1024, "KiB"
