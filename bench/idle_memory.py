@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.handshakes import NGINX, PYTHON, Contender, contenders
+from bench.contenders import Contender
+from bench.handshakes import NGINX, PYTHON, contenders
 from bench.measured_process import MeasuredProcess
 from bench.peer_missing import PeerMissing
 from bench.table import Table

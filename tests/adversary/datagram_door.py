@@ -1,46 +1,28 @@
 """The door of `door` over datagrams: one car, an access list, and a server on a loop of its own."""
 
 import contextlib
-import queue
 from collections.abc import Iterator
 from typing import Any
 
 import dnsbound
-from dnsbound.dns.cache import EvidenceCache
+from adversary.door import WatchedDoor
 from dnsbound.testing import World
 from dnsbound.testing.background_loop import BackgroundLoop
-from dnsbound.verify.decision import Decision
 
 GREETING = b"welcome"
-PATIENCE = 10
 
 
-class DatagramDoor:
-    """What a test reads: the address, what the application saw, the decisions made."""
+class DatagramDoor(WatchedDoor):
+    """Over datagrams."""
 
     def __init__(self, world: World, loop: BackgroundLoop, *, host: str = "127.0.0.1", **options: Any) -> None:
-        self.world = world
-        self.cars = world.organisation("cars.example")
-        self.car = self.cars.device("car54")
-        self.delivered: list[bytes] = []
-        self.greeted: list[str] = []
-        self.evidence = EvidenceCache()
-        self._decisions: queue.SimpleQueue[Decision] = queue.SimpleQueue()
-        names = ["car54._device.cars.example", "car55._device.cars.example"]
-        self.authenticator = dnsbound.Authenticator(
-            dnsbound.AccessList.allowing("api", names),
-            world.resolver(cache=self.evidence),
-            door="api",
-            on_decision=self._decisions.put,
-            deadline=options.pop("deadline", 2.0),
-        )
         bounds = options.pop("bounds", None)
-        options.setdefault("datagram", True)
-        context = dnsbound.Context.server(
-            world.web_credential("api.cars.example"), authenticator=self.authenticator, **options
-        )
+        super().__init__(world, **{"datagram": True, **options})
+        self.greeted: list[str] = []
         self._loop = loop
-        self._server = loop.run(dnsbound.start_datagram_server(self._serve, host, 0, context=context, bounds=bounds))
+        self._server = loop.run(
+            dnsbound.start_datagram_server(self._serve, host, 0, context=self.context, bounds=bounds)
+        )
         self.address: tuple[str, int] = self._server.address
 
     async def close(self) -> None:
@@ -63,17 +45,6 @@ class DatagramDoor:
             return len(self._server)
 
         return self._loop.run(count())
-
-    def decision(self) -> Decision:
-        """The next decision; fails when none comes."""
-        return self._decisions.get(timeout=PATIENCE)
-
-    def no_decision_is_waiting(self) -> bool:
-        return self._decisions.empty()
-
-    def lookups(self) -> list[str]:
-        """TLSA questions that left this machine's resolver."""
-        return [query.name for query in self.world.queries if query.rdtype == "TLSA"]
 
 
 @contextlib.contextmanager

@@ -16,10 +16,10 @@ GREETING = b"welcome\n"
 PATIENCE = 10
 
 
-class Door:
-    """What a test reads: the address, what the application saw, the decisions made."""
+class WatchedDoor:
+    """What a test reads of any door: what the application saw, the decisions made, the questions asked."""
 
-    def __init__(self, world: World, loop: BackgroundLoop, **options: Any) -> None:
+    def __init__(self, world: World, **options: Any) -> None:
         self.world = world
         self.cars = world.organisation("cars.example")
         self.car = self.cars.device("car54")
@@ -32,10 +32,28 @@ class Door:
         self.authenticator = dnsbound.Authenticator(
             access, resolver, door="api", on_decision=self._decisions.put, deadline=options.pop("deadline", 2.0)
         )
-        context = dnsbound.Context.server(
+        self.context = dnsbound.Context.server(
             world.web_credential("api.cars.example"), authenticator=self.authenticator, **options
         )
-        self._server = loop.run(dnsbound.start_server(self._serve, "127.0.0.1", 0, context=context))
+
+    def decision(self) -> Decision:
+        """The next decision; fails when none comes."""
+        return self._decisions.get(timeout=PATIENCE)
+
+    def no_decision_is_waiting(self) -> bool:
+        return self._decisions.empty()
+
+    def lookups(self) -> list[str]:
+        """TLSA questions that left this machine's resolver."""
+        return [query.name for query in self.world.queries if query.rdtype == "TLSA"]
+
+
+class Door(WatchedDoor):
+    """Over streams."""
+
+    def __init__(self, world: World, loop: BackgroundLoop, **options: Any) -> None:
+        super().__init__(world, **options)
+        self._server = loop.run(dnsbound.start_server(self._serve, "127.0.0.1", 0, context=self.context))
         self.address: tuple[str, int] = self._server.sockets[0].getsockname()
 
     async def close(self) -> None:
@@ -48,17 +66,6 @@ class Door:
         with contextlib.suppress(ConnectionError, OSError):
             self.delivered.append(await reader.read(1000))
             writer.close()
-
-    def decision(self) -> Decision:
-        """The next decision; fails when none comes."""
-        return self._decisions.get(timeout=PATIENCE)
-
-    def no_decision_is_waiting(self) -> bool:
-        return self._decisions.empty()
-
-    def lookups(self) -> list[str]:
-        """TLSA questions that left this machine's resolver."""
-        return [query.name for query in self.world.queries if query.rdtype == "TLSA"]
 
 
 @contextlib.contextmanager
