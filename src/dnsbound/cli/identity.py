@@ -95,7 +95,7 @@ def new(
         )
         path = out / f"{client.canonical}.pem"
         tlsa_of(fresh, *parameters)
-        with opened_inventory(inventory, create=True) as store, _kept(path, credential):
+        with opened_inventory(inventory, create=True) as store, _kept(path, credential, store):
             made = _register(store, client, fresh, parameters, ttl)
     with opened_inventory(inventory) as store:
         _tell_issued(store, made, path, on_token=key is not None, as_json=as_json)
@@ -140,18 +140,32 @@ def _register(
 
 
 @contextmanager
-def _kept(path: Path, credential: "Credential") -> Iterator[None]:
-    """Write the credential's file first, and take it back when the registration fails: no key is published that
-    nobody holds, and no former file is touched."""
+def _kept(path: Path, credential: "Credential", store: "Inventory") -> Iterator[None]:
+    """Write the credential's file first, and take it and new directories back when nothing comes of the registration:
+    no key is published that nobody holds, and no former file is touched."""
     from dnsbound.edge.credential_files import save_credential
+    from dnsbound.edge.secret_files import secret_directory
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    save_credential(credential, path)
+    with secret_directory(path.parent):
+        save_credential(credential, path)
+        try:
+            yield
+        except BaseException:
+            if not _is_registered(store, credential):  # an interrupt may come after the registration
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _is_registered(store: "Inventory", credential: "Credential") -> bool:
+    from dnsbound.provision.entries import IdentityState
+    from dnsbound.provision.errors import NotInInventory
+
+    assert credential.name is not None  # it was made for one
     try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        identity = store.identities.named(credential.name)
+    except NotInInventory:
+        return False
+    return identity.state is IdentityState.ACTIVE and identity.spki == credential.spki
 
 
 def _tell_issued(

@@ -1,7 +1,5 @@
 """`dnsbound zone`: zones of the inventory, their records, keys and DS."""
 
-import fcntl
-import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +11,7 @@ from dnsbound.cli.configuration import actor, inventory_path, zone_keys_director
 from dnsbound.cli.opened import opened_inventory
 from dnsbound.cli.options import InventoryOption, JsonOption, TtlOption, example
 from dnsbound.cli.output import advise, emit, say
+from dnsbound.cli.zone_key_file import keys_of_new_zone, locked_directory
 from dnsbound.errors import Misuse
 from dnsbound.limits import RECORD_TTL
 from dnsbound.times import iso
@@ -54,8 +53,6 @@ def create(
     """Create a zone with a key of its own; print the DS records its parent must publish."""
     import dns.name
 
-    from dnsbound.dns.signer import ZoneKeys
-    from dnsbound.edge.zone_key_files import save_zone_keys
     from dnsbound.provision.entries import ZoneSettings
     from dnsbound.provision.errors import AlreadyInInventory
     from dnsbound.provision.owner import OwnerName
@@ -68,21 +65,27 @@ def create(
         rname=OwnerName.parse((rname or f"hostmaster.{zone}").replace("@", ".", 1)),
         ttl=RECORD_TTL.checked(ttl),
     )
-    keys = ZoneKeys.generate(dns.name.from_text(zone.absolute), _algorithm(algorithm))
+    chosen = _algorithm(algorithm)
     path = (zone_keys_directory(zone_keys, inventory_path(inventory)) / f"{zone}.pem").absolute()
-    with opened_inventory(inventory, create=True) as store:
+    with opened_inventory(inventory, create=True) as store, ExitStack() as held:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held.enter_context(locked_directory(path.parent))
         if any(known.name == zone for known in store.zones.all()):
             raise AlreadyInInventory(f"the zone {zone} is in the inventory already")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        save_zone_keys(path, keys)
-        try:
-            ds = [record.to_text() for record in keys.ds()]
-            made = store.zones.create(settings, key_path=path, ds=ds, now=time.time(), actor=actor())
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        keys, were_there = held.enter_context(
+            keys_of_new_zone(
+                path,
+                dns.name.from_text(zone.absolute),
+                chosen,
+                is_used=lambda: any(known.key_path == path for known in store.zones.all()),
+            )
+        )
+        ds = [record.to_text() for record in keys.ds()]
+        made = store.zones.create(settings, key_path=path, ds=ds, now=time.time(), actor=actor())
     _tell_ds(made, as_json=as_json)
     if not as_json:
+        if were_there:
+            advise(f"The keys lay there already, from a `zone create` that did not come to its end: {path}.")
         advise(f"The keys are in {path}. Give the DS record to the parent zone, and run `dnsbound serve dns`.")
         for server in settings.nameservers:
             if server.is_at_or_below(zone):
@@ -249,9 +252,7 @@ def _loaded(store: "Inventory", name: str, held: ExitStack) -> "tuple[Zone, Zone
     zone = store.zones.named(OwnerName.parse(name))
     if zone.key_path is None:
         raise Misuse(f"{zone.name} is not signed")
-    directory = os.open(zone.key_path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    held.callback(os.close, directory)
-    fcntl.flock(directory, fcntl.LOCK_EX)
+    held.enter_context(locked_directory(zone.key_path.parent))
     return zone, load_zone_keys(dns.name.from_text(zone.name.absolute), zone.key_path)
 
 

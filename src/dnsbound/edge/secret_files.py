@@ -8,7 +8,9 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -66,9 +68,48 @@ def write_public_file(path: str | os.PathLike[str], octets: bytes) -> None:
     _write(path, octets, mode=EVERYBODY, replace=True)
 
 
+def remove_unfinished(path: Path) -> None:
+    """Take away what a writer of this file left that was killed. Only where no other can be writing it now."""
+    for left in path.parent.glob(_temporary_name(path.name, "*")):
+        left.unlink(missing_ok=True)
+
+
+@contextmanager
+def secret_directory(path: Path) -> Iterator[None]:
+    """Make the directory, for its owner alone, and those above it, where they are missing. When the block fails, those
+    that were made here are taken back, if they are empty. OSError."""
+    made: list[Path] = []
+    try:
+        missing = list(takewhile(lambda place: not place.is_dir(), [path, *path.parents]))
+        for place in reversed(missing):
+            if _make_directory(place, 0o700 if place == path else 0o777):
+                made.append(place)  # noqa: PERF401 (what was made before an error must be known)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for place in reversed(made):
+                place.rmdir()
+        raise
+
+
+def _make_directory(path: Path, mode: int) -> bool:
+    """Whether it was made here; False where it came to be there meanwhile."""
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return False
+    return True
+
+
+def _temporary_name(name: str, token: str) -> str:
+    return f".{name}.{token}.new"
+
+
 def _write(path: str | os.PathLike[str], octets: bytes, *, mode: int, replace: bool) -> None:
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
+    temporary = target.with_name(_temporary_name(target.name, secrets.token_hex(8)))
     try:
         _write_new(temporary, octets, mode)
         try:

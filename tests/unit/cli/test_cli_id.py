@@ -1,5 +1,6 @@
 """`dnsbound id`: what it issues, keeps, prints and takes back."""
 
+import base64
 import json
 import re
 import stat
@@ -53,7 +54,42 @@ def test_a_refused_registration_leaves_no_key_behind(dnsbound):
     assert dnsbound("id", "new", NAME, "--out", "one").code == 0
     ran = dnsbound("id", "new", NAME, "--out", "two")
     assert ran.code == 1
-    assert list(Path("two").iterdir()) == []
+    assert not Path("two").exists()
+
+
+def test_a_refused_registration_takes_back_the_directories_it_made(dnsbound, tmp_path):
+    assert dnsbound("id", "new", NAME, "--out", "one").code == 0
+    (tmp_path / "here" / "two").mkdir()
+    for out in ("one", "two/below/again", "three/below/again"):
+        assert dnsbound("id", "new", NAME, "--out", out).code != 0
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["one", "two"]
+    assert list((tmp_path / "here" / "two").iterdir()) == []
+    assert len(list((tmp_path / "here" / "one").iterdir())) == 1
+
+
+def test_a_directory_that_cannot_be_made_leaves_none_above_it(dnsbound, tmp_path):
+    assert dnsbound("id", "new", NAME, "--out", f"made/{'x' * 300}").code != 0
+    (tmp_path / "here" / "file").write_text("in the way")
+    assert dnsbound("id", "new", NAME, "--out", "file/below").code != 0
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["file"]
+    assert dnsbound("id", "list").out == ""
+
+
+def test_an_interrupt_after_the_registration_leaves_the_key_it_uses(dnsbound, monkeypatch):
+    from dnsbound.provision.identities import Identities
+
+    register = Identities.register
+
+    def interrupted(*arguments, **options):
+        register(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Identities, "register", interrupted)
+        assert dnsbound("id", "new", NAME, "--out", "keys").code != 0
+    shown = json.loads(dnsbound("id", "show", NAME, "--json").out)
+    credential = load_credential(Path("keys") / f"{NAME}.pem")
+    assert base64.b64decode(shown["spki"]) == credential.spki
 
 
 def test_a_name_in_any_case_is_one_name(dnsbound):
