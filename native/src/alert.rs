@@ -51,8 +51,9 @@ mod self_test {
     use super::{c_int, sys, Outcome};
     use crate::error::{self, Failure};
     use crate::ffi;
-    use crate::settings::{PeerVerification, Settings};
+    use crate::settings::Settings;
     use crate::tls::Tls;
+    use crate::verification::PeerVerification;
     use crate::wishes::Wishes;
     use crate::x509::Key;
     use std::ptr;

@@ -2,10 +2,11 @@
 
 use crate::dtls;
 use crate::error::{Failure, Outcome};
-use crate::settings::{PeerVerification, Settings};
+use crate::settings::Settings;
 use crate::signer::Signer;
 use crate::ticket_keys::TicketKeys;
 use crate::tls::Tls;
+use crate::verification::PeerVerification;
 use crate::wishes::Wishes;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;

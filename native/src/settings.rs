@@ -1,6 +1,5 @@
 //! The settings of a Config: an SSL_CTX that may still be written, and what its connections are told.
 
-use crate::accept;
 use crate::carried_chain;
 use crate::clientid::{self, Profiles};
 use crate::context::{self, Context, ALWAYS_SET, NEVER_SET};
@@ -13,49 +12,11 @@ use crate::flags;
 use crate::signer::Signer;
 use crate::state;
 use crate::ticket_keys::{self, Ring};
-use crate::x509::{self, Certificate, Chain};
+use crate::verification::PeerVerification;
 use openssl_sys as sys;
-use std::ffi::{c_char, c_int, c_long, c_uint, CStr, CString};
+use std::ffi::{c_char, c_int, c_long, c_uint, CString};
 use std::ptr;
 use std::sync::Arc;
-
-/// Who checks the peer, and how far.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum PeerVerification {
-    Verify,
-    VerifyRequired,
-    Accept,
-    AcceptRequired,
-    AcceptSignalled,
-    None,
-}
-
-impl PeerVerification {
-    pub fn parse(mode: &str) -> Outcome<Self> {
-        match mode {
-            "verify" => Ok(Self::Verify),
-            "verify-required" => Ok(Self::VerifyRequired),
-            "accept" => Ok(Self::Accept),
-            "accept-required" => Ok(Self::AcceptRequired),
-            "accept-signalled" => Ok(Self::AcceptSignalled),
-            "none" => Ok(Self::None),
-            _ => Err(Failure::argument(format!("no such peer verification: {mode:?}"))),
-        }
-    }
-
-    pub fn checks_certificates(self) -> bool {
-        matches!(self, Self::Verify | Self::VerifyRequired)
-    }
-
-    fn bits(self) -> c_int {
-        match self {
-            // A connection that should ask after all is told once its ClientHello was read.
-            Self::None | Self::AcceptSignalled => sys::SSL_VERIFY_NONE,
-            Self::Verify | Self::Accept => sys::SSL_VERIFY_PEER,
-            Self::VerifyRequired | Self::AcceptRequired => sys::SSL_VERIFY_PEER | sys::SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-        }
-    }
-}
 
 pub struct Settings {
     pub context: Arc<Context>,
@@ -64,7 +25,7 @@ pub struct Settings {
     pub datagram: Option<dtls::Settings>,
     pub frozen: bool,
     pub verification: PeerVerification,
-    post_handshake_auth: bool,
+    pub post_handshake_auth: bool,
     pub alpn: Arc<[u8]>,
     pub clientid: clientid::Settings,
     pub dnssec_chain: dnssec_chain::Settings,
@@ -103,7 +64,7 @@ impl Settings {
         Ok(settings)
     }
 
-    fn ctx(&self) -> *mut sys::SSL_CTX {
+    pub fn ctx(&self) -> *mut sys::SSL_CTX {
         self.context.as_ptr()
     }
 
@@ -230,95 +191,6 @@ impl Settings {
         }
         (self.own_types, self.peer_types) = (own.to_vec(), peer.to_vec());
         Ok(())
-    }
-
-    pub fn add_trust_anchors(&mut self, certificates: &[Vec<u8>]) -> Outcome<()> {
-        for der in certificates {
-            let certificate = Certificate::from_der(der)?;
-            error::clear_queue();
-            // SAFETY: the store belongs to the living context and takes a reference of its own.
-            let done = unsafe { sys::X509_STORE_add_cert(sys::SSL_CTX_get_cert_store(self.ctx()), certificate.0) };
-            if done != 1 {
-                return Err(Failure::from_queue("trust anchor not accepted"));
-            }
-        }
-        Ok(())
-    }
-
-    pub fn set_default_verify_paths(&mut self) -> Outcome<()> {
-        error::clear_queue();
-        // SAFETY: the context is alive and not frozen.
-        if unsafe { sys::SSL_CTX_set_default_verify_paths(self.ctx()) } == 1 {
-            Ok(())
-        } else {
-            Err(Failure::from_queue("default trust anchors not found"))
-        }
-    }
-
-    pub fn load_verify_locations(&mut self, file: Option<&str>, path: Option<&str>) -> Outcome<()> {
-        let (file, path) = (file.map(c_string).transpose()?, path.map(c_string).transpose()?);
-        let pointer = |text: &Option<CString>| text.as_deref().map_or(ptr::null(), CStr::as_ptr);
-        error::clear_queue();
-        // SAFETY: the context is alive, the strings terminated or null.
-        if unsafe { sys::SSL_CTX_load_verify_locations(self.ctx(), pointer(&file), pointer(&path)) } == 1 {
-            Ok(())
-        } else {
-            Err(Failure::from_queue("trust anchors not loaded"))
-        }
-    }
-
-    pub fn trust_anchors(&self) -> Outcome<Vec<Vec<u8>>> {
-        // SAFETY: the store belongs to the living context; the stack of references is ours and freed by Chain.
-        unsafe {
-            let all = Chain(sys::X509_STORE_get1_all_certs(sys::SSL_CTX_get_cert_store(self.ctx())));
-            x509::stack_to_der(all.0)
-        }
-    }
-
-    pub fn set_verify_flags(&mut self, flags: u64) -> Outcome<()> {
-        // SAFETY: the parameters belong to the living context.
-        let done = unsafe {
-            let param = sys::SSL_CTX_get0_param(self.ctx());
-            let old = sys::X509_VERIFY_PARAM_get_flags(param);
-            sys::X509_VERIFY_PARAM_clear_flags(param, old) == 1 && sys::X509_VERIFY_PARAM_set_flags(param, flags) == 1
-        };
-        if done {
-            Ok(())
-        } else {
-            Err(Failure::from_queue("verification flags not accepted"))
-        }
-    }
-
-    pub fn set_host_flags(&mut self, flags: u32) {
-        // SAFETY: the parameters belong to the living context.
-        unsafe { sys::X509_VERIFY_PARAM_set_hostflags(sys::SSL_CTX_get0_param(self.ctx()), flags) };
-    }
-
-    /// Client: offers to authenticate later. Server: asks later, and not in a handshake of TLS 1.3.
-    pub fn set_post_handshake_auth(&mut self, enabled: bool) {
-        self.post_handshake_auth = enabled;
-        if self.server_side {
-            self.set_verification(self.verification);
-        } else {
-            // SAFETY: the context is alive and not frozen.
-            unsafe { ffi::SSL_CTX_set_post_handshake_auth(self.ctx(), c_int::from(enabled)) };
-        }
-    }
-
-    pub fn set_verification(&mut self, mode: PeerVerification) {
-        self.verification = mode;
-        let later = if self.server_side && self.post_handshake_auth { ffi::SSL_VERIFY_POST_HANDSHAKE } else { 0 };
-        // OpenSSL would build a chain even for a client that verifies nothing.
-        let verify: Option<ffi::VerifyAll> = match (mode.checks_certificates(), self.dnssec_chain.known) {
-            (false, _) => Some(accept::on_verify),
-            (true, true) if !self.server_side => Some(dnssec_chain::on_verify),
-            (true, _) => None,
-        };
-        // SAFETY: the context is alive and not frozen; the callback is static.
-        unsafe {
-            sys::SSL_CTX_set_verify(self.ctx(), mode.bits() | later, None);
-            ffi::SSL_CTX_set_cert_verify_callback(self.ctx(), verify, ptr::null_mut());
-        }
     }
 
     pub fn set_clientid(&mut self, code_point: u16, request: bool, profiles: &[String]) -> Outcome<()> {

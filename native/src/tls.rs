@@ -1,4 +1,4 @@
-//! One SSL over two memory queues: handshake, reading, writing, closing.
+//! One SSL over two memory queues: made, taken through its handshake, refused. What then goes through it: `data`.
 //!
 //! Not thread-safe by itself: the Python face keeps it behind a lock.
 
@@ -11,24 +11,20 @@ use crate::dtls;
 use crate::error::{self, Failure, Outcome, Report};
 use crate::ffi;
 use crate::flags;
-use crate::late::{self, Late};
-use crate::settings::{c_string, PeerVerification, Settings};
+use crate::late::Late;
+use crate::settings::{c_string, Settings};
 use crate::signer;
 use crate::state::{self, Session, State};
 use crate::transport::Transport;
+use crate::verification::PeerVerification;
 use crate::wishes::Wishes;
 use openssl_sys as sys;
 use std::ffi::{c_int, c_long, CString};
-use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The plaintext of one TLS record at most (RFC 9846 section 5.1); a read returns no more than one record.
-pub const RECORD: usize = 16 * 1024;
-/// Octets that may wait while the peer leaves a handshake message unfinished; the write that passes it still waits.
-const MOST_PARKED: usize = 1024 * 1024;
 const HANDSHAKE_FAILURE: u8 = 40;
 const UNSUPPORTED_CERTIFICATE: u8 = 43;
 
@@ -46,10 +42,11 @@ pub struct Tls {
     /// What a resumed ticket had sealed inside; a later send_ticket overwrites it in OpenSSL's session.
     pub resumed_data: Option<Vec<u8>>,
     failed: Option<Box<Report>>,
-    shut: bool,
+    /// close_notify has been sent.
+    pub shut: bool,
     pub late: Late,
     /// Written while a message of the peer was half read, when OpenSSL takes nothing; sent once the rest is here.
-    parked: Vec<u8>,
+    pub parked: Vec<u8>,
     // Callbacks and the SSL point into it: it goes last.
     _context: Arc<Context>,
 }
@@ -65,7 +62,8 @@ impl Drop for Tls {
     }
 }
 
-enum Step {
+/// How far a call that drives the connection came.
+pub enum Step {
     Done,
     WantsMore,
     Closed,
@@ -204,9 +202,8 @@ impl Tls {
     }
 
     pub fn fail(&mut self, report: Report) -> Failure {
-        let mut kept = report.clone();
-        kept.cause = kept.cause.filter(|cause| !cause.interrupts);
-        self.failed = Some(Box::new(kept));
+        // An exception holds the frames it came through, and they this connection: kept, it would never be freed.
+        self.failed = Some(Box::new(Report { cause: None, ..report.clone() }));
         Failure::Tls(Box::new(report))
     }
 
@@ -218,7 +215,7 @@ impl Tls {
     }
 
     /// Sorts the result of a call that drives the connection; a failure is final.
-    fn end(&mut self, result: c_int, what: &str) -> Outcome<Step> {
+    pub fn end(&mut self, result: c_int, what: &str) -> Outcome<Step> {
         if result > 0 {
             return Ok(Step::Done);
         }
@@ -332,123 +329,11 @@ impl Tls {
         unsafe { sys::SSL_ctrl(self.ssl, ffi::SSL_CTRL_GET_EXTMS_SUPPORT, 0, ptr::null_mut()) == 1 }
     }
 
-    /// For what moves application data.
-    pub fn open(&self) -> Outcome<()> {
-        self.established()?;
-        if self.transport.is_holding() {
-            Err(Failure::State("the last flight is held: release_flight was not called"))
-        } else {
-            Ok(())
-        }
-    }
-
     /// Lets the last flight go; nothing to do where none is held.
     pub fn release_flight(&mut self) -> Outcome<()> {
         self.established()?;
         self.transport.release();
         Ok(())
-    }
-
-    /// One record's plaintext at most, lent to `take`; `None` when more ciphertext is needed, empty after close_notify.
-    pub fn read<T>(&mut self, size: usize, take: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
-        self.open()?;
-        let mut buffer = [MaybeUninit::<u8>::uninit(); RECORD];
-        let mut count = 0;
-        self.begin();
-        // SAFETY: ssl is alive; it writes at most the length it is given.
-        let result = unsafe { sys::SSL_read_ex(self.ssl, buffer.as_mut_ptr().cast(), size.min(RECORD), &mut count) };
-        let step = self.end(result, "read failed")?;
-        self.after_reading()?;
-        match step {
-            // SAFETY: OpenSSL wrote `count` octets.
-            Step::Done => Ok(Some(take(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), count) }))),
-            Step::WantsMore => Ok(None),
-            Step::Closed => Ok(Some(take(&[]))),
-        }
-    }
-
-    /// Reading goes through handshake messages as they come: an answer may be complete, and what was parked may go.
-    fn after_reading(&mut self) -> Outcome<()> {
-        late::notice(self);
-        if self.parked.is_empty() || self.is_half_way() {
-            return Ok(());
-        }
-        let parked = std::mem::take(&mut self.parked);
-        self.put(&parked).map(drop)
-    }
-
-    /// A handshake message of the peer, or its answer to a late request, has begun to arrive and has not ended.
-    fn is_half_way(&self) -> bool {
-        // SAFETY: ssl is alive.
-        unsafe { ffi::SSL_in_init(self.ssl) == 1 }
-    }
-
-    pub fn write(&mut self, data: &[u8]) -> Outcome<usize> {
-        self.open()?;
-        if self.shut {
-            return Err(Failure::State("close_notify has been sent"));
-        }
-        if data.is_empty() {
-            return Ok(0);
-        }
-        if self.is_half_way() {
-            return self.park(data);
-        }
-        self.put(data)
-    }
-
-    /// A peer that never sends the rest must not have everything kept that was meant for it. Datagrams get lost anyway.
-    fn park(&mut self, data: &[u8]) -> Outcome<usize> {
-        if self.transport.datagrams().is_ok() {
-            return Ok(data.len());
-        }
-        if self.parked.len() >= MOST_PARKED {
-            self.parked = Vec::new();
-            let text = "the peer leaves a handshake message unfinished".to_owned();
-            return Err(self.fail(Report { text, ..Report::default() }));
-        }
-        self.parked.extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    /// Octets that were written and wait for the rest of a message of the peer's.
-    pub fn parked(&self) -> usize {
-        self.parked.len()
-    }
-
-    fn put(&mut self, data: &[u8]) -> Outcome<usize> {
-        let mut count = 0;
-        self.begin();
-        // SAFETY: ssl is alive and reads `data.len()` octets.
-        let result = unsafe { sys::SSL_write_ex(self.ssl, data.as_ptr().cast(), data.len(), &mut count) };
-        match self.end(result, "write failed")? {
-            Step::Done => Ok(count),
-            // Neither happens: the queue never fills up and renegotiation is off.
-            Step::WantsMore | Step::Closed => {
-                let report = self.report("write stopped half way");
-                Err(self.fail(report))
-            }
-        }
-    }
-
-    /// Sends close_notify once; true when the peer's has arrived. Data that came before it stays readable.
-    pub fn shutdown(&mut self) -> Outcome<bool> {
-        self.open()?;
-        self.begin();
-        if !self.shut {
-            // SAFETY: ssl is alive.
-            let result = unsafe { sys::SSL_shutdown(self.ssl) };
-            if result < 0 {
-                let report = self.report("close_notify could not be sent");
-                return Err(self.fail(report));
-            }
-            self.shut = true;
-        }
-        let mut octet = 0_u8;
-        let mut count = 0;
-        // SAFETY: ssl is alive; a look at one octet.
-        let result = unsafe { sys::SSL_peek_ex(self.ssl, ptr::from_mut(&mut octet).cast(), 1, &mut count) };
-        Ok(matches!(self.end(result, "the peer did not close in order")?, Step::Closed))
     }
 
     pub fn send_alert(&mut self, description: u8) -> Outcome<()> {

@@ -6,7 +6,7 @@ Nothing here decides whether a peer is who it says: callers read the facts and d
 Three kinds of exception: TlsError (OpenSSL or the peer); RuntimeError (a call this state does not allow: a frozen
 Config changed, reading before the handshake is complete); ValueError, OverflowError or TypeError (an argument that can
 never be right). After a TlsError from do_handshake, read, write, shutdown or send_ticket a Connection stays failed:
-each later call raises the same.
+each later call raises the same, without a `__cause__`.
 """
 
 from collections.abc import Callable, Sequence

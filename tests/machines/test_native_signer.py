@@ -1,6 +1,8 @@
 """Keys outside the engine: every kind signs through a callback, at both ends, in both versions and both forms."""
 
+import gc
 import threading
+import weakref
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -228,12 +230,41 @@ def test_what_the_signer_raises_is_the_cause(server_fails: bool, version: int) -
     broken, peer = (far, near) if server_fails else (near, far)
     with pytest.raises(_native.TlsError) as again:
         broken.do_handshake()
-    assert again.value.__cause__ is removed
+    assert again.value.text == failed.value.text
+    assert again.value.__cause__ is None
     peer.feed(broken.drain())
     with pytest.raises(_native.TlsError) as told:
         peer.do_handshake()
     assert told.value.alert_received == INTERNAL_ERROR
     assert told.value.__cause__ is None
+
+
+class Local:
+    """Something that a caller's frame holds."""
+
+
+def test_a_failed_connection_keeps_no_frames_of_its_callers() -> None:
+    """A token that is pulled out fails at every handshake; what those leave behind would add up."""
+
+    def fail() -> None:
+        raise TokenRemovedError
+
+    elsewhere = Elsewhere(identity("p256"))
+    elsewhere.before = fail
+    server = server_elsewhere(elsewhere, SCHEMES["p256"])
+
+    def call() -> weakref.ref[Local]:
+        local = Local()
+        near = _native.Connection(client_config(), server_hostname=SERVER, client_name=CLIENT_NAME)
+        far = _native.Connection(server)
+        with pytest.raises(_native.TlsError) as failed:
+            shake(near, far)
+        assert isinstance(failed.value.__cause__, TokenRemovedError)
+        return weakref.ref(local)
+
+    left = call()
+    gc.collect()
+    assert left() is None
 
 
 def test_an_interrupt_is_raised_once_as_it_is() -> None:
