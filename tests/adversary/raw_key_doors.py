@@ -18,7 +18,7 @@ from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.edge.datagram_blocking import blocking_datagram_server
 from dnsbound.edge.server_protocol import ServerProtocol
 from dnsbound.testing.background_loop import BackgroundLoop
-from machines.doors import PATIENCE, Door
+from machines.doors import PATIENCE, Door, in_thread
 
 GREETING = b"welcome\n"
 
@@ -119,15 +119,8 @@ def threads(at: Door, served: Served) -> Iterator[int]:
         with suppress(OSError):
             served.append((None if peer is None else str(peer.name), tls.recv(1000)))
 
-    server = blocking_server(handle, "127.0.0.1", 0, context=at.context)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join(PATIENCE)
-        server.server_close()
+    with in_thread(blocking_server(handle, "127.0.0.1", 0, context=at.context)) as port:
+        yield port
 
 
 @contextmanager

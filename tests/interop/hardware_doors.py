@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,7 @@ from dnsbound.credential.credential import Credential, CredentialKind
 from dnsbound.credential.signer import Signer
 from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.testing import World
-from machines.doors import PATIENCE, SERVER, car, door
+from machines.doors import PATIENCE, SERVER, car, door, in_thread
 
 NAME = "car54._device.cars.example"
 
@@ -23,17 +22,10 @@ def who(tls: ssl.SSLSocket) -> None:
 
 def told_by(context: Context, client: ssl.SSLContext) -> tuple[bytes, Any]:
     """What the door calls the client, and the client's end."""
-    server = blocking_server(who, "127.0.0.1", 0, context=context)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        plain = socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=PATIENCE)
+    with in_thread(blocking_server(who, "127.0.0.1", 0, context=context)) as port:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         with client.wrap_socket(plain, server_hostname=SERVER) as tls:
             return tls.recv(4096), tls
-    finally:
-        server.shutdown()
-        thread.join(PATIENCE)
-        server.server_close()
 
 
 def client_in_hardware(world: World, signer: Signer, kind: CredentialKind) -> bytes:

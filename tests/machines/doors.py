@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,6 +96,19 @@ async def serving(factory: Callable[[], asyncio.BaseProtocol], at: Door, **optio
         server.close()
         await server.wait_closed()
         await at.resolver.aclose()
+
+
+@contextmanager
+def in_thread(server: Any) -> Iterator[int]:
+    """A blocking server of a socketserver's kind, until the block ends; yields the port."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join(PATIENCE)
+        server.server_close()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -18,11 +18,9 @@ from dnsbound.errors import Reason
 from dnsbound.testing import Fault, World
 from dnsbound.tls.errors import TLSAlertReceived, TLSMisuse, TLSPeerError
 from dnsbound.tls.post_handshake import FORBIDDEN_IN, TRANSITIONS, LateEvent, LateStage, PostHandshake
-from machines.doors import LOOPS, SERVER, Door, car, dial, door, hang_up, run, until
+from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, hang_up, in_thread, run, until
 from machines.shim_pairs import Doorkeeper, Pair, admitted, client, credential, evidence, stock_client, stock_server
 from machines.shim_pairs import door as bare_door
-
-PATIENCE = 20.0
 
 
 def offering(made: Any) -> Any:
@@ -620,15 +618,9 @@ def test_a_client_that_goes_away_instead(quiet: Callable[..., Door]) -> None:
 
 @contextmanager
 def threads(at: Door, serve: Callable[[Any], None]) -> Iterator[int]:
-    with blocking_server(serve, "127.0.0.1", 0, context=at.context) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join(PATIENCE)
-            at.resolver.close()
+    with in_thread(blocking_server(serve, "127.0.0.1", 0, context=at.context)) as port:
+        yield port
+    at.resolver.close()
 
 
 def visit(port: int, context: Context) -> Any:

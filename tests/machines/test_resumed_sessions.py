@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from dnsbound.limits import SWEEP_SECONDS
 from dnsbound.testing import Device, Fault, World
 from dnsbound.tls.errors import TLSAlertReceived
 from dnsbound.tls.session import Session
-from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, door, run, serving
+from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, door, in_thread, run, serving
 
 SERVERS = (*LOOPS, "threads")
 TTL = 4
@@ -54,16 +53,9 @@ def echo(tls: ssl.SSLSocket) -> None:
 
 @contextmanager
 def in_threads(at: Door) -> Iterator[int]:
-    server = blocking_server(echo, "127.0.0.1", 0, context=at.context)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join(PATIENCE)
-        server.server_close()
-        asyncio.run(at.resolver.aclose())
+    with in_thread(blocking_server(echo, "127.0.0.1", 0, context=at.context)) as port:
+        yield port
+    asyncio.run(at.resolver.aclose())
 
 
 def served(kind: str, at: Door, visit: Callable[[int], None]) -> None:

@@ -5,10 +5,8 @@ import http.server
 import socket
 import ssl
 import struct
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,19 +18,7 @@ from dnsbound.limits import LINGER_SECONDS
 from dnsbound.testing import Fault, World
 from dnsbound.tls.errors import TLSAlertReceived, TLSRefused
 from dnsbound.tls.server_shim import Authentication
-from machines.doors import PATIENCE, SERVER, Door, car, door
-
-
-@contextmanager
-def running(server: Any) -> Iterator[int]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join(PATIENCE)
-        server.server_close()
+from machines.doors import PATIENCE, SERVER, Door, car, door, in_thread
 
 
 def talk_to(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -62,7 +48,7 @@ def outcomes(at: Door) -> dict[HandshakeOutcome, int]:
 def test_each_client_is_told_its_own_name(world: World) -> None:
     at = door(world)
     devices = [car(world, f"car{number}") for number in range(3)]
-    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         connections = [talk_to(port, at.client(device)) for device in devices]
         for device, tls in zip(devices, connections, strict=True):
             name = f"{device.name}\n".encode()
@@ -82,7 +68,7 @@ def test_refusals_can_be_read(world: World) -> None:
     at = door(world)
     stranger = world.organisation("strangers.example").device("car54")
     served: list[Any] = []
-    with running(blocking_server(served.append, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(served.append, "127.0.0.1", 0, context=at.context)) as port:
         for device in (stranger, None, car(world, publish=False)):
             with talk_to(port, at.client(device)) as tls:
                 tls.sendall(bytes(30_000))
@@ -98,7 +84,7 @@ def test_a_slow_verdict_and_a_silent_client_hold_up_nobody(world: World) -> None
     at = door(world, handshake_seconds=1)
     slow, quick = car(world, "slow"), car(world, "quick")
     world.fault(str(slow.name), Fault.SLOW, seconds=0.8)
-    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         silent = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         waiting = talk_to(port, at.client(slow))
         began = time.monotonic()
@@ -115,7 +101,7 @@ def test_a_slow_verdict_and_a_silent_client_hold_up_nobody(world: World) -> None
 
 def test_the_limit_of_unfinished_handshakes(world: World) -> None:
     at = door(world, handshakes_at_once=2)
-    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         silent = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(2)]
         eventually(lambda: at.context.handshake_slots.unfinished == 2)
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as beyond:
@@ -142,7 +128,7 @@ def test_a_revoked_name_is_cut(world: World) -> None:
             ended.append(refusal.reason)
 
     server = blocking_server(wait, "127.0.0.1", 0, context=at.context)
-    with running(server) as port, talk_to(port, at.client(device)) as tls:
+    with in_thread(server) as port, talk_to(port, at.client(device)) as tls:
         assert tls.recv(2) == b"in"
         assert len(at.authenticator.sessions) == 1
         device.revoke()
@@ -172,7 +158,7 @@ def test_what_a_revoked_client_had_sent_is_not_delivered(world: World) -> None:
         ended.append(tls.authentication)  # type: ignore[attr-defined]
 
     with (
-        running(blocking_server(slow, "127.0.0.1", 0, context=at.context)) as port,
+        in_thread(blocking_server(slow, "127.0.0.1", 0, context=at.context)) as port,
         talk_to(port, at.client(device)) as tls,
     ):
         assert tls.recv(2) == b"in"
@@ -186,7 +172,7 @@ def test_what_a_revoked_client_had_sent_is_not_delivered(world: World) -> None:
 def test_a_refused_client_that_drips_octets_gives_its_slot_back(world: World) -> None:
     """Each octet in time for the next wait: together they must not hold the slot and the thread for hours."""
     at = door(world, handshakes_at_once=1)
-    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         with talk_to(port, at.client(None)) as tls:
             with pytest.raises(TLSAlertReceived):
                 tls.recv(1)
@@ -203,7 +189,7 @@ def test_a_refused_client_that_drips_octets_gives_its_slot_back(world: World) ->
 
 def test_a_client_that_breaks_off_leaves_no_traceback(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     device, at = car(world), door(world)
-    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         tls = talk_to(port, at.client(device))
         assert tls.recv(4096)
         tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -232,7 +218,7 @@ def test_the_standard_librarys_web_server(world: World) -> None:
     class Server(VerifiedPeerMixIn, http.server.HTTPServer):
         context = at.context
 
-    with running(Server(("127.0.0.1", 0), Handler)) as port:
+    with in_thread(Server(("127.0.0.1", 0), Handler)) as port:
         client = http.client.HTTPSConnection(SERVER, port, context=at.client(device), timeout=PATIENCE)
         for _ in range(2):
             client.request("GET", "/")
