@@ -23,6 +23,7 @@ import pytest
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
 from dnsbound.dns.cache import EvidenceCache
+from dnsbound.edge.face import Face
 from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import Upstream
 from dnsbound.errors import Misuse
@@ -303,6 +304,70 @@ def test_bogus_answer_of_one_resolver_is_asked_of_another(server: Server) -> Non
         assert answer.security is Security.SECURE
         assert [record.to_text() for record in answer.records] == [RECORD]
         assert liar.asked
+
+
+UNASKED = [f"car{number}._device.cars.example" for number in range(30, 34)]
+
+
+@pytest.mark.parametrize("alter", [lying, stripping])
+def test_an_upstream_whose_answer_was_bogus_is_asked_last(server: Server, alter: Alter) -> None:
+    liar = Server(alter)
+
+    async def on_a_loop(resolver: Resolver) -> None:
+        async with resolver:
+            assert (await resolver.lookup(CAR, "TLSA")).security is Security.SECURE
+            for name in UNASKED:
+                assert (await resolver.lookup(name, "TLSA")).security is Security.SECURE
+
+    with serving(liar):
+        with resolving(liar, server) as resolver:
+            assert resolver.lookup_blocking(CAR, "TLSA").security is Security.SECURE
+            for name in UNASKED:
+                assert resolver.lookup_blocking(name, "TLSA").security is Security.SECURE
+        asyncio.run(on_a_loop(resolving(liar, server)))
+    # The later ones: a query of the first attempt may still be on its way when that attempt is over.
+    assert liar.asked
+    assert [asked for asked in liar.asked if any(asked.startswith(name) for name in UNASKED)] == []
+
+
+def test_an_upstream_whose_answer_was_bogus_still_serves_when_the_other_is_silent(server: Server) -> None:
+    liar = Server(lying)
+    with serving(liar), resolving(liar, server) as resolver:
+        assert resolver.lookup_blocking(CAR, "TLSA").security is Security.SECURE
+        liar.alter, server.alter = None, lambda _: None
+        assert resolver.lookup_blocking(UNASKED[0], "TLSA").security is Security.SECURE
+
+
+def test_a_zone_that_is_broken_everywhere_costs_no_upstream_its_turn() -> None:
+    one, other = Server(lying), Server(lying)
+    with serving(one, other), resolving(one, other) as resolver:
+        assert resolver.lookup_blocking(CAR, "TLSA").security is Security.BOGUS
+        assert other.asked
+        one.alter = other.alter = None
+        other.asked.clear()
+        for name in UNASKED:
+            assert resolver.lookup_blocking(name, "TLSA").security is Security.SECURE
+        assert other.asked == []
+
+
+def test_the_time_of_a_bogus_upstream_passes() -> None:
+    clock = [0.0]
+
+    class Clock:
+        def time(self) -> float:
+            return clock[0]
+
+    first, second = Upstream(address="127.0.0.1"), Upstream(address="127.0.0.2")
+    face = Face(Clock(), (first, second), ..., EvidenceCache(), mix_case=False)  # type: ignore[arg-type]
+    face.noted_bogus(first)
+    face.noted(first, answered=True)
+    assert face.in_order() == [second, first]
+    face.noted(second, answered=False)
+    assert face.in_order() == [first, second]
+    clock[0] = 31.0
+    assert face.in_order() == [first, second]
+    face.noted(first, answered=False)
+    assert face.in_order() == [second, first]
 
 
 def test_bogus_everywhere_is_bogus() -> None:

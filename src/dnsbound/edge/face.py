@@ -19,7 +19,7 @@ from dnsbound.edge.upstream import Upstream
 from dnsbound.times import Seconds
 
 _AVOIDED_SECONDS: Final[Seconds] = 30.0
-"""How long an upstream that did not answer is asked after the others."""
+"""How long an upstream that did not answer, or not the truth, is asked after the others."""
 
 Begin = Callable[[dns.name.Name, dns.rdatatype.RdataType], Validation]
 
@@ -60,6 +60,7 @@ class Face:
         self._apart: set[Flight] = set()
         self._streams: dict[Upstream, list[StreamConnection]] = {}
         self._avoided: dict[Upstream, Seconds] = {}
+        self._bogus: dict[Upstream, Seconds] = {}
         self._contexts: dict[Upstream, ssl.SSLContext] = {}
 
     def join(
@@ -107,12 +108,13 @@ class Face:
     # What a Lookup needs (`lookup.Network`).
 
     def in_order(self) -> list[Upstream]:
-        """The upstreams, those that lately did not answer last."""
-        if not self._avoided:
+        """The upstreams, those that lately failed last."""
+        if not self._avoided and not self._bogus:
             return list(self._upstreams)
         now = self.reactor.time()
         self._avoided = {upstream: until for upstream, until in self._avoided.items() if until > now}
-        return sorted(self._upstreams, key=lambda upstream: upstream in self._avoided)
+        self._bogus = {upstream: until for upstream, until in self._bogus.items() if until > now}
+        return sorted(self._upstreams, key=lambda upstream: upstream in self._avoided or upstream in self._bogus)
 
     def noted(self, upstream: Upstream, *, answered: bool) -> None:
         """Remember who answers."""
@@ -120,6 +122,10 @@ class Face:
             self._avoided.pop(upstream, None)
         else:
             self._avoided[upstream] = self.reactor.time() + _AVOIDED_SECONDS
+
+    def noted_bogus(self, upstream: Upstream) -> None:
+        """Remember who lies, or is lied to; that it answers, and quickly, is no excuse."""
+        self._bogus[upstream] = self.reactor.time() + _AVOIDED_SECONDS
 
     def stream(self, upstream: Upstream, ident: int) -> StreamConnection:
         """A connection to the upstream that takes this query id, an open one if there is one."""

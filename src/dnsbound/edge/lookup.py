@@ -2,7 +2,8 @@
 
 The same lines serve asyncio and blocking callers; only the Reactor differs. Each question is asked of the upstreams
 in turn until one gives a usable response; a truncated one is repeated over TCP. An answer that is bogus is tried anew
-with another upstream first: somebody's damaged cache must not shut a client out.
+with another upstream first: somebody's damaged cache must not shut a client out. Once another has answered what holds,
+those that had part in the bogus answer are told on; where all are bogus it is the zone that is broken, and nobody is.
 """
 
 import os
@@ -27,6 +28,8 @@ from dnsbound.times import Seconds
 
 FIRST_PATIENCE: Final[Seconds] = 1.0
 """How long one upstream is waited for before another is asked too; it doubles with each round."""
+_HOLDS: Final = frozenset({Security.SECURE, Security.INSECURE})
+"""What no upstream can make up."""
 _ROUNDS: Final = 3
 """Times each upstream is asked one question over UDP."""
 
@@ -46,6 +49,9 @@ class Network(Protocol):
     def noted(self, upstream: Upstream, *, answered: bool) -> None:
         """Remember that an upstream answered, or did not."""
 
+    def noted_bogus(self, upstream: Upstream) -> None:
+        """Remember that its answer was bogus while another's was not."""
+
 
 class Lookup:
     """Runs as soon as it is made; calls `done(answer)` once. `give_up` ends it at a deadline.
@@ -59,6 +65,8 @@ class Lookup:
         self._done: Callable[[Answer], None] | None = done
         self._asking: set[Asking] = set()
         self._attempts = 1
+        self._heard: set[Upstream] = set()
+        self._suspects: set[Upstream] = set()
         self._validation = begin()
         self._key = key_of(self._validation.name)
         self._proceed()
@@ -99,15 +107,22 @@ class Lookup:
     def _replied(self, validation: Validation, asking: "Asking", reply: Reply) -> None:
         self._asking.discard(asking)
         if validation is self._validation and self._done is not None:
+            if asking.answered_by is not None:
+                self._heard.add(asking.answered_by)
             validation.feed(asking.question, reply)
             self._proceed()
 
     def _judged(self, answer: Answer) -> None:
         retry = answer.security is Security.BOGUS and self._attempts < len(self._network.in_order())
         if not retry:
+            if answer.security in _HOLDS:
+                for upstream in self._suspects - self._heard:
+                    self._network.noted_bogus(upstream)
             self._finish(answer)
             return
         self._attempts += 1
+        self._suspects |= self._heard
+        self._heard.clear()
         self._stop_asking()
         self._validation = self._begin()
 
@@ -153,6 +168,8 @@ class Asking:
 
     def __init__(self, network: Network, order: Iterable[Upstream], question: Question, name: dns.name.Name) -> None:
         self.question = question
+        self.answered_by: Upstream | None = None
+        """Whose response was usable."""
         self._name = name
         self._network = network
         upstreams = list(order)
@@ -266,6 +283,7 @@ class Asking:
             self._fail(attempt, unusable)
             self._next()
         else:
+            self.answered_by = attempt.upstream
             self._reply(response)
 
     def _broken(self, attempt: _Attempt, error: OSError) -> None:

@@ -48,7 +48,8 @@ RdataType = dns.rdatatype.RdataType | str
 class Resolver:
     """See the module.
 
-    upstreams: asked in order; one that does not answer is asked last for a while. anchors: the root's by default.
+    upstreams: asked in order; one that does not answer, or whose answer is bogus where another's is not, is asked last
+    for a while. anchors: the root's by default.
     clock: the moment to judge signatures by, seconds since 1970. cache: may be shared by resolvers of the same anchors
     and policy; Misuse otherwise. mix_case: letters of the query name in random case (0x20). deadline: seconds one
     lookup may take, unless it says otherwise.
