@@ -21,6 +21,8 @@ from dnsbound.verify.access import AccessList
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
 DOCUMENTS: Final = (
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
     ROOT / "docs" / "howto.md",
     ROOT / "docs" / "tls12.md",
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
@@ -149,7 +151,7 @@ def stands_in(block: str, source: str) -> bool:
 
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("python")))
 def test_snippets_are_lines_of_the_example_that_is_named(document: str, before: str, block: str) -> None:
-    named = re.findall(r"\]\((?:\.\./)+(examples/\w+\.py)\)", before)
+    named = re.findall(r"\]\((?:\.\./)*(examples/\w+\.py)\)", before)
     assert len(named) == 1, f"{document}: the paragraph before a snippet names its example"
     assert stands_in(block, (ROOT / named[0]).read_text()), f"{document}: not in {named[0]}:\n{block}"
 
@@ -158,11 +160,11 @@ def test_snippets_are_lines_of_the_example_that_is_named(document: str, before: 
 def test_a_page_says_where_the_names_in_its_snippets_are(document: str, before: str, block: str) -> None:
     """Those of the paved path say it themselves: `dnsbound.Context`."""
     page = next(path for path in DOCUMENTS if path.name == document).read_text()
-    example = re.findall(r"\]\((?:\.\./)+(examples/\w+\.py)\)", before)[0]
+    example = re.findall(r"\]\((?:\.\./)*(examples/\w+\.py)\)", before)[0]
     for node in ast.walk(ast.parse((ROOT / example).read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dnsbound."):
             for name in (alias.name for alias in node.names):
-                assert not re.search(rf"\b{name}\b", block) or f"`{node.module}" in page, f"{name} is in {node.module}"
+                assert not re.search(rf"\b{name}\b", block) or node.module in page, f"{name} is in {node.module}"
 
 
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))
@@ -174,8 +176,12 @@ def command_lines() -> Iterator[str]:
     for _, _, block in blocks("sh"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
-            if "dnsbound" in words[:1]:
+            if words and words[0] in {"dnsbound", ".venv/bin/dnsbound"}:
                 yield shlex.join(words)
+    for document in (*DOCUMENTS, *(ROOT / "docs").glob("*.md")):
+        for line in re.findall(r"`(dnsbound [a-z][^`]+)`", document.read_text()):
+            if " " in line.removeprefix("dnsbound "):
+                yield shlex.join(shlex.split(line))
 
 
 @pytest.mark.parametrize("line", sorted(set(command_lines())))
