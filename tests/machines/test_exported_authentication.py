@@ -13,13 +13,14 @@ from dnsbound import Context, Misuse
 from dnsbound.credential.credential import Credential
 from dnsbound.edge import current_peer
 from dnsbound.edge.exported_authentication import ExportedAuthentication, answer_request, decline_request
+from dnsbound.edge.session_sweep import settle
 from dnsbound.errors import Malformed, PeerError, Reason, Refused, Undecided
 from dnsbound.testing import Fault, World
 from dnsbound.tls.authenticator_contexts import ReusedContext
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.tls.exported_authenticator import ContextForm
 from machines.doors import LOOPS, SERVER, car, dial, door, hang_up, run, serving, until
-from machines.shim_pairs import Doorkeeper, Pair, client, credential, refusing
+from machines.shim_pairs import Doorkeeper, Pair, client, credential, evidence, refusing
 from machines.shim_pairs import door as bare_door
 from unit.authenticators import NAME
 
@@ -219,6 +220,17 @@ def test_the_doors_own_rules_hold_unless_told_otherwise() -> None:
     assert caught.value.reason is Reason.NO_NAME
 
 
+def test_evidence_for_another_name_is_nobodys(both: Pair) -> None:
+    stranger = Pair.of(client(credential("truck1._device.cars.example")), bare_door())
+    stranger.shake()
+    claim = stranger.far.pending_claim
+    at = late(both, Doorkeeper(judge=lambda _: evidence(claim)))
+    request = at.request()
+    with pytest.raises(TLSMisuse):
+        verified(at, answer_request(both.near, request, credential()))
+    assert at._identities == {}
+
+
 def test_a_refusal_leaves_the_connection_alone(both: Pair) -> None:
     at = late(both, Doorkeeper(refusing(Reason.NOT_PERMITTED)))
     with pytest.raises(Refused) as caught:
@@ -391,6 +403,28 @@ def test_a_removed_record_withdraws_the_identity_and_cuts_the_connection(kind: s
 
     run(kind, main)
     assert len(at.authenticator.sessions) == 0
+
+
+@pytest.mark.parametrize("no", [False, True], ids=["yes", "no"])
+def test_an_outcome_that_comes_too_late_is_not_the_next_identitys(no: bool, world: World) -> None:
+    """The client says who it is anew while its first identity is asked about: what is found out then is nobody's."""
+    device, at = car(world), door(world, policy="optional")
+    joined = Pair.of(at.client(None), at.context, host=SERVER)
+    assert joined.shake() == (True, True)
+    authenticator, now_late = at.authenticator, ExportedAuthentication(joined.far)
+
+    def says_who() -> Any:
+        return now_late.verify_blocking(answer_request(joined.near, now_late.request(), device.credential))
+
+    first = says_who()
+    [asked_about] = authenticator.sessions.due(now=first.valid_until)
+    second = says_who()
+    settle(authenticator, asked_about, Refused(Reason.NO_TLSA) if no else first)
+    assert [session.peer for session in authenticator.sessions] == [second]
+    assert joined.far.shim.is_open
+    [identity] = now_late._identities.values()
+    assert identity.holder.current() is second
+    at.resolver.close()
 
 
 @pytest.mark.parametrize(

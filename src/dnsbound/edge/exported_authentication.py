@@ -126,7 +126,7 @@ class ExportedAuthentication:
         if isinstance(self._authenticator, Authenticator):
             sweep = sweep_for(asyncio.get_running_loop(), self._authenticator)
             register = partial(sweep.register, peer, claim)
-        return self._keep(context, peer, register)
+        return self._keep(context, claim, peer, register)
 
     def verify_blocking(self, authenticator: bytes) -> VerifiedPeer:
         """The same, for a thread that may wait. The session is registered with the Authenticator; a `VerifiedPeerMixIn`
@@ -136,7 +136,7 @@ class ExportedAuthentication:
         register: Register | None = None
         if isinstance(self._authenticator, Authenticator):
             register = partial(self._authenticator.sessions.register, peer, claim, now=peer.verified_at)
-        return self._keep(context, peer, register)
+        return self._keep(context, claim, peer, register)
 
     def identity(self, context: bytes) -> ConnectionPeer | None:
         """The identity that was verified by the answer to the request with this context, if it was."""
@@ -181,7 +181,9 @@ class ExportedAuthentication:
         if self._tell is not None:
             self._tell(refusal, self._shim.source)
 
-    def _keep(self, context: bytes, peer: VerifiedPeer, register: Register | None) -> VerifiedPeer:
+    def _keep(self, context: bytes, claim: Claim, peer: VerifiedPeer, register: Register | None) -> VerifiedPeer:
+        if (peer.name, peer.door) != (claim.name, claim.door):
+            raise TLSMisuse(f"evidence for {peer.name} at {peer.door} cannot admit {claim.name} at {claim.door}")
         transport = self._connection if isinstance(self._connection, ServerTransport) else None
         if not self._shim.is_open or (transport is not None and transport.is_closing()):
             raise PeerError("the connection ended before the verdict")
