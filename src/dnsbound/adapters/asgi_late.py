@@ -13,7 +13,7 @@ may stand before or behind this one. Fields and flow: `dnsbound.adapters.http_au
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from dnsbound.adapters.asgi import EXTENSION, Application, Receive, Scope, Send
 from dnsbound.adapters.http_authentication import Answer, challenge_text, credentials_in
@@ -25,6 +25,8 @@ from dnsbound.errors import LimitExceeded, Malformed, Misuse, PeerError, Reason,
 from dnsbound.tls.exported_authenticator import context_of
 
 Predicate = Callable[[Scope], bool]
+
+_Call = TypeVar("_Call", Receive, Send)
 
 _NOBODY: Final = (Refused, Undecided, Malformed, LimitExceeded, PeerError)
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
@@ -98,9 +100,10 @@ class LateAuthenticationMiddleware:
             await self._without(connection, scope, receive, send)
             return
         known = {"verified_peer": peer, "name": None if peer is None else str(peer.name), "late": True}
+        receive, send = _of_the_server(receive), _of_the_server(_challenging(connection, send))
         token = CONNECTION_PEER.set(holder)
         try:
-            await self._app(_extended(scope, known), receive, _challenging(connection, send))
+            await self._app(_extended(scope, known), receive, send)
         finally:
             CONNECTION_PEER.reset(token)
 
@@ -136,6 +139,21 @@ async def _identity(connection: _Connection, scope: Scope) -> ConnectionPeer | N
 def _extended(scope: Scope, known: dict[str, Any]) -> Scope:
     extensions = scope.get("extensions") or {}
     return {**scope, "extensions": {**extensions, EXTENSION: {**extensions.get(EXTENSION, {}), **known}}}
+
+
+def _of_the_server(call: _Call) -> _Call:
+    """The server's own work during a request, which it does as before: servers begin a request that was pipelined
+    behind this one while they send the last of this answer, and that request has no part in this identity."""
+    before = CONNECTION_PEER.get()
+
+    async def calling(*message: Any) -> Any:  # noqa: ANN401 (ASGI's)
+        token = CONNECTION_PEER.set(before)
+        try:
+            return await call(*message)
+        finally:
+            CONNECTION_PEER.reset(token)
+
+    return cast("_Call", calling)
 
 
 def _challenging(connection: _Connection, send: Send) -> Send:

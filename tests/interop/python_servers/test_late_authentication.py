@@ -1,7 +1,10 @@
 """A web application that authenticates its client after the handshake: unmodified uvicorn and hypercorn, httpx."""
 
 import asyncio
+import http.client
 import json
+import re
+import socket
 import ssl
 import threading
 from pathlib import Path
@@ -148,6 +151,31 @@ def test_the_identity_covers_the_requests_that_refer_to_it_and_no_others(world: 
         assert other.json()["late"] is False
         assert shim_of(stream) is shim_of(other.extensions["network_stream"]), "all that was one connection"
     assert at.reasons == ["admitted", Reason.NO_POSSESSION]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_identity_does_not_cover_the_requests_that_were_pipelined_behind_it(server: str, world: World) -> None:
+    """uvicorn begins the next request while it sends the last of an answer."""
+    device, at = car(world), door(world, policy="optional")
+    with (
+        SERVERS[server]("asyncio", app, at.context) as port,
+        socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
+        at.client(None).wrap_socket(plain, server_hostname=SERVER) as connection,
+    ):
+        connection.sendall(b"GET /private HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        asked = http.client.HTTPResponse(connection)
+        asked.begin()
+        asked.read()
+        request = challenge_in([asked.headers["www-authenticate"]])
+        assert request is not None
+        answer = Answer(answer_request(connection, request, device.credential)).to_text()
+        bare = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        named = f"GET /private HTTP/1.1\r\nhost: localhost\r\nauthorization: {answer}\r\n\r\n"
+        connection.sendall((named + bare + bare).encode())
+        octets = b""
+        while octets.count(b'"body"') < 3:
+            octets += connection.recv(65536)
+    assert re.findall(rb'"name": ([^,]*)', octets) == [f'"{device.name}"'.encode(), b"null", b"null"]
 
 
 def test_one_challenge_waits_at_a_time(world: World) -> None:
