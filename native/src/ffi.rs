@@ -81,6 +81,17 @@ impl Dispatch {
     pub const END: Dispatch = Dispatch { id: 0, function: std::ptr::null() };
 }
 
+/// A provider's functions by their OSSL_FUNC_ numbers (openssl/core_dispatch.h).
+macro_rules! dispatch {
+    ($($id:expr => $function:expr),+ $(,)?) => {
+        [
+            $($crate::ffi::Dispatch { id: $id, function: $function as *const ::std::ffi::c_void }),+,
+            $crate::ffi::Dispatch::END
+        ]
+    };
+}
+pub(crate) use dispatch;
+
 /// One algorithm of a provider (OSSL_ALGORITHM).
 #[repr(C)]
 pub struct Algorithm {

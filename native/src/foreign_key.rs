@@ -3,15 +3,15 @@
 //!
 //! The provider lives in a library context of its own, so that nobody who asks OpenSSL for "EC" or "RSA" gets ours. A
 //! key of it holds the public half as an ordinary key, to which it leaves every question but one: signing goes to
-//! [`Signer`]. It verifies nothing, decrypts nothing and exports no private half, since it has none.
+//! [`Signer`] (`foreign_signature`). It verifies nothing, decrypts nothing and exports no private half, since it has none.
 
 use crate::error::{self, Failure, Outcome};
-use crate::ffi::{self, Algorithm, Dispatch};
+use crate::ffi::{self, dispatch, Algorithm, Dispatch};
+use crate::foreign_signature;
 use crate::signer::Signer;
-use crate::state::guarded;
 use crate::x509::Key;
 use openssl_sys as sys;
-use std::ffi::{c_char, c_int, c_uchar, c_void, CStr};
+use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
@@ -43,7 +43,7 @@ const KINDS: [(&CStr, Kind); 7] = [
 
 /// How a kind of key names its SignatureSchemes (RFC 9846 section 4.3.3).
 #[derive(Clone, Copy)]
-enum Kind {
+pub enum Kind {
     /// 0x0403, 0x0503, 0x0603 by hash.
     Ec,
     /// 0x0401 to 0x0601 (PKCS #1 v1.5) or 0x0804 to 0x0806 (PSS) by hash.
@@ -53,12 +53,12 @@ enum Kind {
 }
 
 /// What our EVP_PKEYs hold.
-struct ForeignKey {
+pub struct ForeignKey {
     public: Key,
-    kind: Kind,
-    signer: Signer,
+    pub kind: Kind,
+    pub signer: Signer,
     /// Octets of a signature at most.
-    longest: usize,
+    pub longest: usize,
 }
 
 // SAFETY: the public key is only read, and OpenSSL's keys may be read by several threads.
@@ -66,7 +66,7 @@ unsafe impl Send for ForeignKey {}
 // SAFETY: as above.
 unsafe impl Sync for ForeignKey {}
 
-type KeyData = Option<Arc<ForeignKey>>;
+pub type KeyData = Option<Arc<ForeignKey>>;
 
 /// An EVP_PKEY for the public half in `spki` (DER SubjectPublicKeyInfo) that has `signer` sign.
 pub fn new(spki: &[u8], signer: Signer) -> Outcome<Key> {
@@ -134,13 +134,6 @@ fn library() -> Outcome<*mut sys::OSSL_LIB_CTX> {
 
 // --- the provider
 
-macro_rules! dispatch {
-    ($($id:expr => $function:expr),+ $(,)?) => {
-        [$(Dispatch { id: $id, function: $function as *const c_void }),+, Dispatch::END]
-    };
-}
-
-// Functions go by their OSSL_FUNC_ numbers (openssl/core_dispatch.h).
 static PROVIDER_FUNCTIONS: [Dispatch; 2] = dispatch![1027 => query_operation];
 
 static KEY_FUNCTIONS: [Dispatch; 11] = dispatch![
@@ -156,15 +149,6 @@ static KEY_FUNCTIONS: [Dispatch; 11] = dispatch![
     43 => key_types,
 ];
 
-static SIGNATURE_FUNCTIONS: [Dispatch; 7] = dispatch![
-    1 => signature_new,
-    8 => digest_sign_init,
-    11 => digest_sign,
-    16 => signature_free,
-    20 => signature_set_params,
-    21 => signature_settable,
-];
-
 macro_rules! key_kinds {
     ($($names:expr),+ $(,)?) => {
         [$(Algorithm::new($names, PROPERTIES, &KEY_FUNCTIONS)),+, Algorithm::END]
@@ -172,7 +156,8 @@ macro_rules! key_kinds {
 }
 
 static KEY_KINDS: [Algorithm; 8] = key_kinds![EC, RSA, ED25519, ED448, ML_DSA_44, ML_DSA_65, ML_DSA_87];
-static SIGNATURES: [Algorithm; 2] = [Algorithm::new(OPERATION, PROPERTIES, &SIGNATURE_FUNCTIONS), Algorithm::END];
+static SIGNATURES: [Algorithm; 2] =
+    [Algorithm::new(OPERATION, PROPERTIES, &foreign_signature::FUNCTIONS), Algorithm::END];
 
 unsafe extern "C" fn provider_init(
     handle: *const c_void,
@@ -217,7 +202,7 @@ unsafe extern "C" fn key_free(data: *mut c_void) {
 
 /// # Safety
 /// `data` is null or key_new's, and the result is not kept beyond the call.
-unsafe fn key_of<'a>(data: *const c_void) -> Option<&'a Arc<ForeignKey>> {
+pub unsafe fn key_of<'a>(data: *const c_void) -> Option<&'a Arc<ForeignKey>> {
     // SAFETY: the caller's.
     unsafe { data.cast::<KeyData>().as_ref() }?.as_ref()
 }
@@ -271,131 +256,4 @@ unsafe extern "C" fn no_types(_context: *mut c_void) -> *const sys::OSSL_PARAM {
 
 unsafe extern "C" fn key_types(_selection: c_int) -> *const sys::OSSL_PARAM {
     NO_PARAMETERS.0.as_ptr()
-}
-
-// --- signing
-
-/// One signature under way.
-#[derive(Default)]
-struct Signing {
-    key: KeyData,
-    /// Bits of the hash, where the scheme has one.
-    hash: Option<u32>,
-    pss: bool,
-}
-
-impl Signing {
-    fn scheme(&self) -> Option<u16> {
-        let by_hash = |first: u16, step: u16| match self.hash {
-            Some(256) => Some(first),
-            Some(384) => Some(first + step),
-            Some(512) => Some(first + 2 * step),
-            _ => None,
-        };
-        match self.key.as_ref()?.kind {
-            Kind::Ec => by_hash(0x0403, 0x0100),
-            Kind::Rsa if self.pss => by_hash(0x0804, 1),
-            Kind::Rsa => by_hash(0x0401, 0x0100),
-            Kind::Whole(scheme) => self.hash.is_none().then_some(scheme),
-        }
-    }
-}
-
-unsafe extern "C" fn signature_new(_context: *mut c_void, _properties: *const c_char) -> *mut c_void {
-    Box::into_raw(Box::<Signing>::default()).cast()
-}
-
-unsafe extern "C" fn signature_free(signing: *mut c_void) {
-    if !signing.is_null() {
-        // SAFETY: made by signature_new, freed once.
-        drop(unsafe { Box::from_raw(signing.cast::<Signing>()) });
-    }
-}
-
-unsafe extern "C" fn digest_sign_init(
-    signing: *mut c_void,
-    digest: *const c_char,
-    key: *mut c_void,
-    parameters: *const sys::OSSL_PARAM,
-) -> c_int {
-    // SAFETY: signing is signature_new's, key null or key_new's, the name terminated or null.
-    unsafe {
-        let Some(state) = signing.cast::<Signing>().as_mut() else { return 0 };
-        if let Some(key) = key_of(key) {
-            state.key = Some(Arc::clone(key));
-        }
-        let name = error::text(digest);
-        state.hash = if name.is_empty() { None } else { hash_bits(&name).or(Some(0)) };
-        signature_set_params(signing, parameters)
-    }
-}
-
-/// SHA-2 under any of OpenSSL's names for it: SHA256, SHA2-256.
-fn hash_bits(name: &str) -> Option<u32> {
-    let name = name.strip_prefix("SHA2-").or_else(|| name.strip_prefix("SHA"))?;
-    name.parse().ok()
-}
-
-/// libssl sets an RSA key's padding, and PSS' salt to the hash's length, which is all that TLS knows.
-unsafe extern "C" fn signature_set_params(signing: *mut c_void, parameters: *const sys::OSSL_PARAM) -> c_int {
-    // SAFETY: signing is signature_new's; a parameter is read as the type it says it has.
-    unsafe {
-        let Some(state) = signing.cast::<Signing>().as_mut() else { return 0 };
-        if parameters.is_null() {
-            return 1;
-        }
-        let padding = sys::OSSL_PARAM_locate_const(parameters, PADDING.as_ptr());
-        if !padding.is_null() {
-            // A wrong guess of the type would stay on the error queue, where libssl takes it for a failure.
-            let (mut text, mut number) = (ptr::null(), 0);
-            state.pss = if (*padding).data_type == ffi::OSSL_PARAM_UTF8_STRING {
-                sys::OSSL_PARAM_get_utf8_string_ptr(padding, &mut text) == 1 && error::text(text) == "pss"
-            } else {
-                ffi::OSSL_PARAM_get_int(padding, &mut number) == 1 && number == sys::RSA_PKCS1_PSS_PADDING
-            };
-        }
-        1
-    }
-}
-
-const PADDING: &CStr = c"pad-mode";
-
-static SETTABLE: ffi::Parameters<3> = ffi::Parameters([
-    ffi::parameter(PADDING, ffi::OSSL_PARAM_UTF8_STRING, ptr::null_mut(), 0),
-    ffi::parameter(c"saltlen", ffi::OSSL_PARAM_UTF8_STRING, ptr::null_mut(), 0),
-    ffi::no_parameter(),
-]);
-
-unsafe extern "C" fn signature_settable(_signing: *mut c_void, _context: *mut c_void) -> *const sys::OSSL_PARAM {
-    SETTABLE.0.as_ptr()
-}
-
-/// The whole message at once; asked for the length alone, when there is nowhere to put the signature.
-unsafe extern "C" fn digest_sign(
-    signing: *mut c_void,
-    out: *mut c_uchar,
-    out_length: *mut usize,
-    room: usize,
-    message: *const c_uchar,
-    message_length: usize,
-) -> c_int {
-    guarded(0, || {
-        // SAFETY: signing is signature_new's; OpenSSL passes `room` writable and `message_length` readable octets.
-        unsafe {
-            let Some(state) = signing.cast::<Signing>().as_ref() else { return 0 };
-            let Some(key) = &state.key else { return 0 };
-            if out.is_null() {
-                *out_length = key.longest;
-                return 1;
-            }
-            let Some(scheme) = state.scheme() else { return 0 };
-            let message = std::slice::from_raw_parts(message, message_length);
-            let Some(signature) = key.signer.sign(scheme, message, key.longest.min(room)) else { return 0 };
-            // Whatever a signer did with OpenSSL on this thread is no error of this connection.
-            error::clear_queue();
-            ptr::copy_nonoverlapping(signature.as_ptr(), out, signature.len());
-            *out_length = signature.len();
-            1
-        }
-    })
 }

@@ -22,6 +22,7 @@ mod facts;
 mod ffi;
 mod flags;
 mod foreign_key;
+mod foreign_signature;
 mod late;
 mod listener;
 mod octets;

@@ -125,8 +125,9 @@ pub extern "C" fn on_new_session(ssl: *mut sys::SSL, session: *mut sys::SSL_SESS
 /// Client: the server asked for a certificate. A server that does not know RFC 7250 means X.509: a client that may not
 /// show one then shows nothing.
 pub extern "C" fn on_certificate_wanted(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_int {
-    // SAFETY: OpenSSL passes a live connection.
-    if let Some(state) = unsafe { of(ssl) } {
+    guarded(0, || {
+        // SAFETY: OpenSSL passes a live connection.
+        let Some(state) = (unsafe { of(ssl) }) else { return 1 };
         state.certificate_requested.set(true);
         state.clientid.begin_answer();
         state.carried_chain.begin_answer();
@@ -140,28 +141,30 @@ pub extern "C" fn on_certificate_wanted(ssl: *mut sys::SSL, _arg: *mut c_void) -
                 ffi::SSL_certs_clear(ssl);
             }
         }
-    }
-    1
+        1
+    })
 }
 
 /// Server: a ClientHello was read. TLS 1.2 would send a ticket inside its handshake, before anybody has spoken about the
 /// client; and who asks only clients that signal knows now.
 pub extern "C" fn on_client_hello(ssl: *mut sys::SSL, _arg: *mut c_void) -> c_int {
-    // SAFETY: OpenSSL passes a live connection.
-    unsafe {
-        if let Some(state) = of(ssl).filter(|state| state.flags.decides) {
-            let mode = if state.flags.received() || state.clientid.offered() {
-                sys::SSL_VERIFY_PEER
-            } else {
-                sys::SSL_VERIFY_NONE
-            };
-            sys::SSL_set_verify(ssl, mode, None);
+    guarded(0, || {
+        // SAFETY: OpenSSL passes a live connection.
+        unsafe {
+            if let Some(state) = of(ssl).filter(|state| state.flags.decides) {
+                let mode = if state.flags.received() || state.clientid.offered() {
+                    sys::SSL_VERIFY_PEER
+                } else {
+                    sys::SSL_VERIFY_NONE
+                };
+                sys::SSL_set_verify(ssl, mode, None);
+            }
+            if sys::SSL_version(ssl) != sys::TLS1_3_VERSION {
+                ffi::SSL_set_options(ssl, ffi::SSL_OP_NO_TICKET);
+            }
         }
-        if sys::SSL_version(ssl) != sys::TLS1_3_VERSION {
-            ffi::SSL_set_options(ssl, ffi::SSL_OP_NO_TICKET);
-        }
-    }
-    1
+        1
+    })
 }
 
 /// Server: fills in what [`Ticket`] says.
