@@ -51,6 +51,48 @@ def test_which_loop() -> None:
 
 
 @pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+def test_who_connects_to_a_listener_is_not_the_client_for_whom_it_was_opened(
+    kind: str, unix: bool, world: World, tmp_path: Path
+) -> None:
+    device, at = car(world), door(world)
+    seen: list[type[Exception]] = []
+
+    async def stranger(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with pytest.raises(Misuse) as caught:
+            verified_peer()
+        seen.append(caught.type)
+        await hang_up(writer)
+
+    async def tell_where(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = str(tmp_path / "listener")
+        if unix:
+            opened = await asyncio.start_unix_server(stranger, path)
+            reader, other = await asyncio.open_unix_connection(path)
+        else:
+            opened = await asyncio.start_server(stranger, "127.0.0.1", 0)
+            reader, other = await asyncio.open_connection(*opened.sockets[0].getsockname()[:2])
+        assert await reader.read() == b""
+        await hang_up(other)
+        opened.close()
+        peer = verified_peer()
+        assert peer is not None, "and the client is still who it is"
+        writer.write(f"{peer.name}\n".encode())
+        await hang_up(writer)
+
+    async def main() -> None:
+        server = await asyncio.start_server(tell_where, "127.0.0.1", 0, ssl=at.context)
+        async with server:
+            reader, writer = await dial(server.sockets[0].getsockname()[1], at.client(device))
+            assert await reader.readline() == f"{device.name}\n".encode()
+            await hang_up(writer)
+
+    run(kind, main)
+    at.resolver.close()
+    assert seen == [Misuse]
+
+
+@pytest.mark.parametrize("kind", LOOPS)
 def test_asyncio_start_server(kind: str, world: World) -> None:
     device, at = car(world), door(world)
 

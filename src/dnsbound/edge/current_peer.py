@@ -9,7 +9,8 @@ Not an authorisation: it says who was verified, not what that name may do here.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -54,8 +55,18 @@ class ConnectionPeer:
         return None if self._connection is None else self._connection()
 
 
-CONNECTION_PEER: Final[ContextVar[ConnectionPeer]] = ContextVar("dnsbound.connection_peer")
-"""Set in the context of each served connection; read it through `verified_peer`."""
+CONNECTION_PEER: Final[ContextVar[ConnectionPeer | None]] = ContextVar("dnsbound.connection_peer")
+"""Set in the context of each served connection; read it through `verified_peer`. None is as if it were not set."""
+
+
+@contextmanager
+def outside_any_connection() -> Iterator[None]:
+    """For what is begun while a connection is served and has no part in it."""
+    token = CONNECTION_PEER.set(None)
+    try:
+        yield
+    finally:
+        CONNECTION_PEER.reset(token)
 
 
 def verified_peer() -> VerifiedPeer | None:

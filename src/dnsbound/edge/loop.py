@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
 
 from dnsbound.edge.context import Context
+from dnsbound.edge.current_peer import outside_any_connection
 from dnsbound.edge.server_protocol import ServerProtocol
 from dnsbound.edge.upgrade import upgrade
 from dnsbound.errors import Misuse
@@ -74,7 +75,9 @@ class VerdictLoop(_Base):
     ) -> Any:  # noqa: ANN401 (asyncio's Server or uvloop's)
         """As in asyncio."""
         factory, tls_options = self._plain(protocol_factory, ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        return await super().create_server(factory, host, port, **tls_options, **options)
+        # A listener keeps the context it was made in, and who connects is not whom the code there serves.
+        with outside_any_connection():
+            return await super().create_server(factory, host, port, **tls_options, **options)
 
     async def create_unix_server(
         self,
@@ -88,7 +91,8 @@ class VerdictLoop(_Base):
     ) -> Any:  # noqa: ANN401
         """As in asyncio."""
         factory, tls_options = self._plain(protocol_factory, ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        return await super().create_unix_server(factory, path, **tls_options, **options)
+        with outside_any_connection():
+            return await super().create_unix_server(factory, path, **tls_options, **options)
 
     async def connect_accepted_socket(
         self,
