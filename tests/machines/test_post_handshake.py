@@ -14,12 +14,23 @@ import pytest
 from dnsbound import Context, Misuse, Refused, Undecided, start_server, verified_peer
 from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.edge.current_peer import current_connection
+from dnsbound.edge.late_socket import _judge
 from dnsbound.errors import Reason
 from dnsbound.testing import Fault, World
-from dnsbound.tls.errors import TLSAlertReceived, TLSMisuse, TLSPeerError
+from dnsbound.tls.errors import TLSAlertReceived, TLSMisuse, TLSPeerError, TLSRefused
 from dnsbound.tls.post_handshake import FORBIDDEN_IN, TRANSITIONS, LateEvent, LateStage, PostHandshake
 from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, hang_up, in_thread, run, until
-from machines.shim_pairs import Doorkeeper, Pair, admitted, client, credential, evidence, stock_client, stock_server
+from machines.shim_pairs import (
+    Doorkeeper,
+    Pair,
+    admitted,
+    client,
+    credential,
+    evidence,
+    refusing,
+    stock_client,
+    stock_server,
+)
 from machines.shim_pairs import door as bare_door
 
 
@@ -684,6 +695,26 @@ def test_a_blocking_server_refuses(what: str, world: World, quiet: Callable[...,
         expected = Reason.NOT_PERMITTED if what == "stranger" else Reason.NO_CREDENTIAL
         assert getattr(error, "reason", None) is expected
         assert at.reasons == [expected]
+
+
+@pytest.mark.parametrize("yes", [True, False], ids=["yes", "no"])
+def test_what_cuts_a_connection_during_a_late_judgement_is_what_its_thread_is_told(yes: bool) -> None:
+    """The sweep ends the name of the handshake while the next one is looked up."""
+    shims: list[Any] = []
+
+    def judge(claim: Any) -> Any:
+        shims[0].cut(Refused(Reason.NO_TLSA))
+        return evidence(claim) if yes else refusing(Reason.NOT_PERMITTED)(claim)
+
+    pair = open_pair(offering(client(credential())), late_door(keeper=Doorkeeper(judge)))
+    shims.append(pair.far.shim)
+    pair.far.verify_client_post_handshake()
+    take_answer(pair)
+    left, right = socket.socketpair()
+    with left, right, pytest.raises(TLSRefused) as caught:
+        _judge(left, pair.far.shim, required=True)  # type: ignore[arg-type] # the socket is not used
+    assert caught.value.reason is Reason.NO_TLSA
+    assert pair.far.shim.authentication == "refused"
 
 
 def test_a_verdict_does_not_stall_an_event_loop() -> None:

@@ -267,7 +267,9 @@ class ServerShim(Shim):
 
     @property
     def late(self) -> PostHandshake:
-        """Authentication after the handshake, on a connection that is open."""
+        """Authentication after the handshake, on a connection that is open; raises why it was cut, once it was."""
+        if self._verdict is not None:
+            raise verdict_error(self._verdict)
         if not self._open:
             raise TLSMisuse("a client is asked late once its connection is open")
         if self._late is None:
@@ -315,7 +317,10 @@ class ServerShim(Shim):
         self._claim, self._peer = claim, peer
 
     def refuse_late(self, verdict: Refused | Undecided) -> None:
-        """End the connection with the one alert of all refusals; `verified_peer` and reading raise the reason."""
+        """End the connection with the one alert of all refusals; `verified_peer` and reading raise the reason. Raises
+        the verdict that has ended it meanwhile: the first one stands."""
+        if self._verdict is not None:
+            raise verdict_error(self._verdict)
         if self._stage is not Stage.OPEN:
             raise TLSMisuse("the connection is not open")
         self._shut_out(verdict)
