@@ -11,12 +11,13 @@ use crate::extension::{
 use crate::ffi;
 use crate::state::{self, guarded, State};
 use openssl_sys as sys;
+use pyo3::pybacked::PyBackedBytes;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-/// Host in A-labels, port, extension_data.
-pub type Served = (String, u16, Vec<u8>);
+/// Host in A-labels, port, extension_data: Python's own octets, not a copy.
+pub type Served = (String, u16, PyBackedBytes);
 
 #[derive(Clone, Copy, Default)]
 pub struct Settings {
@@ -94,6 +95,11 @@ impl Cells {
         }
     }
 
+    /// Server: the handshake is over; a chain is long, and connections live long.
+    pub fn forget_served(&mut self) {
+        self.served = Vec::new();
+    }
+
     /// Client: the handshake stands still until [`Cells::judge`].
     pub fn awaits_judgement(&self) -> bool {
         self.judgement.get() == Judgement::Awaited
@@ -123,7 +129,7 @@ impl Extension for DnssecChain {
         let Some(name) = message.server_name() else { return Ok(None) };
         let port = cells.port.get();
         let chain = cells.served.iter().find(|(host, at, _)| *at == port && host.eq_ignore_ascii_case(&name));
-        Ok(chain.map(|(_, _, data)| data.as_slice()))
+        Ok(chain.map(|(_, _, data)| &**data))
     }
 
     fn take(state: &State, message: &Message, data: &[u8]) -> Result<(), Alert> {

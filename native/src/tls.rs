@@ -283,6 +283,10 @@ impl Tls {
         self.resumed_data = crate::tickets::sealed_data(self);
         self.complete = true;
         self.note_seal();
+        // OpenSSL's pointer to the state is not in use between its calls.
+        if let Some(state) = Rc::get_mut(&mut self.state) {
+            state.dnssec_chain.forget_served();
+        }
         Ok(())
     }
 

@@ -106,7 +106,8 @@ class Config:
         GIL for `sign` alone, so a slow signer holds up its own thread and nobody else's. What it raises, or a value
         that can be no signature, ends the handshake with internal_error; the exception is the TlsError's `__cause__`.
         KeyboardInterrupt and its likes come out as they are, once. `sign` may use other Connections, not its own
-        (RuntimeError). RSA's key transport in TLS 1.2 (TLS_RSA cipher suites) needs decryption and fails.
+        (RuntimeError). RSA's key transport in TLS 1.2 (TLS_RSA cipher suites) needs decryption and fails. A `sign` that
+        holds its Config, or a Connection of it, keeps both for ever: that cycle is not the garbage collector's to see.
 
         One credential per Config: RuntimeError when there is one already. Without a chain, spki must be in the form
         OpenSSL writes (uncompressed points), since that is what the peer is shown.

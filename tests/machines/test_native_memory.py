@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dnsbound import _native
+from dnsbound.iana import DNSSEC_CHAIN
 from machines.datagram_pairs import complete, datagram_client, datagram_server, meet
 from machines.native_pairs import SERVER, TLS12, client_config, connect, server_config, shake
 from machines.test_native_signer import SCHEMES, Elsewhere, identity, server_elsewhere
@@ -85,6 +86,21 @@ def failing_signers() -> Callable[[], None]:
             shake(near, far)
 
     return attempt
+
+
+def test_an_open_connection_has_forgotten_the_chains_that_it_could_have_sent() -> None:
+    """A door of many names gives every connection the chains of all of them."""
+    server, client = server_config(verification="none"), client_config(anonymous=True)
+    server.set_dnssec_chain(DNSSEC_CHAIN)
+    names, octets, connections = 16, 8_000, 100
+    opened = []
+    before = resident()
+    for _ in range(connections):
+        chains = [(f"{number}.example", 443, bytes(octets)) for number in range(names)]
+        near, far = _native.Connection(client, server_hostname=SERVER), _native.Connection(server, served_chains=chains)
+        shake(near, far)
+        opened.append(far)
+    assert (resident() - before) // len(opened) < names * octets
 
 
 @pytest.mark.parametrize("kind", [wrong_names, refused_by_alert, datagrams, signers, failing_signers])
