@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar, cast
 from dnsbound.adapters.asgi import EXTENSION, Application, Receive, Scope, Send
 from dnsbound.adapters.http_authentication import Answer, challenge_text, credentials_in
 from dnsbound.edge.context_door import AuthenticatorLike
-from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer, current_connection
+from dnsbound.edge.current_peer import CONNECTION_PEER, ConnectionPeer, current_connection, verified_peer
 from dnsbound.edge.exported_authentication import ExportedAuthentication
 from dnsbound.edge.server_transport import ServerTransport
 from dnsbound.errors import LimitExceeded, Malformed, Misuse, PeerError, Reason, Refused, Undecided
@@ -88,6 +88,11 @@ class LateAuthenticationMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        try:
+            verified_peer()
+        except (Refused, Undecided):
+            # The connection was cut after this request came in: there is nobody to answer.
             return
         connection = self._connection()
         try:
