@@ -20,7 +20,7 @@ from fuzz.handshakes import client, credential
 from fuzz.target import Target
 
 ADDRESSES = [("192.0.2.1", 1001), ("192.0.2.1", 1002), ("192.0.2.77", 1001), ("198.51.100.1", 1001)]
-BOUNDS = DatagramLimits(associations=3, associations_per_source=2, handshakes_per_source=2)
+BOUNDS = DatagramLimits(associations=3, associations_per_source=2)
 KEY = b"k" * 32
 STEP_SECONDS = 0.7
 """Between two datagrams, by the table's clock."""
@@ -62,7 +62,13 @@ class Counting:
 
 @cache
 def context() -> Context:
-    return Context.server(credential(), authenticator=Nobody(), clientid=iana.DANE_CLIENTID, datagram=True)
+    return Context.server(
+        credential(),
+        authenticator=Nobody(),
+        clientid=iana.DANE_CLIENTID,
+        datagram=True,
+        handshakes_per_source=2,
+    )
 
 
 def packed(*datagrams: tuple[int, bytes]) -> bytes:

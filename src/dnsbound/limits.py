@@ -90,6 +90,9 @@ POSITIVE_TTL: Final = Limit("positive-ttl", 3600, 0, 86_400, "seconds; cap on ho
 NEGATIVE_TTL: Final = Limit("negative-ttl", 60, 0, 3600, "seconds; cap on how long a proven denial is reused")
 HANDSHAKE_SECONDS: Final = Limit("handshake-seconds", 15, 1, 300, "from the connection to the verdict")
 HANDSHAKES_AT_ONCE: Final = Limit("handshakes-at-once", 1024, 1, 1_000_000, "unfinished handshakes of one listener")
+HANDSHAKES_PER_SOURCE: Final = Limit(
+    "handshakes-per-source", 256, 1, 1_000_000, "unfinished handshakes of one /24 or /56 at once"
+)
 LOOKUPS_PER_SOURCE: Final = Limit(
     "lookups-per-source", 60, 1, 1_000_000, "per minute: lookups by pattern or alias one address may cause"
 )
@@ -169,9 +172,6 @@ DATAGRAM_ASSOCIATIONS: Final = Limit(
 )
 DATAGRAM_ASSOCIATIONS_PER_SOURCE: Final = Limit(
     "datagram-associations-per-source", 1024, 1, 10_000_000, "associations of one /24 or /56 at once"
-)
-DATAGRAM_HANDSHAKES_PER_SOURCE: Final = Limit(
-    "datagram-handshakes-per-source", 64, 1, 1_000_000, "unfinished handshakes of one /24 or /56 at once"
 )
 DATAGRAM_IDLE_SECONDS: Final = Limit(
     "datagram-idle-seconds", 600, 1, 604_800, "an association nobody was heard on for so long is closed"

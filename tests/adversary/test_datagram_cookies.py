@@ -16,7 +16,6 @@ from adversary.hostile_datagrams import (
     fragment,
     record,
 )
-from dnsbound.edge.association_table import DatagramLimits
 from dnsbound.testing import World
 
 
@@ -107,8 +106,7 @@ def test_a_verified_hello_again_and_again(door: DatagramDoor) -> None:
 
 def test_a_flood_of_verified_hellos_is_bounded(world: World) -> None:
     """Each needs a cookie, so an address that answers; and one network gets its share and no more."""
-    bounds = DatagramLimits(handshakes_per_source=8)
-    with open_datagram_door(world, host="0.0.0.0", bounds=bounds) as door:
+    with open_datagram_door(world, host="0.0.0.0", handshakes_per_source=8) as door:
         address = ("127.0.0.1", door.address[1])
         sessions = [DatagramSession(address, saying(), patience=0.3) for _ in range(14)]
         for session in sessions:

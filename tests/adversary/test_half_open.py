@@ -6,18 +6,19 @@ import socket
 import ssl
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dnsbound import verified_peer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.testing import Fault, World
-from machines.doors import LOOPS, SERVER, car, dial, door, hang_up, run, serving, until
+from machines.doors import LOOPS, PATIENCE, SERVER, car, dial, door, hang_up, run, serving, until
 
 pytestmark = pytest.mark.parametrize("kind", LOOPS)
 
 CROWD = 1000
+UNHURRIED = 300
+"""Seconds of a handshake, where its deadline is not what is tried; longer than any test may take."""
 
 
 class Greeter(asyncio.Protocol):
@@ -62,6 +63,15 @@ async def crowd(port: int, octets: bytes, size: int = CROWD) -> list[socket.sock
     return made
 
 
+async def is_served(port: int, context: ssl.SSLContext, *, address: str = "127.0.0.1") -> None:
+    """A good client from this address of the loopback network."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname=SERVER, local_addr=(address, 0)
+    )
+    assert await reader.readline() == b"known\n"
+    await hang_up(writer)
+
+
 async def closed_by_the_server(plain: socket.socket) -> bool:
     loop = asyncio.get_running_loop()
     try:
@@ -74,33 +84,55 @@ async def closed_by_the_server(plain: socket.socket) -> bool:
 
 @pytest.mark.parametrize("stops_after", ["connect", "hello"])
 def test_handshakes_that_stop(kind: str, stops_after: str, world: World) -> None:
-    """While the crowd stands within the limit, a good client is served; at the deadline all of it is gone."""
-    device, at = car(world), door(world, handshake_seconds=4)
+    """While the crowd stands within the limit, a good client is served, and the crowd costs little memory."""
+    device, at = car(world), door(world, handshakes_per_source=CROWD + 1, handshake_seconds=UNHURRIED)
     octets = first_flight(at.client(device)) if stops_after == "hello" else b""
 
-    async def main() -> tuple[float, int]:
-        loop = asyncio.get_running_loop()
+    async def main() -> int:
         async with serving(Greeter, at, backlog=CROWD) as port:
             tracemalloc.start()
-            before = tracemalloc.get_traced_memory()[0]
+            try:
+                before = tracemalloc.get_traced_memory()[0]
+                standing = await crowd(port, octets)
+                await until(lambda: at.context.handshake_slots.unfinished == CROWD)
+                used = tracemalloc.get_traced_memory()[0] - before
+            finally:
+                tracemalloc.stop()
+            await is_served(port, at.client(device))
+            assert at.context.handshake_slots.unfinished == CROWD
+            for plain in standing:
+                plain.close()
+            await until(lambda: at.context.handshake_slots.unfinished == 0)
+            return used
+
+    # Python's share for each: protocol, transports, shim, timer; and no receive buffer of its own.
+    assert run(kind, main) < CROWD * 24_000
+    counts = at.context.handshake_slots.counts()
+    assert counts[HandshakeOutcome.GONE] == CROWD
+    assert counts[HandshakeOutcome.TURNED_AWAY] == 0
+
+
+@pytest.mark.parametrize("stops_after", ["connect", "hello"])
+def test_the_deadline_ends_them_all(kind: str, stops_after: str, world: World) -> None:
+    """None is closed before it, however busy the machine; and after it none is left."""
+    seconds = 2
+    at = door(world, handshakes_per_source=CROWD, handshake_seconds=seconds)
+    octets = first_flight(at.client(car(world))) if stops_after == "hello" else b""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        async with serving(Greeter, at, backlog=CROWD) as port:
             began = loop.time()
             standing = await crowd(port, octets)
-            await until(lambda: at.context.handshake_slots.unfinished == CROWD)
-            used = tracemalloc.get_traced_memory()[0] - before
-            tracemalloc.stop()
-            reader, writer = await dial(port, at.client(device))
-            assert await reader.readline() == b"known\n"
-            await hang_up(writer)
+            assert await closed_by_the_server(standing[0])
+            took = loop.time() - began
             for plain in standing:
                 assert await closed_by_the_server(plain)
                 plain.close()
             await until(lambda: at.context.handshake_slots.unfinished == 0)
-            return loop.time() - began, used
+            return took
 
-    took, used = run(kind, main)
-    assert 3.5 < took < 15
-    # Python's share for each: protocol, transports, shim, timer; and no receive buffer of its own.
-    assert used < CROWD * 24_000
+    assert run(kind, main) > seconds - 0.5
     counts = at.context.handshake_slots.counts()
     assert counts[HandshakeOutcome.TIMED_OUT] == CROWD
     assert counts[HandshakeOutcome.TURNED_AWAY] == 0
@@ -108,7 +140,7 @@ def test_handshakes_that_stop(kind: str, stops_after: str, world: World) -> None
 
 def test_the_limit_holds(kind: str, world: World) -> None:
     """Of a thousand, a hundred get a handshake; the others are closed on arrival, and cost nothing."""
-    at = door(world, handshakes_at_once=100, handshake_seconds=10)
+    at = door(world, handshakes_at_once=100, handshakes_per_source=100, handshake_seconds=UNHURRIED)
 
     async def main() -> None:
         async with serving(Greeter, at, backlog=CROWD) as port:
@@ -125,22 +157,65 @@ def test_the_limit_holds(kind: str, world: World) -> None:
     assert counts[HandshakeOutcome.GONE] == 100
 
 
+def test_one_address_cannot_keep_another_out(kind: str, world: World) -> None:
+    """A crowd of one network gets its share; others are served meanwhile, and its neighbours once it has gone."""
+    device, at = car(world), door(world, handshakes_at_once=40, handshake_seconds=UNHURRIED)
+
+    async def main() -> None:
+        async with serving(Greeter, at, backlog=CROWD) as port:
+            standing = await crowd(port, b"", 200)
+            await until(lambda: at.context.handshake_slots.counts()[HandshakeOutcome.TURNED_AWAY] == 190)
+            assert at.context.handshake_slots.unfinished == 10
+            await is_served(port, at.client(device), address="127.9.0.1")
+            with pytest.raises(OSError):  # noqa: PT011 (whichever way the client meets the closed connection)
+                await is_served(port, at.client(device), address="127.0.0.77")
+            assert at.context.handshake_slots.unfinished == 10
+            for plain in standing:
+                plain.close()
+            await until(lambda: at.context.handshake_slots.unfinished == 0)
+            await is_served(port, at.client(device), address="127.0.0.77")
+
+    run(kind, main)
+    counts = at.context.handshake_slots.counts()
+    assert counts[HandshakeOutcome.TURNED_AWAY] == 191
+    assert counts[HandshakeOutcome.ADMITTED] == 2
+
+
+def test_local_sockets_have_no_share(kind: str, world: World, tmp_path: Path) -> None:
+    at, path = door(world, handshakes_at_once=4, handshake_seconds=UNHURRIED), str(tmp_path / "door")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with await loop.create_unix_server(Greeter, path, ssl=at.context):
+            standing = [await asyncio.open_unix_connection(path) for _ in range(4)]
+            await until(lambda: at.context.handshake_slots.unfinished == 4)
+            for _, writer in standing:
+                await hang_up(writer)
+            await until(lambda: at.context.handshake_slots.unfinished == 0)
+        await at.resolver.aclose()
+
+    run(kind, main)
+    assert at.context.handshake_slots.counts()[HandshakeOutcome.TURNED_AWAY] == 0
+
+
 def test_verdicts_that_never_come(kind: str, world: World) -> None:
     """Clients of a name whose DNS is dead: no lookup and no task outlives the deadline."""
     device, other = car(world), car(world, "car55")
     # Named one by one: of names that a pattern lets in, one address may not cause so many lookups.
-    at = door(world, str(device.name), str(other.name), deadline=60, handshake_seconds=2)
+    at = door(world, str(device.name), str(other.name), deadline=60, handshake_seconds=4)
     world.fault(str(device.name), Fault.DEAD)
     waiting = 60
 
     async def main() -> None:
         async with serving(Greeter, at) as port:
             tasks = len(asyncio.all_tasks())
-            clients: list[Any] = await asyncio.gather(*(dial(port, at.client(device)) for _ in range(waiting)))
-            await until(lambda: at.context.handshake_slots.unfinished == waiting)
-            reader, writer = await dial(port, at.client(other))
-            assert await reader.readline() == b"known\n"
-            await hang_up(writer)
+            # On a busy machine the deadline may come before one's handshake is over: then dialling fails.
+            tried = await asyncio.gather(
+                *(dial(port, at.client(device)) for _ in range(waiting)), return_exceptions=True
+            )
+            await is_served(port, at.client(other))
+            clients = [pair for pair in tried if isinstance(pair, tuple)]
+            assert clients
             for reader, writer in clients:
                 with pytest.raises(ssl.SSLError):
                     await reader.read()
@@ -156,13 +231,13 @@ def test_verdicts_that_never_come(kind: str, world: World) -> None:
 
 def test_early_octets_do_not_pile_up(kind: str, world: World, tmp_path: Path) -> None:
     """A client whose verdict is awaited sends without end: its octets are held up to the limit, then it must wait."""
-    device, at = car(world), door(world, deadline=60, handshake_seconds=4)
+    device, at = car(world), door(world, deadline=60, handshake_seconds=10)
     world.fault(str(device.name), Fault.DEAD)
 
     def client(port: int) -> int:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = at.stock_client(device, tmp_path).wrap_bio(incoming, outgoing, server_hostname=SERVER)
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as plain:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
             while True:
                 try:
                     tls.do_handshake()
@@ -170,6 +245,7 @@ def test_early_octets_do_not_pile_up(kind: str, world: World, tmp_path: Path) ->
                 except ssl.SSLWantReadError:
                     plain.sendall(outgoing.read())
                     incoming.write(plain.recv(65_536))
+            plain.settimeout(1)
             sent = 0
             while sent < 64_000_000:
                 tls.write(bytes(262_144))

@@ -102,7 +102,7 @@ def test_a_full_table_answers_nobody_new(bounds: DatagramLimits) -> None:
 
 
 def test_unfinished_handshakes_of_one_source_are_limited() -> None:
-    far = table(judge=None, bounds=DatagramLimits(handshakes_per_source=1))
+    far = table(datagram_door(handshakes_per_source=1), judge=None)
     near = begin()
     carry(near, far)
     (first,) = begin().take()
@@ -112,6 +112,22 @@ def test_unfinished_handshakes_of_one_source_are_limited() -> None:
     far.table.settle(served, evidence(claim), far.now)
     far.table.receive(first, THERE, far.now)
     assert len(far.taken(THERE)) == 1
+
+
+def test_a_client_that_begins_again_needs_no_second_slot() -> None:
+    context = datagram_door(handshakes_per_source=1)
+    far = table(context, judge=None)
+    carry(begin(), far)
+    again = begin()
+    carry(again, far)
+    assert len(far.table) == context.handshake_slots.unfinished == 1
+    (_, (served, claim)) = far.judging
+    far.table.settle(served, evidence(claim), far.now)
+    carry(again, far)
+    assert again.phase is Phase.OPEN
+    assert context.handshake_slots.unfinished == 0
+    counts = context.handshake_slots.counts()
+    assert (counts[HandshakeOutcome.GONE], counts[HandshakeOutcome.ADMITTED]) == (1, 1)
 
 
 def test_unfinished_handshakes_are_limited_and_counted() -> None:
@@ -315,7 +331,7 @@ def test_plans_of_the_dead_do_not_pile_up() -> None:
 
 
 def test_limits_have_ranges() -> None:
-    for wrong in ({"associations": 0}, {"idle_seconds": 0}, {"queue": 0}, {"handshakes_per_source": 0}):
+    for wrong in ({"associations": 0}, {"idle_seconds": 0}, {"queue": 0}):
         with pytest.raises(Misuse):
             DatagramLimits(**wrong)
     for wrong in ({"octets": 100}, {"retransmit_first": 1}, {"retransmit_longest": 10**6}):

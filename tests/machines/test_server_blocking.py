@@ -100,7 +100,7 @@ def test_a_slow_verdict_and_a_silent_client_hold_up_nobody(world: World) -> None
 
 
 def test_the_limit_of_unfinished_handshakes(world: World) -> None:
-    at = door(world, handshakes_at_once=2)
+    at = door(world, handshakes_at_once=2, handshakes_per_source=2)
     with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         silent = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(2)]
         eventually(lambda: at.context.handshake_slots.unfinished == 2)
@@ -110,6 +110,22 @@ def test_the_limit_of_unfinished_handshakes(world: World) -> None:
             plain.close()
         eventually(lambda: at.context.handshake_slots.unfinished == 0)
     assert outcomes(at)[HandshakeOutcome.TURNED_AWAY] == 1
+
+
+def test_one_address_cannot_keep_another_out(world: World) -> None:
+    device, at = car(world), door(world, handshakes_at_once=8)
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(20)]
+        eventually(lambda: at.context.handshake_slots.counts()[HandshakeOutcome.TURNED_AWAY] == 18)
+        assert at.context.handshake_slots.unfinished == 2
+        plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=("127.9.0.1", 0))
+        with at.client(device).wrap_socket(plain, server_hostname=SERVER) as tls:
+            assert tls.recv(4096) == f"{device.name}\n".encode()
+        for each in silent:
+            each.close()
+        eventually(lambda: at.context.handshake_slots.unfinished == 0)
+        with talk_to(port, at.client(device)) as tls:
+            assert tls.recv(4096) == f"{device.name}\n".encode()
 
 
 def test_a_revoked_name_is_cut(world: World) -> None:

@@ -290,7 +290,7 @@ def test_client_that_leaves_while_the_verdict_is_pending(kind: str, world: World
 
 
 def test_beyond_the_limit_connections_are_closed_at_once(kind: str, world: World, caplog: Any) -> None:
-    device, at = car(world), door(world, handshakes_at_once=2)
+    device, at = car(world), door(world, handshakes_at_once=2, handshakes_per_source=2)
 
     class Greeter(Recorder):
         greeting = b"hello"

@@ -33,6 +33,7 @@ WORDS = {8: "Eight"}
         f"request has {limits.AUTHENTICATOR_OCTETS.default // 1024} KiB at most",
         f"waits {limits.AUTHENTICATOR_SECONDS.default} s for its answer",
         f"a client reads {limits.CARRIED_OCTETS.default:,} of a server's",
+        f"at most {limits.HANDSHAKES_PER_SOURCE.default} of a Context's {limits.HANDSHAKES_AT_ONCE.default:,}",
         f"Pins are kept for {limits.SERVER_PINS.default:,} servers",
         f"At most {limits.TLSA_RECORDS.default} records of a set are looked at",
         f"and {limits.PEER_CERTIFICATES.default} certificates of a chain",

@@ -13,16 +13,14 @@ import itertools
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias
 
 from dnsbound import limits
 from dnsbound._native import client_hello_random
-from dnsbound.dns.authority_budget import source_prefix
 from dnsbound.edge.cookie_keys import CookieKeys
 from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.datagram_acceptor import DatagramAcceptor
-from dnsbound.edge.handshake_slots import HandshakeOutcome, HandshakeSlots
+from dnsbound.edge.handshake_slots import HandshakeOutcome, HandshakeSlots, source_of
 from dnsbound.edge.spent_hellos import SpentHellos
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.times import Seconds
@@ -45,18 +43,17 @@ _UNFINISHED: Final = frozenset({Phase.HANDSHAKE, Phase.VERDICT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatagramLimits:
-    """Limits of one datagram server; see `dnsbound.limits`. Unfinished handshakes are the Context's to limit."""
+    """Limits of one datagram server; see `dnsbound.limits`. Unfinished handshakes, in all and of one source, are the
+    Context's to limit."""
 
     associations: int = limits.DATAGRAM_ASSOCIATIONS.default
     associations_per_source: int = limits.DATAGRAM_ASSOCIATIONS_PER_SOURCE.default
-    handshakes_per_source: int = limits.DATAGRAM_HANDSHAKES_PER_SOURCE.default
     idle_seconds: int = limits.DATAGRAM_IDLE_SECONDS.default
     queue: int = limits.DATAGRAM_QUEUE.default
 
     def __post_init__(self) -> None:
         limits.DATAGRAM_ASSOCIATIONS.checked(self.associations)
         limits.DATAGRAM_ASSOCIATIONS_PER_SOURCE.checked(self.associations_per_source)
-        limits.DATAGRAM_HANDSHAKES_PER_SOURCE.checked(self.handshakes_per_source)
         limits.DATAGRAM_IDLE_SECONDS.checked(self.idle_seconds)
         limits.DATAGRAM_QUEUE.checked(self.queue)
 
@@ -133,7 +130,6 @@ class AssociationTable:
         self._spent = SpentHellos(seconds=self._keys.longest, most=self._bounds.associations)
         self._by_address: dict[Address, Served] = {}
         self._of_source: Counter[str] = Counter()
-        self._unfinished: Counter[str] = Counter()
         self._due: list[Plan] = []
         self._order = itertools.count()
 
@@ -167,12 +163,13 @@ class AssociationTable:
         hello = client_hello_random(datagram)
         if hello is None or self._spent.holds(address, hello, now=now):
             return
-        source = _prefix(str(address[0]))
-        if self._is_full(source) and address not in self._by_address:
+        host = str(address[0])
+        source = source_of(host)
+        if (self._is_full(source) or not self._slots.has_share(host)) and address not in self._by_address:
             self.turned_away += 1
             return
         answer = self._acceptor.receive(
-            datagram, address=address, keys=self._keys.at(now), source=str(address[0]), queue=self._bounds.queue
+            datagram, address=address, keys=self._keys.at(now), source=host, queue=self._bounds.queue
         )
         if isinstance(answer, bytes):
             self._host.send(answer, address)
@@ -181,18 +178,16 @@ class AssociationTable:
 
     def _is_full(self, source: str) -> bool:
         bounds = self._bounds
-        return (
-            len(self._by_address) >= bounds.associations
-            or self._of_source[source] >= bounds.associations_per_source
-            or self._unfinished[source] >= bounds.handshakes_per_source
-        )
+        return len(self._by_address) >= bounds.associations or self._of_source[source] >= bounds.associations_per_source
 
     def _begin(self, association: Association, hello: bytes, address: Address, source: str, now: Seconds) -> None:
-        if not self._slots.take():
+        before = self._by_address.get(address)
+        if before is not None:  # the client needs its slot for the new one
+            self._free(before, HandshakeOutcome.GONE)
+        if not self._slots.take(str(address[0])):
             self.turned_away += 1
             return
         self._spent.add(address, hello, now=now)
-        before = self._by_address.get(address)
         if before is not None:
             # Not even close_notify: the client has forgotten the keys it would be sealed with.
             before.association.abandon()
@@ -207,7 +202,6 @@ class AssociationTable:
         )
         self._by_address[address] = served
         self._of_source[source] += 1
-        self._unfinished[source] += 1
         association.begin()
         self.follow(served, now)
 
@@ -333,20 +327,13 @@ class AssociationTable:
         if served.slot:
             served.slot = False
             self._slots.count(outcome)
-            self._slots.give_back()
-            _less(self._unfinished, served.source)
+            self._slots.give_back(str(served.address[0]))
 
     def _forget(self, served: Served) -> None:
         if self._by_address.get(served.address) is served:
             del self._by_address[served.address]
         _less(self._of_source, served.source)
         self._unplan(served)
-
-
-@lru_cache(maxsize=4096)
-def _prefix(host: str) -> str:
-    """Hellos come in pairs, and from few networks."""
-    return source_prefix(host)
 
 
 def _less(counter: Counter[str], source: str) -> None:

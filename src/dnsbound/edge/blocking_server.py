@@ -51,13 +51,13 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (socketserver's signature)
         """In the accepting thread: take a slot, or close at once."""
         slots = self.context.handshake_slots
-        if not slots.take():
+        if not slots.take(_host(client_address)):
             request.close()
             return
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread could be started
-            slots.give_back()
+            slots.give_back(_host(client_address))
             raise
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
@@ -66,7 +66,7 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         try:
             connection = self._admit(request, client_address)
         finally:
-            slots.give_back()
+            slots.give_back(_host(client_address))
         if connection is None:
             return
         peer = ConnectionPeer(connection.verified_peer(), connection)
@@ -127,6 +127,11 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             self._sweep = SweepThread(self.context.authenticator)
         if self._sweep is not None:
             self._sweep.look()
+
+
+def _host(client_address: object) -> str:
+    """What a slot is charged to: the host of an IP socket, empty for a local one."""
+    return str(client_address[0]) if isinstance(client_address, tuple) and client_address else ""
 
 
 def _close(connection: ssl.SSLSocket) -> None:

@@ -189,6 +189,7 @@ class Context(PreparingContext):
         datagram: Datagrams | bool = False,
         post_handshake: bool = False,
         handshakes_at_once: int | None = None,
+        handshakes_per_source: int | None = None,
         handshake_seconds: int | None = None,
     ) -> Self:
         """A door: a server's Context whose clients are identified by name, over TLS 1.3 unless profiles say otherwise.
@@ -204,7 +205,7 @@ class Context(PreparingContext):
         raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
         server's bare key get it. key_exchange: with ML-KEM or without. datagram: speak DTLS 1.2 in place of TLS, in
         profile `cid07`. post_handshake: `authenticate_client` of a connection may ask its client after the handshake.
-        handshakes_at_once, handshake_seconds: see `dnsbound.limits`.
+        handshakes_at_once, handshakes_per_source, handshake_seconds: see `HandshakeSlots` and `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
         own, signals = own_credential(credential), signals_of(request_signal)
@@ -222,7 +223,9 @@ class Context(PreparingContext):
         self._served_chains = served_chains(dnssec_chain)
         self._authenticator = authenticator
         self._turned_away = teller_of(authenticator)
-        self._slots = HandshakeSlots(at_once=handshakes_at_once, seconds=handshake_seconds)
+        self._slots = HandshakeSlots(
+            at_once=handshakes_at_once, per_source=handshakes_per_source, seconds=handshake_seconds
+        )
         self._verify_mode = ssl.CERT_REQUIRED if self._door.policy is Policy.REQUIRED else ssl.CERT_OPTIONAL
         self._set(
             credential=own,

@@ -107,6 +107,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         assert context.authenticator is not None  # a door has one
         self._authenticator = context.authenticator
         self._slots = context.handshake_slots
+        self._source = ""
         self._slot_taken = False
         self._outcome: HandshakeOutcome | None = None
         self._handshake_seconds = _shorter(self._slots.seconds, handshake_timeout)
@@ -126,7 +127,8 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.plain = cast("asyncio.Transport", transport)
-        if not self._slots.take():
+        self._source = _source_of(self.plain)
+        if not self._slots.take(self._source):
             self._error = ConnectionAbortedError("no handshake slot is free")
             self._become(Phase.CLOSED)
             self.plain.abort()
@@ -134,7 +136,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
         self._slot_taken = True
         self._buffer = buffer_for(self.loop)
         self._octets = FedTransport()
-        self.ssl_object, self.shim = self.context.serve(self._octets, source=_source_of(self.plain))
+        self.ssl_object, self.shim = self.context.serve(self._octets, source=self._source)
         self._timer = self.loop.call_later(self._handshake_seconds, self._too_late)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the interface's signature)
@@ -396,7 +398,7 @@ class ServerProtocol(asyncio.BufferedProtocol):
 
     def _free_slot(self) -> None:
         self._slot_taken = False
-        self._slots.give_back()
+        self._slots.give_back(self._source)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -421,6 +423,6 @@ def _shorter(limit: int, wanted: float | None) -> float:
 
 
 def _source_of(plain: asyncio.Transport) -> str:
-    """The address that lookups are charged to: the host of an IP socket, empty for a local one."""
+    """The address that slots and lookups are charged to: the host of an IP socket, empty for a local one."""
     peername = plain.get_extra_info("peername")
     return str(peername[0]) if isinstance(peername, tuple) and peername else ""
