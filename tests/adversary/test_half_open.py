@@ -72,6 +72,18 @@ async def is_served(port: int, context: ssl.SSLContext, *, address: str = "127.0
     await hang_up(writer)
 
 
+async def end_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    """How the server ended a connection, or what it said."""
+    try:
+        return (await reader.read()).decode() or "closed"
+    except ssl.SSLError:
+        return "alert"
+    except ConnectionError:
+        return "closed"
+    finally:
+        await hang_up(writer)
+
+
 async def closed_by_the_server(plain: socket.socket) -> bool:
     loop = asyncio.get_running_loop()
     try:
@@ -202,24 +214,24 @@ def test_verdicts_that_never_come(kind: str, world: World) -> None:
     """Clients of a name whose DNS is dead: no lookup and no task outlives the deadline."""
     device, other = car(world), car(world, "car55")
     # Named one by one: of names that a pattern lets in, one address may not cause so many lookups.
-    at = door(world, str(device.name), str(other.name), deadline=60, handshake_seconds=4)
+    at = door(world, str(device.name), str(other.name), deadline=60, handshake_seconds=5)
     world.fault(str(device.name), Fault.DEAD)
     waiting = 60
 
     async def main() -> None:
         async with serving(Greeter, at) as port:
             tasks = len(asyncio.all_tasks())
-            # On a busy machine the deadline may come before one's handshake is over: then dialling fails.
+            # On a busy machine the deadline may come before one's handshake is over, at either end: then dialling
+            # fails, or there is no claim yet that could be answered with an alert.
             tried = await asyncio.gather(
                 *(dial(port, at.client(device)) for _ in range(waiting)), return_exceptions=True
             )
             await is_served(port, at.client(other))
             clients = [pair for pair in tried if isinstance(pair, tuple)]
             assert clients
-            for reader, writer in clients:
-                with pytest.raises(ssl.SSLError):
-                    await reader.read()
-                await hang_up(writer)
+            ends = [await end_of(reader, writer) for reader, writer in clients]
+            assert "alert" in ends
+            assert set(ends) <= {"alert", "closed"}
             await until(lambda: at.context.handshake_slots.unfinished == 0)
             assert len(asyncio.all_tasks()) <= tasks
 
