@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -146,18 +147,21 @@ class Proxy:
             host, port = head.split()[1].decode().rsplit(":", 1)
             with socket.create_connection((host, int(port)), timeout=WAIT) as far:
                 near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                up = threading.Thread(target=self._relay, args=(near, far))
-                up.start()
-                self._relay(far, near)
-                up.join(WAIT)
+                self._relay(near, far)
 
     @staticmethod
-    def _relay(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while octets := source.recv(65536):
-                target.sendall(octets)
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(target, socket.SHUT_WR)
+    def _relay(near: ssl.SSLSocket, far: socket.socket) -> None:
+        """In one thread: the standard library's TLS must not be read and written by two at once."""
+        while True:
+            ready = [near] if near.pending() else select.select([near, far], [], [], WAIT)[0]
+            for source, target in ((near, far), (far, near)):
+                if source in ready:
+                    octets = source.recv(65536)
+                    if not octets:
+                        return
+                    target.sendall(octets)
+            if not ready:
+                return
 
     def close(self) -> None:
         self._thread.join(WAIT)
