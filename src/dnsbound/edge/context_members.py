@@ -2,8 +2,8 @@
 
 A subclass inherits some forty members that act on the standard library's OpenSSL and would do nothing to ours: a
 setting that looks made and is not. Here each of them changes `EngineSettings`, answers from the engine, or raises;
-none is ignored (a test walks `dir(ssl.SSLContext)` on the running Python). Nothing is stored in the inherited OpenSSL
-context, which trusts nobody and holds no key.
+none is ignored (a test walks `dir(ssl.SSLContext)` on the running Python). Those that are always refused are in
+`context_refused`. Nothing is stored in the inherited OpenSSL context, which trusts nobody and holds no key.
 
 Weakening is refused unless the Context was made with `danger_unverified_server`: verify_mode = CERT_NONE and
 check_hostname = False switch off what the name of this class promises.
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from dnsbound._native import Config
 from dnsbound.edge.context_credential import Password, read_cert_chain
 from dnsbound.edge.context_keylog import KeylogFile
+from dnsbound.edge.context_refused import RefusedMembers
 from dnsbound.edge.context_settings import SECURITY_LEVEL, EngineSettings
 from dnsbound.edge.context_trust import TrustFile, certificates_of
 from dnsbound.edge.key_exchange import KeyExchange, exchanged_by
@@ -58,7 +59,7 @@ _SERVER_VERIFICATION: Final = {
 }
 
 
-class EngineContext(ssl.SSLContext):
+class EngineContext(RefusedMembers):
     """The settings half of `dnsbound.Context`."""
 
     def __new__(cls, protocol: int | None = None, **_options: Any) -> Self:  # noqa: ANN401 (those of __init__)
@@ -266,16 +267,6 @@ class EngineContext(ssl.SSLContext):
     def verify_flags(self, value: int) -> None:
         self._set(verify_flags=int(value))
 
-    @property
-    def hostname_checks_common_name(self) -> bool:
-        """Host names come from subjectAltName only (RFC 9525)."""
-        return False
-
-    @hostname_checks_common_name.setter
-    def hostname_checks_common_name(self, value: bool) -> None:
-        if value:
-            raise TLSMisuse("host names in the subject's common name are not accepted (RFC 9525)")
-
     def load_verify_locations(
         self,
         cafile: "StrPath | None" = None,
@@ -362,28 +353,7 @@ class EngineContext(ssl.SSLContext):
         self._keylog_file = None if value is None else KeylogFile(os.fsdecode(value))
         self._set(keylog=value is not None)
 
-    # --- not spoken: each says why
-
-    def set_npn_protocols(self, npn_protocols: Iterable[str]) -> None:  # noqa: ARG002 (as `ssl` has it)
-        raise TLSMisuse("NPN is obsolete; use set_alpn_protocols")
-
-    def load_dh_params(self, path: str, /) -> None:  # noqa: ARG002 (as `ssl` has it)
-        raise TLSMisuse("finite-field Diffie-Hellman parameters are not loaded: the engine uses named groups")
-
-    def session_stats(self) -> dict[str, int]:
-        raise TLSMisuse("there is no session cache to count; sessions are resumed by tickets")
-
-    @property
-    def sni_callback(self) -> None:
-        return None
-
-    @sni_callback.setter
-    def sni_callback(self, value: object) -> None:
-        if value is not None:
-            raise TLSMisuse("a Context serves one name; SNI callbacks are not forwarded")
-
-    def set_servername_callback(self, server_name_callback: object) -> None:
-        self.sni_callback = server_name_callback
+    # --- after the handshake
 
     @property
     def post_handshake_auth(self) -> bool:
@@ -406,33 +376,6 @@ class EngineContext(ssl.SSLContext):
     def num_tickets(self, value: int) -> None:
         if value != self.num_tickets:
             raise TLSMisuse("tickets are asked for by ticket_lifetime when a server's Context is made")
-
-    def set_psk_client_callback(self, callback: object) -> None:
-        if callback is not None:
-            raise TLSMisuse("external pre-shared keys are not spoken")
-
-    def set_psk_server_callback(self, callback: object, identity_hint: str | None = None) -> None:
-        if callback is not None or identity_hint is not None:
-            raise TLSMisuse("external pre-shared keys are not spoken")
-
-    @property
-    def _msg_callback(self) -> None:
-        return None
-
-    @_msg_callback.setter
-    def _msg_callback(self, callback: object) -> None:
-        if callback is not None:
-            raise TLSMisuse("the engine has no message callback; keylog_filename serves debugging")
-
-    def _set_alpn_protocols(self, protos: object) -> None:  # noqa: ARG002 (as `ssl` has it)
-        raise TLSMisuse("use set_alpn_protocols")
-
-    def _load_windows_store_certs(self, storename: str, purpose: object) -> None:  # noqa: ARG002 (as `ssl` has it)
-        raise TLSMisuse("the Windows certificate stores are not read; use load_verify_locations")
-
-    @property
-    def _host_flags(self) -> int:
-        raise TLSMisuse("host flags are fixed: no partial wildcards, no common names")
 
 
 def _version(value: int) -> int:
