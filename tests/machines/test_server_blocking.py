@@ -81,16 +81,16 @@ def test_refusals_can_be_read(world: World) -> None:
 
 
 def test_a_slow_verdict_and_a_silent_client_hold_up_nobody(world: World) -> None:
-    at = door(world, handshake_seconds=1)
+    at = door(world, handshake_seconds=5)
     slow, quick = car(world, "slow"), car(world, "quick")
-    world.fault(str(slow.name), Fault.SLOW, seconds=0.8)
+    world.fault(str(slow.name), Fault.SLOW, seconds=3)
     with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         silent = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         waiting = talk_to(port, at.client(slow))
         began = time.monotonic()
         with talk_to(port, at.client(quick)) as tls:
             assert tls.recv(4096) == f"{quick.name}\n".encode()
-        assert time.monotonic() - began < 0.7
+        assert time.monotonic() - began < 2.5
         assert waiting.recv(4096) == f"{slow.name}\n".encode()
         waiting.close()
         assert silent.recv(1) == b""
