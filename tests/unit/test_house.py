@@ -18,9 +18,9 @@ MODULES = {
 }
 
 BANNED_NAMES = {"util", "utils", "misc", "common", "helper", "helpers", "base", "manager", "managers"}
-MAX_MODULE_LINES = 450
+MAX_MODULE_LINES = 440
 """The rule says about 400."""
-MAX_FUNCTION_LINES = 55
+MAX_FUNCTION_LINES = 43
 """The rule says about 40; docstring and signature do not count here."""
 LOW_FLOORS = {"records", "credential", "dns", "verify", "tls"}
 CLOCKS_AND_ENTROPY = re.compile(
