@@ -15,8 +15,8 @@ from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.testing import Device, Fault, World
 from dnsbound.tls.errors import TLSAlertReceived
-from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, hang_up, run, serving, until
-from machines.test_server_blocking import eventually, outcomes, running, talk_to, tell
+from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, hang_up, in_thread, run, serving, until
+from machines.test_server_blocking import eventually, outcomes, talk_to, tell
 from machines.test_server_loop import ask
 from machines.test_server_loop import tell as tell_stream
 from machines.test_server_sessions import Quiet, made
@@ -159,7 +159,7 @@ def test_a_revoked_name_is_cut(kind: str, world: World) -> None:
 def test_threads(world: World) -> None:
     device, at = car(world), old_door(world)
     stranger = world.organisation("strangers.example").device("car54")
-    with running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
+    with in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port:
         with talk_to(port, old(at, device)) as tls:
             assert tls.version() == "TLSv1.2"
             assert tls.recv(4096) == f"{device.name}\n".encode()
@@ -175,7 +175,7 @@ def test_threads(world: World) -> None:
 def test_threads_cut_a_revoked_name(world: World) -> None:
     device, at = car(world), old_door(world)
     with (
-        running(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port,
+        in_thread(blocking_server(tell, "127.0.0.1", 0, context=at.context)) as port,
         talk_to(port, old(at, device)) as tls,
     ):
         assert tls.recv(4096) == f"{device.name}\n".encode()
