@@ -1,8 +1,9 @@
 """What stands where Python's `ssl` has its `_ssl._SSLSocket`: one connection of ours behind an SSLObject or SSLSocket.
 
 The standard library's wrappers stay around it, so whatever uses them keeps working. It moves octets between the native
-engine and a transport, speaks Python's exceptions, and tells facts. `ServerShim` (`dnsbound.tls.server_shim`) adds the
-wait for a verdict. Nothing is decided, looked up, or read from a clock or a socket here.
+engine and a transport and speaks Python's exceptions; what it tells of the connection is in `connection_facts`.
+`ServerShim` (`dnsbound.tls.server_shim`) adds the wait for a verdict. Nothing is decided, looked up, or
+read from a clock or a socket here.
 
 Rules of its users that it keeps: produced octets are at the transport before want-read is raised; `pending` counts
 ciphertext that was taken and not yet read; a record is never encrypted twice; a stream that ends without close_notify
@@ -12,17 +13,14 @@ is an error; a peer without certificate yields None, never an exception.
 import contextlib
 import ssl
 import threading
-import weakref
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from dnsbound._native import Config, Connection, TlsError
-from dnsbound.iana import TLS_1_2, VERSION_NAMES
 from dnsbound.tls.authenticator_contexts import AuthenticatorContexts
 from dnsbound.tls.authenticator_request import Role
-from dnsbound.tls.certificate_dict import ChainCertificate, certificate_dict
-from dnsbound.tls.channel_binding import BINDINGS, EXPORTER_LABEL, EXPORTER_OCTETS, server_end_point
+from dnsbound.tls.connection_facts import ConnectionFacts
 from dnsbound.tls.errors import TLSMisuse, TLSPeerError, TLSUnexpectedEOF, handshake_error, want_read
 from dnsbound.tls.exported_authenticator import AuthenticatorKeys, ContextForm
 from dnsbound.tls.session import Session
@@ -32,16 +30,12 @@ Keylog = Callable[[list[str]], None]
 """Takes lines in the NSS key log form."""
 
 
-class Shim:
+class Shim(ConnectionFacts):
     """What both roles share.
 
-    context, owner: as the standard library's object has them. config: what the connection was made of. server_hostname:
-    as the caller gave it. own_leaf: DER of the certificate this end shows, for channel binding. keylog: where secrets
-    go, for debugging. blocked: makes the error why no handshake may begin; `do_handshake` raises it, since programs
-    leak their socket when the wrapping itself raises.
+    keylog: where secrets go, for debugging. blocked: makes the error why no handshake may begin; `do_handshake` raises
+    it, since programs leak their socket when the wrapping itself raises. The others: see `ConnectionFacts`.
     """
-
-    server_side = False
 
     def __init__(
         self,
@@ -57,14 +51,16 @@ class Shim:
         keylog: Keylog | None = None,
         blocked: Callable[[], ssl.SSLError] | None = None,
     ) -> None:
-        self._connection = connection
+        super().__init__(
+            connection,
+            context=context,
+            config=config,
+            owner=owner,
+            server_hostname=server_hostname,
+            session=session,
+            own_leaf=own_leaf,
+        )
         self._transport = transport
-        self._context = context
-        self._config = config
-        # Weak, as in the standard library: the owner holds this object.
-        self._owner = _weakly(owner)
-        self._session = session
-        self._own_leaf = own_leaf
         self._keylog = keylog
         self._blocked = blocked
         self._open = False
@@ -72,7 +68,6 @@ class Shim:
         self._closed_by_peer = False
         self._owed = b""
         self._sending = threading.Lock()
-        self.server_hostname = server_hostname
 
     # --- handshake
 
@@ -258,123 +253,7 @@ class Shim:
                 raise TLSPeerError("application data after close notify", reason="APPLICATION_DATA_AFTER_CLOSE_NOTIFY")
             self._await_ciphertext(until)
 
-    # --- facts
-
-    @property
-    def context(self) -> Any:  # noqa: ANN401 (an ssl.SSLContext)
-        return self._context
-
-    @context.setter
-    def context(self, context: object) -> None:
-        if context is not self._context:
-            raise TLSMisuse("a connection keeps the Context it was made with")
-
-    @property
-    def owner(self) -> object:
-        return None if self._owner is None else self._owner()
-
-    @owner.setter
-    def owner(self, owner: object) -> None:
-        self._owner = _weakly(owner)
-
-    @property
-    def session(self) -> Session | None:
-        """The newest ticket's session, once the server sent one."""
-        octets = self._connection.session()
-        if octets is None:
-            return self._session
-        return Session(octets, context=self._context, config=self._config, server_hostname=self.server_hostname)
-
-    @session.setter
-    def session(self, session: object) -> None:  # noqa: ARG002 (the name `ssl` has)
-        raise TLSMisuse("give the session to wrap_socket or wrap_bio")
-
-    @property
-    def session_reused(self) -> bool:
-        return self._connection.session_reused()
-
-    def version(self) -> str | None:
-        return VERSION_NAMES.get(self._connection.version()) if self._connection.handshake_complete else None
-
-    def cipher(self) -> tuple[str, str, int] | None:
-        return self._connection.cipher()
-
-    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
-        """Server: what the client offered and this end has too, in the client's order; None on a client."""
-        if not self.server_side or not self._connection.handshake_complete:
-            return None
-        return [_cipher(name) for name in self._connection.shared_ciphers()]
-
-    def compression(self) -> None:
-        return None
-
-    def group(self) -> str | None:
-        """Key exchange group, such as X25519MLKEM768."""
-        return self._connection.group()
-
-    def selected_alpn_protocol(self) -> str | None:
-        protocol = self._connection.selected_alpn()
-        return None if protocol is None else protocol.decode("ascii", "backslashreplace")
-
-    def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 (as `ssl` has it)
-        """DER of the peer's certificate, or its contents as Python's `ssl` shows them.
-
-        None for a raw public key or no credential; {} when nobody vouches for the contents, as on a server, where a
-        client's key is what is verified and `verified_peer()` says who it is.
-        """
-        if not self._connection.handshake_complete:
-            raise ValueError("handshake not done yet")
-        chain = self._connection.peer_chain()
-        if not chain:
-            return None
-        if binary_form:
-            return chain[0]
-        return certificate_dict(chain[0]) if self._contents_vouched_for() else {}
-
-    def _contents_vouched_for(self) -> bool:
-        """Whether somebody this end trusts vouches for what the peer's certificate says."""
-        return False
-
-    def get_unverified_chain(self) -> list[ChainCertificate]:
-        """Certificates as the peer sent them."""
-        return [ChainCertificate(der) for der in self._connection.peer_chain()]
-
-    def get_verified_chain(self) -> list[ChainCertificate]:
-        """Certificates of the path to the trust anchor that was found; empty where nothing was verified."""
-        return [ChainCertificate(der) for der in self._connection.verified_chain()]
-
-    def peer_raw_public_key(self) -> bytes | None:
-        """DER SubjectPublicKeyInfo, when the peer presented a raw public key (RFC 7250)."""
-        return self._connection.peer_raw_public_key()
-
-    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
-        """tls-exporter (RFC 9266), tls-server-end-point and, before TLS 1.3, tls-unique (RFC 5929); None when the
-        connection has no such binding."""
-        if cb_type not in BINDINGS:
-            raise ValueError(f"{cb_type!r} channel binding type not implemented")
-        connection = self._connection
-        if not connection.handshake_complete:
-            return None
-        if cb_type == "tls-exporter":
-            return self.export_keying_material(EXPORTER_LABEL, EXPORTER_OCTETS, b"")
-        if cb_type == "tls-unique":
-            return self._tls_unique()
-        leaf = self._own_leaf if self.server_side else next(iter(connection.peer_chain()), None)
-        return None if leaf is None else server_end_point(leaf)
-
-    def _tls_unique(self) -> bytes | None:
-        if self._connection.version() != TLS_1_2:
-            return None
-        own, peers = self._connection.finished()
-        # RFC 5929 section 3.1: the first Finished of the handshake, the client's unless a session is resumed.
-        return own if self.server_side == self._connection.session_reused() else peers
-
-    def export_keying_material(self, label: bytes, length: int, context: bytes | None = None) -> bytes:
-        """Octets both ends derive alike (RFC 9846 section 7.5)."""
-        try:
-            return self._connection.export_keying_material(label, length, context)
-        except TlsError as error:
-            raise handshake_error(error) from error.__cause__
+    # --- exported authenticators
 
     @property
     def is_open(self) -> bool:
@@ -409,12 +288,3 @@ class Shim:
 
     def verify_client_post_handshake(self) -> None:
         raise TLSMisuse("only a server asks for a certificate after the handshake")
-
-
-def _weakly(owner: object) -> weakref.ref[Any] | None:
-    return None if owner is None else weakref.ref(owner)
-
-
-def _cipher(name: str) -> tuple[str, str, int]:
-    """As `cipher()` shows one. Every suite the engine has works with a key of 128 or 256 bits."""
-    return name, "TLSv1.3" if name.startswith("TLS_") else "TLSv1.2", 128 if "128" in name else 256
