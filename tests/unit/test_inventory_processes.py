@@ -101,9 +101,9 @@ def test_a_lock_taken_after_reading_would_refuse_updates(tmp_path):
 
 def test_processes_that_meet_at_a_new_file_migrate_it_once(tmp_path):
     path = tmp_path / "new" / "inventory.db"
-    start_writers(path, 4, 1)
+    start_writers(path, 8, 1)
     with Inventory.open(path) as inventory:
-        assert len(list(inventory.identities.all())) == 4
+        assert len(list(inventory.identities.all())) == 8
 
 
 def test_a_forked_child_has_connections_of_its_own(tmp_path):

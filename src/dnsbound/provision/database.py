@@ -10,12 +10,14 @@ SQLite: https://sqlite.org/lang_transaction.html, https://sqlite.org/wal.html, h
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, inspect
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from dnsbound.errors import Misuse
@@ -28,6 +30,8 @@ HEAD_REVISION: Final = "0001"
 APPLICATION_ID: Final = 0x646E7362
 
 _WRITES: Final = "dnsbound_writes"
+_BETWEEN_TRIES: Final = 0.01
+"""Seconds."""
 
 
 class Database:
@@ -103,16 +107,27 @@ class Database:
         with self._told():
             raw = self._usable_engine().raw_connection()
             try:
-                cursor = raw.cursor()
-                cursor.execute("PRAGMA journal_mode = WAL")
-                [mode] = cursor.fetchall()[0]
-                cursor.close()
+                mode = self._switched(raw.cursor())
             except sqlite3.Error as error:
                 raise InventoryFailed(f"the inventory at {self.path} {_said(error)}") from error
             finally:
                 raw.close()
         if mode != "wal":
             raise InventoryFailed(f"the file system of {self.path} does not allow a write-ahead log ({mode})")
+
+    def _switched(self, cursor: DBAPICursor) -> str:
+        """The journal mode after the switch. SQLite does not wait for others here, whatever its timeout: processes that
+        meet at a new file would fail each other."""
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode = WAL")
+                [mode] = cursor.fetchall()[0]
+                return str(mode)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_BETWEEN_TRIES)
 
     def _revision(self, connection: Connection) -> str | None:
         """The schema's revision; None when the file is empty; Misuse when it is not an inventory of ours."""
