@@ -63,8 +63,10 @@ class Door(WatchedDoor):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greets first, then keeps what arrives: a greeting that reached a stranger would show."""
         writer.write(GREETING)
-        with contextlib.suppress(ConnectionError, OSError):
-            self.delivered.append(await reader.read(1000))
+        try:
+            with contextlib.suppress(ConnectionError, OSError):
+                self.delivered.append(await reader.read(1000))
+        finally:
             writer.close()
 
 

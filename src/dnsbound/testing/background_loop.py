@@ -13,10 +13,11 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Enter it to start the thread; leaving it stops the loop and joins the thread."""
+    """Enter it to start the thread; leaving it cancels what still runs, closes the loop and joins the thread."""
 
     def __init__(self, name: str = "background-loop") -> None:
         self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     def run(self, work: Coroutine[Any, Any, T], *, seconds: float = _WAIT_SECONDS) -> T:
@@ -31,13 +32,9 @@ class BackgroundLoop:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join(_WAIT_SECONDS)
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._stopped.wait())
