@@ -24,7 +24,8 @@ import httpx
 from dnsbound.adapters.http_authentication import Answer, Reference, challenge_in
 from dnsbound.edge.connection_of import shim_of
 from dnsbound.edge.context import Context
-from dnsbound.edge.exported_authentication import LateCredential, answer_request
+from dnsbound.edge.context_credential import SigningCredential
+from dnsbound.edge.exported_authentication import answer_request
 from dnsbound.errors import DnsboundError
 from dnsbound.names import ClientName
 from dnsbound.tls.authenticator_request import AuthenticatorRequest, Role
@@ -86,7 +87,7 @@ class _Answers:
 
     def __init__(
         self,
-        credential: LateCredential,
+        credential: SigningCredential,
         context: Context,
         *,
         name: ClientName | str | None = None,
@@ -155,7 +156,7 @@ class _Turn(httpx.SyncByteStream):
 class LateAuthenticationTransport(_Answers, httpx.BaseTransport):
     """For `httpx.Client`. A request that brings an Authorization field of its own is left alone."""
 
-    def __init__(self, credential: LateCredential, context: Context, **options: Any) -> None:  # noqa: ANN401 (as above)
+    def __init__(self, credential: SigningCredential, context: Context, **options: Any) -> None:  # noqa: ANN401 (as above)
         super().__init__(credential, context, **options)
         self._lanes: dict[Origin, _Lane[httpx.HTTPTransport, threading.Lock]] = {}
         self._lock = threading.Lock()
@@ -210,7 +211,7 @@ class LateAuthenticationTransport(_Answers, httpx.BaseTransport):
 class AsyncLateAuthenticationTransport(_Answers, httpx.AsyncBaseTransport):
     """For `httpx.AsyncClient`. A request that brings an Authorization field of its own is left alone."""
 
-    def __init__(self, credential: LateCredential, context: Context, **options: Any) -> None:  # noqa: ANN401 (as above)
+    def __init__(self, credential: SigningCredential, context: Context, **options: Any) -> None:  # noqa: ANN401 (as above)
         super().__init__(credential, context, **options)
         self._lanes: dict[Origin, _Lane[httpx.AsyncHTTPTransport, anyio.Lock]] = {}
 

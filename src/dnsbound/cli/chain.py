@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_reason, printable
+from dnsbound.cli.judging import proof_steps
 from dnsbound.cli.opened import opened_resolver, trust_anchors
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption, example
 from dnsbound.cli.output import advise, emit, say
@@ -189,15 +190,7 @@ def _facts(file: "ChainFile", answer: "Answer", at: Moment) -> dict[str, object]
         "signed_at": None if answer.signed_at is None else iso(answer.signed_at),
         "signatures_begin": iso(begin),
         "signatures_end": iso(end),
-        "steps": [
-            {
-                "owner": step.owner,
-                "subject": step.subject,
-                "conclusion": step.conclusion,
-                "security": step.security.value,
-            }
-            for step in answer.steps
-        ],
+        "steps": proof_steps(answer),
     }
 
 

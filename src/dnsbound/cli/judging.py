@@ -110,16 +110,21 @@ def facts(judgement: Judgement, name: ClientName) -> dict[str, object]:
         "ttl": answer.ttl,
         "signatures_expire": None if answer.earliest_expiry is None else iso(answer.earliest_expiry),
         "records": _record_facts(judgement),
-        "steps": [
-            {
-                "owner": step.owner,
-                "subject": step.subject,
-                "conclusion": step.conclusion,
-                "security": step.security.value,
-            }
-            for step in answer.steps
-        ],
+        "steps": proof_steps(answer),
     }
+
+
+def proof_steps(answer: "Answer") -> list[dict[str, object]]:
+    """How the validator came to its answer, for programs."""
+    return [
+        {
+            "owner": step.owner,
+            "subject": step.subject,
+            "conclusion": step.conclusion,
+            "security": step.security.value,
+        }
+        for step in answer.steps
+    ]
 
 
 def _record_facts(judgement: Judgement) -> list[dict[str, object]]:

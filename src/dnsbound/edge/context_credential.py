@@ -24,8 +24,8 @@ _PRIVATE_KEY: Final = re.compile(
 )
 
 
-class CredentialLike(Protocol):
-    """What a Context needs of a `dnsbound.Credential`."""
+class SigningCredential(Protocol):
+    """A name, certificates, and a key that signs for them: what is needed of a `dnsbound.Credential` to show it."""
 
     @property
     def name(self) -> ClientName | None: ...
@@ -35,6 +35,10 @@ class CredentialLike(Protocol):
 
     @property
     def signer(self) -> Signer: ...
+
+
+class CredentialLike(SigningCredential, Protocol):
+    """What a Context needs of one: a key of this process goes into the engine."""
 
     def private_key_der(self) -> bytes: ...
 

@@ -20,12 +20,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
-from dnsbound.credential.signer import Signer
 from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.connection_of import Cut, cutter, live_connection, shim_of
 from dnsbound.edge.context_arguments import code_point, name_sources
+from dnsbound.edge.context_credential import SigningCredential
 from dnsbound.edge.context_door import AuthenticatorLike, teller_of
 from dnsbound.edge.current_peer import ConnectionPeer
 from dnsbound.edge.server_transport import ServerTransport
@@ -212,23 +212,10 @@ class ExportedAuthentication:
 # --- the client's end
 
 
-class LateCredential(Protocol):
-    """What is needed of a `dnsbound.Credential`: a key that signs, and certificates for it."""
-
-    @property
-    def name(self) -> ClientName | None: ...
-
-    @property
-    def chain(self) -> tuple[bytes, ...]: ...
-
-    @property
-    def signer(self) -> Signer: ...
-
-
 def answer_request(
     connection: object,
     request: bytes,
-    credential: LateCredential,
+    credential: SigningCredential,
     *,
     name: ClientName | str | None = None,
     clientid: int | None = None,
