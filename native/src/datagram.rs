@@ -2,17 +2,13 @@
 //! one write makes one.
 
 use crate::alert;
+use crate::bio::{Method, Queues};
 use crate::cookie;
-use crate::error::Outcome;
 use crate::ffi;
-use crate::state::guarded;
-use crate::wire;
-use openssl_sys as sys;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_int, c_long, CStr};
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// RFC 6347 section 4.1: type, version, epoch, sequence number, length.
@@ -128,6 +124,21 @@ impl Datagrams {
         records(datagram).any(|record| record.is_sealed() && record.length < least)
     }
 
+    /// Server: its first record gets this sequence number, the verified hello's own (RFC 6347 section 4.2.1). OpenSSL
+    /// begins at 1, which a HelloVerifyRequest may have had if hellos were repeated, and a client drops doubles.
+    pub fn begin_at(&self, sequence: u64) {
+        self.raised_by.set(if sequence < HIGHEST_BEGINNING { sequence.saturating_sub(1) } else { 0 });
+    }
+}
+
+impl Queues for Datagrams {
+    const NAME: &'static CStr = c"datagrams";
+
+    fn method() -> &'static OnceLock<Option<Method>> {
+        static METHOD: OnceLock<Option<Method>> = OnceLock::new();
+        &METHOD
+    }
+
     fn read(&self, into: &mut [u8]) -> Option<usize> {
         let mut incoming = self.incoming.borrow_mut();
         let mut datagram = incoming.pop_front()?;
@@ -140,12 +151,6 @@ impl Datagrams {
         Some(count)
     }
 
-    /// Server: its first record gets this sequence number, the verified hello's own (RFC 6347 section 4.2.1). OpenSSL
-    /// begins at 1, which a HelloVerifyRequest may have had if hellos were repeated, and a client drops doubles.
-    pub fn begin_at(&self, sequence: u64) {
-        self.raised_by.set(if sequence < HIGHEST_BEGINNING { sequence.saturating_sub(1) } else { 0 });
-    }
-
     fn write(&self, datagram: &[u8]) {
         let mut datagram = datagram.to_vec();
         let plaintext: Vec<_> = records(&datagram).filter(|record| !record.is_sealed()).collect();
@@ -155,6 +160,16 @@ impl Datagrams {
             self.unused_sequence.set(self.unused_sequence.get().max(raised + 1));
         }
         self.outgoing.borrow_mut().push(datagram);
+    }
+
+    /// The MTU is the connection's (SSL_OP_NO_QUERY_MTU), addresses are the caller's, and nothing waits inside: OpenSSL
+    /// would take octets that wait here for part of the datagram it is filling.
+    fn control(&self, command: c_int) -> c_long {
+        match command {
+            ffi::BIO_CTRL_FLUSH => 1,
+            ffi::BIO_CTRL_PENDING => c_long::try_from(self.pending_in()).unwrap_or(c_long::MAX),
+            _ => 0,
+        }
     }
 }
 
@@ -181,67 +196,5 @@ fn records(datagram: &[u8]) -> impl Iterator<Item = Record> + '_ {
         let record = Record { begins: place, number: cookie::number(&header[NUMBER]), length };
         place += RECORD_HEADER + length;
         Some(record)
-    })
-}
-
-/// A BIO over `datagrams`, which must outlive it.
-pub fn new_bio(datagrams: &Rc<Datagrams>) -> Outcome<*mut sys::BIO> {
-    static METHOD: OnceLock<Option<wire::Method>> = OnceLock::new();
-    let method = METHOD.get_or_init(|| wire::new_method(c"datagrams", on_read, on_write, on_control));
-    wire::new_bio_of(method.as_ref(), Rc::as_ptr(datagrams).cast_mut().cast())
-}
-
-/// # Safety
-/// `bio` was made by [`new_bio`].
-unsafe fn datagrams_of<'a>(bio: *mut sys::BIO) -> &'a Datagrams {
-    // SAFETY: the caller's; the pointer was put there by new_bio.
-    unsafe { &*sys::BIO_get_data(bio).cast::<Datagrams>() }
-}
-
-extern "C" fn on_read(bio: *mut sys::BIO, into: *mut c_char, length: c_int) -> c_int {
-    guarded(-1, || {
-        // SAFETY: OpenSSL passes our BIO and a buffer of `length` octets that nobody else holds.
-        unsafe {
-            sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
-            let size = usize::try_from(length).unwrap_or(0);
-            if into.is_null() || size == 0 {
-                return 0;
-            }
-            if let Some(count) = datagrams_of(bio).read(std::slice::from_raw_parts_mut(into.cast::<u8>(), size)) {
-                // Never more than `length`.
-                return count as c_int;
-            }
-            sys::BIO_set_flags(bio, ffi::BIO_FLAGS_READ | ffi::BIO_FLAGS_SHOULD_RETRY);
-            -1
-        }
-    })
-}
-
-extern "C" fn on_write(bio: *mut sys::BIO, from: *const c_char, length: c_int) -> c_int {
-    guarded(-1, || {
-        // SAFETY: OpenSSL passes our BIO and `length` readable octets.
-        unsafe {
-            sys::BIO_clear_flags(bio, ffi::BIO_FLAGS_RWS | ffi::BIO_FLAGS_SHOULD_RETRY);
-            let size = usize::try_from(length).unwrap_or(0);
-            if from.is_null() || size == 0 {
-                return 0;
-            }
-            datagrams_of(bio).write(std::slice::from_raw_parts(from.cast::<u8>(), size));
-            length
-        }
-    })
-}
-
-/// The MTU is the connection's (SSL_OP_NO_QUERY_MTU), addresses are the caller's, and nothing waits inside: OpenSSL
-/// would take octets that wait here for part of the datagram it is filling.
-extern "C" fn on_control(bio: *mut sys::BIO, command: c_int, _number: c_long, _pointer: *mut c_void) -> c_long {
-    guarded(0, || match command {
-        ffi::BIO_CTRL_FLUSH => 1,
-        ffi::BIO_CTRL_PENDING => {
-            // SAFETY: OpenSSL passes our BIO.
-            let pending = unsafe { datagrams_of(bio) }.pending_in();
-            c_long::try_from(pending).unwrap_or(c_long::MAX)
-        }
-        _ => 0,
     })
 }

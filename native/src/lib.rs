@@ -4,6 +4,7 @@
 
 mod accept;
 mod alert;
+mod bio;
 mod carried_chain;
 mod clientid;
 mod config;

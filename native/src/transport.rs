@@ -2,9 +2,10 @@
 //! yet.
 
 use crate::alert;
-use crate::datagram::{self, Datagrams};
+use crate::bio;
+use crate::datagram::Datagrams;
 use crate::error::{Failure, Outcome};
-use crate::wire::{self, Wire};
+use crate::wire::Wire;
 use openssl_sys as sys;
 use std::rc::Rc;
 
@@ -25,8 +26,8 @@ impl Transport {
     /// A BIO over the queues, which must outlive it.
     pub fn new_bio(&self) -> Outcome<*mut sys::BIO> {
         match self {
-            Transport::Stream(wire) => wire::new_bio(wire),
-            Transport::Datagrams(queues) => datagram::new_bio(queues),
+            Transport::Stream(wire) => bio::new(wire),
+            Transport::Datagrams(queues) => bio::new(queues),
         }
     }
 
