@@ -110,7 +110,11 @@ def asking_door(world: World) -> Iterator[int]:
     with BackgroundLoop("asking door") as loop:
         server = loop.run(dnsbound.start_server(serve, "127.0.0.1", 0, context=context))
         yield server.sockets[0].getsockname()[1]
-        server.close()
+        loop.run(closed(server))
+
+
+async def closed(server: asyncio.Server) -> None:
+    server.close()  # on its loop: a server is for one thread
 
 
 @connections
