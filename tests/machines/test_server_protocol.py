@@ -12,7 +12,7 @@ import pytest
 
 from dnsbound import Misuse, Reason, verified_peer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
-from dnsbound.edge.server_protocol import TRANSITIONS, Phase
+from dnsbound.edge.server_phase import TRANSITIONS, Phase
 from dnsbound.errors import DnsboundError
 from dnsbound.testing import Fault, World
 from dnsbound.tls.errors import TLSAlertReceived, TLSUnexpectedEOF

@@ -145,7 +145,7 @@ def machines() -> dict[str, dict[enum.Enum, set[enum.Enum]]]:
 
 
 def test_the_machines_are_found() -> None:
-    assert {"tls.server_shim.TRANSITIONS", "edge.server_protocol.TRANSITIONS"} <= set(machines())
+    assert {"tls.server_shim.TRANSITIONS", "edge.server_phase.TRANSITIONS"} <= set(machines())
     assert [name for name, leads in machines().items() for to in leads.values() if not to <= set(leads)] == []
 
 

@@ -18,7 +18,7 @@ MODULES = {
 }
 
 BANNED_NAMES = {"util", "utils", "misc", "common", "helper", "helpers", "base", "manager", "managers"}
-MAX_MODULE_LINES = 440
+MAX_MODULE_LINES = 405
 """The rule says about 400."""
 MAX_FUNCTION_LINES = 43
 """The rule says about 40; docstring and signature do not count here."""

@@ -17,8 +17,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, ParamSpec, cast
 
 from dnsbound import limits
@@ -27,6 +26,7 @@ from dnsbound.edge.context_door import Verdict, verdict_of
 from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.read_buffer import buffer_for
+from dnsbound.edge.server_phase import TRANSITIONS, Phase
 from dnsbound.edge.server_transport import ServerTransport
 from dnsbound.edge.session_sweep import sweep_for
 from dnsbound.errors import Misuse, Reason, Undecided
@@ -46,30 +46,6 @@ _log: Final = logging.getLogger("dnsbound.listen")
 
 CLOSE_NOTIFY_OCTETS: Final = 24
 """A TLS 1.3 record with an alert: header, alert, content type, tag (RFC 9846 section 5.2)."""
-
-
-class Phase(StrEnum):
-    """Where a connection stands."""
-
-    HANDSHAKE = "handshake"
-    """TLS is being shaken hands on."""
-    VERDICT = "verdict"
-    """TLS is complete, possession is proved, and the authenticator was asked."""
-    OPEN = "open"
-    """Admitted; the application speaks."""
-    LINGER = "linger"
-    """Our last octet is on its way; what still comes in is thrown away."""
-    CLOSED = "closed"
-
-
-TRANSITIONS: Final[Mapping[Phase, frozenset[Phase]]] = {
-    Phase.HANDSHAKE: frozenset({Phase.VERDICT, Phase.OPEN, Phase.LINGER, Phase.CLOSED}),
-    Phase.VERDICT: frozenset({Phase.OPEN, Phase.LINGER, Phase.CLOSED}),
-    Phase.OPEN: frozenset({Phase.LINGER, Phase.CLOSED}),
-    Phase.LINGER: frozenset({Phase.CLOSED}),
-    Phase.CLOSED: frozenset(),
-}
-"""HANDSHAKE leads to OPEN only without a claim, at a door whose policy is `optional`; the shim decides that."""
 
 
 class ServerProtocol(asyncio.BufferedProtocol):
