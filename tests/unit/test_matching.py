@@ -22,7 +22,7 @@ from dnsbound.errors import Malformed, Misuse, Reason, Refused
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.limits import TLSA_RECORDS
 from dnsbound.names import ClientName
-from dnsbound.records.tlsa import TLSA
+from dnsbound.records.tlsa import BLOCK, TLSA
 
 NAME = ClientName.parse("car54._device.cars.example")
 NOW = 1_780_000_000.0
@@ -269,3 +269,16 @@ def test_more_records_than_the_limit_are_not_looked_at() -> None:
     report = judge([*padding, record(CREDENTIAL)])
     assert reason(report) is Reason.TLSA_MISMATCH
     assert report.results[-1].why == "more records than are looked at"
+
+
+def test_a_block_matches_nobody_and_is_told_apart():
+    report = judge([BLOCK])
+    assert reason(report) is Reason.TLSA_MISMATCH
+    assert "blocked" in report.refusal.detail
+    raw = Credential.generate(NAME, now=NOW, kind="raw")
+    assert reason(judge([BLOCK], raw.presented)) is Reason.TLSA_MISMATCH
+    assert reason(judge([BLOCK], policy=MatchPolicy(usages=frozenset({Usage.DANE_TA})))) is Reason.TLSA_UNUSABLE
+
+
+def test_a_block_takes_nothing_from_a_record_beside_it():
+    assert judge([BLOCK, CREDENTIAL.tlsa()]).matched.record == CREDENTIAL.tlsa()

@@ -280,7 +280,8 @@ class _Matcher:
                 raise Malformed("the peer presented nothing")
             self._leaf_octets[record.selector] = octets
         if not compare_digest(DIGESTS[record.matching_type](octets), record.data):
-            raise Refused(Reason.TLSA_MISMATCH, f"the presented {_SUBJECT[record.selector]} is another one")
+            other = f"the presented {_SUBJECT[record.selector]} is another one"
+            raise Refused(Reason.TLSA_MISMATCH, "the name's owner has blocked it" if record.is_block else other)
 
     def _find_published_authority(self, record: TLSA) -> Moment:
         """RFC 7671 section 5.2. When the path ends."""

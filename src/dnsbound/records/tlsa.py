@@ -85,9 +85,18 @@ class TLSA:
             return "association data is empty"
         return None
 
+    @property
+    def is_block(self) -> bool:
+        """Whether it stands at a name only so that the name has a record and no key (docs/decisions/0010)."""
+        return self == BLOCK
+
     def __str__(self) -> str:
         return self.to_text()
 
+
+BLOCK: Final = TLSA(3, 1, 1, bytes(32))
+"""The blocking record: a usable `3 1 1` of 32 zero octets. No key with that digest can be made, and a name that has it
+is not spoken for by a wildcard (RFC 4592 section 2.2.1)."""
 
 _USAGE_WORDS: Final = {"pkix-ta": 0, "pkix-ee": 1, "dane-ta": 2, "dane-ee": 3, "privcert": 255}
 _SELECTOR_WORDS: Final = {"cert": 0, "spki": 1, "privsel": 255}
