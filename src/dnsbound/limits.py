@@ -120,6 +120,9 @@ DNS_UDP_PAYLOAD: Final = Limit("dns-udp-payload", 1232, 512, 4096, "RFC 9715: oc
 INVENTORY_BUSY_SECONDS: Final = Limit(
     "inventory-busy-seconds", 30, 1, 600, "how long a writer waits for the inventory's write lock"
 )
+INVENTORY_TEXT: Final = Limit("inventory-text", 1024, 0, 1024, "characters of a reason, an owner or an actor")
+TAG_LENGTH: Final = Limit("tag-length", 64, 1, 64, "characters of a tag of an identity")
+TAGS_PER_IDENTITY: Final = Limit("tags-per-identity", 64, 0, 64, "tags of one identity")
 RECORD_TTL: Final = Limit(
     "record-ttl", 300, 0, 604_800, "seconds; how long a removed identity may live on in caches (ARCH Availability)"
 )

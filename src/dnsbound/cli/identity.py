@@ -235,7 +235,13 @@ def show(name: NameArgument, *, inventory: InventoryOption = None, as_json: Json
         zone = _serving_zone(store, client)
     if as_json:
         history = [
-            {"at": iso(event.at), "actor": event.actor, "action": event.action, "detail": event.detail}
+            {
+                "at": iso(event.at),
+                "actor": event.actor,
+                "action": event.action,
+                "reason": event.reason,
+                "detail": event.detail,
+            }
             for event in events
         ]
         emit(_facts(identity) | {"zone": zone, "events": history})

@@ -24,7 +24,7 @@ from dnsbound.errors import Misuse
 from dnsbound.limits import INVENTORY_BUSY_SECONDS
 from dnsbound.provision.errors import InventoryFailed, InventoryMissing
 
-HEAD_REVISION: Final = "0001"
+HEAD_REVISION: Final = "0002"
 """Schema this code reads and writes: the newest of migrations/versions."""
 
 APPLICATION_ID: Final = 0x646E7362

@@ -66,6 +66,39 @@ IDENTITY_TRANSITIONS: Final[Mapping[IdentityState, frozenset[IdentityState]]] = 
 )
 
 
+class KeyState(StrEnum):
+    """Which of an identity's keys one is. Of a revoked identity none counts, whatever its state was."""
+
+    CURRENT = "current"
+    """The client logs in with it. There is one at most."""
+    NEXT = "next"
+    """Published ahead of its use (RFC 7671 section 8.1). There is one at most."""
+    RETIRED = "retired"
+    """Was current once, or was never used; final."""
+
+
+KEY_TRANSITIONS: Final[Mapping[KeyState, frozenset[KeyState]]] = MappingProxyType(
+    {
+        KeyState.NEXT: frozenset({KeyState.CURRENT, KeyState.RETIRED}),
+        KeyState.CURRENT: frozenset({KeyState.RETIRED}),
+        KeyState.RETIRED: frozenset(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """The public part of a client's key."""
+
+    spki: bytes
+    """DER SubjectPublicKeyInfo."""
+    state: KeyState
+    certificate: bytes | None
+    """DER of the leaf certificate that was registered with it; None for a bare key."""
+    added_at: Moment
+    retired_at: Moment | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One record: type as text (`TLSA`), data in presentation form with absolute names."""
@@ -82,26 +115,46 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """One name and one public key."""
+    """One name and its keys."""
 
     name: ClientName
-    spki: bytes
-    """DER SubjectPublicKeyInfo."""
+    owner: str
+    """The organisation or person that answers for the client; empty when unknown."""
+    keys: tuple[Key, ...]
+    """In the order they were added; one at least."""
     ttl: int
     state: IdentityState
+    tags: frozenset[str]
     registered_at: Moment
     revoked_at: Moment | None
     records: tuple[Record, ...]
     """Published now; empty once revoked."""
 
+    @property
+    def key(self) -> Key:
+        """The current key; of a revoked identity the one that was, or else the last that was added."""
+        return next((key for key in self.keys if key.state is KeyState.CURRENT), self.keys[-1])
+
+    @property
+    def next_key(self) -> Key | None:
+        """The key that is to be current, if there is one."""
+        return next((key for key in self.keys if key.state is KeyState.NEXT), None)
+
+    @property
+    def spki(self) -> bytes:
+        """DER SubjectPublicKeyInfo of `key`."""
+        return self.key.spki
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Who did what, and when. Events are only ever added."""
+    """Who did what, when and why. Events are only ever added."""
 
     number: int
     at: Moment
     actor: str
     action: str
     subject: str
+    reason: str
+    """In the words of who did it; empty when none was given."""
     detail: Mapping[str, object]

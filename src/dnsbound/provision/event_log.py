@@ -1,4 +1,4 @@
-"""The append-only table of who did what, and when. The database itself refuses to change or delete its rows."""
+"""The append-only table of who did what, when and why. The database itself refuses to change or delete its rows."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,18 +9,36 @@ from dnsbound.errors import Misuse
 from dnsbound.provision import schema
 from dnsbound.provision.database import Database
 from dnsbound.provision.entries import Event
+from dnsbound.provision.public_key import admit_text
 from dnsbound.times import Moment
 
 _BATCH = 1000
 
 
 def append(
-    connection: Connection, *, at: Moment, actor: str, action: str, subject: str, detail: Mapping[str, object]
+    connection: Connection,
+    *,
+    at: Moment,
+    actor: str,
+    action: str,
+    subject: str,
+    detail: Mapping[str, object],
+    reason: str = "",
 ) -> None:
-    """Add an event in the transaction that makes the change it tells of."""
-    if not actor or not actor.isprintable():
+    """Add an event in the transaction that makes the change it tells of.
+
+    actor, reason: one printable line each; Misuse otherwise, and when nobody is named.
+    """
+    if not actor:
         raise Misuse("every change of the inventory names who made it")
-    row = {"at": at, "actor": actor, "action": action, "subject": subject, "detail": json.dumps(detail, sort_keys=True)}
+    row = {
+        "at": at,
+        "actor": admit_text(actor, "actor"),
+        "action": action,
+        "subject": subject,
+        "detail": json.dumps(detail, sort_keys=True),
+        "reason": admit_text(reason, "reason"),
+    }
     connection.execute(insert(schema.events), row)
 
 
@@ -45,6 +63,7 @@ class EventLog:
                     actor=row.actor,
                     action=row.action,
                     subject=row.subject,
+                    reason=row.reason,
                     detail=json.loads(row.detail),
                 )
             if len(rows) < _BATCH:

@@ -1,25 +1,25 @@
-"""Identities: registering the public part of a client, and revoking it."""
+"""Identities: changing one, finding and listing them.
+
+Changes that share a transaction with others are in `dnsbound.provision.registration`.
+"""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select
 
-from dnsbound.errors import Misuse
-from dnsbound.limits import RECORD_TTL
 from dnsbound.names import ClientName
-from dnsbound.provision import event_log, publication, schema
+from dnsbound.provision import keys, registration, schema
 from dnsbound.provision.database import Database
-from dnsbound.provision.entries import Identity, IdentityState, Record
-from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.entries import Identity, IdentityState, KeyState, Record
+from dnsbound.provision.errors import NotInInventory
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.public_key import admit_public_key, admit_tlsa, names_key, speaks_of
+from dnsbound.provision.registration import Registration
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
 
 _BATCH = 1000
-_IDENTIFYING = frozenset({"TLSA", "CNAME"})
 
 
 class Identities:
@@ -29,57 +29,62 @@ class Identities:
         self._database = database
 
     def register(
-        self, name: ClientName, *, spki: bytes, records: Iterable[TLSA], ttl: int | None, now: Moment, actor: str
+        self,
+        name: ClientName,
+        *,
+        spki: bytes,
+        records: Iterable[TLSA],
+        ttl: int | None,
+        now: Moment,
+        actor: str,
+        reason: str = "",
+        owner: str = "",
+        tags: Iterable[str] = (),
+        certificate: bytes | None = None,
     ) -> Identity:
         """Keep a client's public key and publish its records.
 
-        spki: DER SubjectPublicKeyInfo; a private key in any form is refused. records: at least one; those that name the
-        bare key must match it (RFC 7671 section 8: never only past or future keys). ttl: seconds, None for the zone's.
+        spki, certificate: DER; a private key in any form is refused. records: at least one; those that name the bare
+        key must match it (RFC 7671 section 8: never only past or future keys). ttl: seconds, None for the zone's.
         AlreadyInInventory while an active identity has the name.
         """
-        key = admit_public_key(spki)
-        published = [admit_tlsa(record) for record in dict.fromkeys(records)]
-        if not published:
-            raise Misuse(f"an identity without a TLSA record could never log in: {name}")
-        for record in published:
-            if names_key(record) and not speaks_of(record, key):
-                raise Misuse(f"the TLSA record {record.parameters} does not match the public key of {name}")
-        owner = OwnerName.parse(name.canonical)
-        with self._database.writing() as connection:
-            if _active_id(connection, name) is not None:
-                raise AlreadyInInventory(f"{name} is registered already; revoke it first, or choose another name")
-            used_ttl = _ttl(connection, owner, ttl)
-            identity_id = _insert(connection, owner, spki=key, ttl=used_ttl, now=now)
-            for tlsa in published:
-                record_here = publication.parse_record(owner, "TLSA", tlsa.to_text(), used_ttl)
-                publication.add(connection, record_here, identity_id=identity_id)
-            detail = {
-                "ttl": used_ttl,
-                "records": [tlsa.to_text() for tlsa in published],
-                "spki_sha256": hashlib.sha256(key).hexdigest(),
-            }
-            event_log.append(connection, at=now, actor=actor, action="register", subject=name.canonical, detail=detail)
-            return _read_one(connection, identity_id)
+        new = Registration.checked(
+            name, spki=spki, records=records, ttl=ttl, owner=owner, tags=tags, certificate=certificate
+        )
+        return self._changed(
+            lambda connection: registration.register(connection, new, now=now, actor=actor, reason=reason)
+        )
 
     def revoke(self, name: ClientName, *, reason: str = "", now: Moment, actor: str) -> Identity:
         """Remove every record that lets the name log in; final. NotInInventory when no active identity has the name.
 
         Records somebody else put at the same name (another TLSA, a CNAME) go too: after this the name means nobody.
         """
-        owner = OwnerName.parse(name.canonical)
+        return self._changed(
+            lambda connection: registration.revoke(connection, name, now=now, actor=actor, reason=reason)
+        )
+
+    def tag(self, name: ClientName, tags: Iterable[str], *, now: Moment, actor: str, reason: str = "") -> Identity:
+        """Add tags to an active identity; those it has already stay. NotInInventory, LimitExceeded."""
+        return self._changed(
+            lambda connection: registration.tag(connection, name, tags, now=now, actor=actor, reason=reason)
+        )
+
+    def untag(self, name: ClientName, tags: Iterable[str], *, now: Moment, actor: str, reason: str = "") -> Identity:
+        """Take tags from an active identity. NotInInventory when it lacks one of them."""
+        return self._changed(
+            lambda connection: registration.untag(connection, name, tags, now=now, actor=actor, reason=reason)
+        )
+
+    def set_owner(self, name: ClientName, owner: str, *, now: Moment, actor: str, reason: str = "") -> Identity:
+        """Say which organisation or person answers for an active identity; empty for nobody known. NotInInventory."""
+        return self._changed(
+            lambda connection: registration.set_owner(connection, name, owner, now=now, actor=actor, reason=reason)
+        )
+
+    def _changed(self, change: Callable[[Connection], int]) -> Identity:
         with self._database.writing() as connection:
-            identity_id = _active_id(connection, name)
-            if identity_id is None:
-                raise NotInInventory(f"{name} is not an active identity of the inventory")
-            removed = publication.remove(connection, owner, _IDENTIFYING)
-            connection.execute(
-                update(schema.identities)
-                .where(schema.identities.c.id == identity_id)
-                .values(state=IdentityState.REVOKED.value, revoked_at=now)
-            )
-            detail = {"reason": reason, "records": [f"{record.rdtype} {record.rdata}" for record in removed]}
-            event_log.append(connection, at=now, actor=actor, action="revoke", subject=name.canonical, detail=detail)
-            return _read_one(connection, identity_id)
+            return read_one(connection, change(connection))
 
     def named(self, name: ClientName) -> Identity:
         """The active identity of a name, or else the one revoked last. NotInInventory when there never was one."""
@@ -89,22 +94,34 @@ class Identities:
             row = connection.execute(query).one_or_none()
             if row is None:
                 raise NotInInventory(f"{name} is not in the inventory")
-            return _read(connection, [row])[0]
+            return read(connection, [row])[0]
 
     def sharing(self, identity: Identity) -> list[ClientName]:
-        """Other active names that are registered with the same key (draft-ietf-dance-client-auth section 12)."""
-        rows = schema.identities
+        """Other active names that may log in with the same key (draft-ietf-dance-client-auth section 12)."""
+        rows, of = schema.identities, schema.keys
         query = (
             select(rows.c.name)
-            .where(rows.c.spki == identity.spki, rows.c.state == IdentityState.ACTIVE.value)
-            .where(rows.c.name != identity.name.canonical)
+            .join(of, of.c.identity_id == rows.c.id)
+            .where(of.c.spki_sha256 == hashlib.sha256(identity.spki).digest(), of.c.state != KeyState.RETIRED.value)
+            .where(rows.c.state == IdentityState.ACTIVE.value, rows.c.name != identity.name.canonical)
             .order_by(rows.c.id)
         )
         with self._database.reading() as connection:
             return [ClientName.parse(name) for name in connection.execute(query).scalars()]
 
-    def all(self, *, below: OwnerName | None = None, state: IdentityState | None = None) -> Iterator[Identity]:
-        """Identities in the order they were registered; at or below a name, in a state. Memory stays flat."""
+    def all(
+        self,
+        *,
+        below: OwnerName | None = None,
+        state: IdentityState | None = None,
+        owner: str | None = None,
+        tag: str | None = None,
+        spki_sha256: bytes | None = None,
+    ) -> Iterator[Identity]:
+        """Identities in the order they were registered. Memory stays flat, and no transaction is held meanwhile.
+
+        below: at or below a name. owner, tag: with exactly this one. spki_sha256: that have or had the key.
+        """
         rows = schema.identities
         query = select(rows).order_by(rows.c.id).limit(_BATCH)
         if below is not None:
@@ -114,41 +131,32 @@ class Identities:
             )
         if state is not None:
             query = query.where(rows.c.state == state.value)
+        if owner is not None:
+            query = query.where(rows.c.owner == owner)
+        if tag is not None:
+            query = query.where(rows.c.id.in_(select(schema.tags.c.identity_id).where(schema.tags.c.tag == tag)))
+        if spki_sha256 is not None:
+            holders = select(schema.keys.c.identity_id).where(schema.keys.c.spki_sha256 == spki_sha256)
+            query = query.where(rows.c.id.in_(holders))
         last = 0
         while True:
             with self._database.reading() as connection:
-                rows_here = connection.execute(query.where(rows.c.id > last)).all()
-                batch = _read(connection, rows_here)
+                found = connection.execute(query.where(rows.c.id > last)).all()
+                batch = read(connection, found)
             yield from batch
-            if len(rows_here) < _BATCH:
+            if len(found) < _BATCH:
                 return
-            last = rows_here[-1].id
+            last = found[-1].id
 
 
-def _insert(connection: Connection, owner: OwnerName, *, spki: bytes, ttl: int, now: Moment) -> int:
-    row = {
-        "name": owner.text,
-        "sort_key": owner.sort_key,
-        "spki": spki,
-        "ttl": ttl,
-        "state": IdentityState.ACTIVE.value,
-        "registered_at": now,
-    }
-    return int(connection.execute(insert(schema.identities).returning(schema.identities.c.id), row).scalar_one())
-
-
-def _active_id(connection: Connection, name: ClientName) -> int | None:
-    rows = schema.identities
-    query = select(rows.c.id).where(rows.c.name == name.canonical, rows.c.state == IdentityState.ACTIVE.value)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def _read_one(connection: Connection, identity_id: int) -> Identity:
+def read_one(connection: Connection, identity_id: int) -> Identity:
+    """The identity of a row that is known to exist."""
     rows = connection.execute(select(schema.identities).where(schema.identities.c.id == identity_id)).all()
-    return _read(connection, rows)[0]
+    return read(connection, rows)[0]
 
 
-def _read(connection: Connection, rows: Sequence[Row[Any]]) -> list[Identity]:
+def read(connection: Connection, rows: Sequence[Row[Any]]) -> list[Identity]:
+    """The identities of these rows of `schema.identities`, with their keys, tags and records."""
     published: dict[int, list[Record]] = {row.id: [] for row in rows}
     query = select(schema.records).where(schema.records.c.identity_id.in_(published)).order_by(schema.records.c.id)
     for found in connection.execute(query):
@@ -156,25 +164,21 @@ def _read(connection: Connection, rows: Sequence[Row[Any]]) -> list[Identity]:
             owner=OwnerName.parse(found.owner, wildcard=True), rdtype=found.rdtype, rdata=found.rdata, ttl=found.ttl
         )
         published[found.identity_id].append(record)
+    tagged: dict[int, set[str]] = {row.id: set() for row in rows}
+    for found in connection.execute(select(schema.tags).where(schema.tags.c.identity_id.in_(tagged))):
+        tagged[found.identity_id].add(found.tag)
+    keys_of = keys.of(connection, published)
     return [
         Identity(
             name=ClientName.parse(row.name),
-            spki=row.spki,
+            owner=row.owner,
+            keys=tuple(keys_of[row.id]),
             ttl=row.ttl,
             state=IdentityState(row.state),
+            tags=frozenset(tagged[row.id]),
             registered_at=row.registered_at,
             revoked_at=row.revoked_at,
             records=tuple(published[row.id]),
         )
         for row in rows
     ]
-
-
-def _ttl(connection: Connection, owner: OwnerName, ttl: int | None) -> int:
-    """What was asked for, else the default of the zone that serves the name, else of the package."""
-    if ttl is not None:
-        return RECORD_TTL.checked(ttl)
-    zone = publication.zone_of(connection, owner)
-    if zone is None:
-        return RECORD_TTL.default
-    return int(connection.execute(select(schema.zones.c.ttl).where(schema.zones.c.id == zone[0])).scalar_one())

@@ -1,10 +1,13 @@
-"""Letting public keys in and private keys not.
+"""Letting public keys, certificates and plain texts in, and private keys not.
 
 What enters the inventory is parsed and must come out octet for octet the same: whatever is not a public key, or is
 followed by something else, does not get in.
 """
 
+import base64
+import binascii
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -17,12 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from dnsbound.credential.certificate_parsing import certificate_from_der
-from dnsbound.errors import Malformed
+from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
+from dnsbound.limits import INVENTORY_TEXT
 from dnsbound.provision.errors import PrivateKeyRefused
 from dnsbound.records.tlsa import TLSA
 
+_ENCODED: Final = re.compile(r"[A-Za-z0-9+/_-]{40,}")
+"""What could be octets written as text; the shortest private key structure is longer."""
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 
 
@@ -37,6 +43,39 @@ def admit_public_key(der: bytes) -> bytes:
     if written != der:
         raise Malformed("the public key is not in its one DER form, or something follows it")
     return der
+
+
+def admit_certificate(der: bytes, spki: bytes) -> bytes:
+    """The DER certificate as it may be kept beside the key it must be of. Malformed, Misuse, PrivateKeyRefused."""
+    _refuse_private_key(der)
+    certificate = certificate_from_der(der)
+    try:
+        written = certificate.public_bytes(Encoding.DER)
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except UNPARSABLE:
+        raise Malformed("the certificate's public key is not of a known algorithm") from None
+    if written != der:
+        raise Malformed("something follows the certificate")
+    if key != spki:
+        raise Misuse("the certificate is of another key than the one to be registered")
+    return der
+
+
+def admit_text(text: str, what: str) -> str:
+    """A text that people wrote, as it may be kept: one printable line without a private key in it. Misuse."""
+    INVENTORY_TEXT.checked(len(text))
+    if not text.isprintable():
+        raise Misuse(f"the {what} has line breaks or other characters that do not print")
+    if "PRIVATE KEY" in text:
+        raise PrivateKeyRefused(f"the {what} holds a private key")
+    for run in _ENCODED.findall(text):
+        for decode in (base64.b64decode, base64.urlsafe_b64decode, bytes.fromhex):
+            try:
+                octets = decode(run + "=" * (-len(run) % 4) if decode is not bytes.fromhex else run)
+            except (ValueError, binascii.Error):
+                continue
+            _refuse_private_key(octets)
+    return text
 
 
 def admit_tlsa(record: TLSA) -> TLSA:

@@ -1,4 +1,4 @@
-"""What may be published at a name, and keeping each zone's serial in step.
+"""What may be published at a name, keeping each zone's serial in step, and noting what other servers must be told.
 
 Functions on a writing transaction, so that identities and zones publish by the same rules: RFC 1034 section 3.6.2 (a
 CNAME stands alone), RFC 2181 section 5.2 (one TTL for an RRset), RFC 1034 section 4.2.1 (below a delegation there is
@@ -23,6 +23,7 @@ from dnsbound.provision.errors import AlreadyInInventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.public_key import admit_tlsa
 from dnsbound.records.tlsa import TLSA
+from dnsbound.times import Moment
 
 PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "TLSA"})
 _OF_THE_PARENT: Final = frozenset({"DS", "NS"})
@@ -76,8 +77,18 @@ def _is_zone(connection: Connection, name: OwnerName) -> bool:
     return connection.execute(select(schema.zones.c.id).where(schema.zones.c.name == name.text)).first() is not None
 
 
-def add(connection: Connection, record: Record, *, identity_id: int | None = None) -> None:
-    """Publish a record and count the change. AlreadyInInventory, or Misuse where it may not stand."""
+def add(
+    connection: Connection,
+    record: Record,
+    *,
+    now: Moment,
+    identity_id: int | None = None,
+    key_id: int | None = None,
+) -> None:
+    """Publish a record and count the change. AlreadyInInventory, or Misuse where it may not stand.
+
+    identity_id, key_id: row ids of what the record stands for.
+    """
     zone = zone_of(connection, record.owner, record.rdtype)
     if zone is not None:
         _check_place(connection, record, zone[1])
@@ -94,6 +105,7 @@ def add(connection: Connection, record: Record, *, identity_id: int | None = Non
             "rdata": record.rdata,
             "ttl": record.ttl,
             "identity_id": identity_id,
+            "key_id": key_id,
         },
     )
     connection.execute(
@@ -103,6 +115,27 @@ def add(connection: Connection, record: Record, *, identity_id: int | None = Non
     )
     if zone is not None:
         touch(connection, zone[0])
+    else:
+        queue(connection, record.owner, now=now)
+
+
+def queue(connection: Connection, owner: OwnerName, *, now: Moment) -> None:
+    """Note that a name which no zone here serves has changed, for whoever publishes to other servers.
+
+    When the next attempt may be made is left as it is: a change does not bring a server back that does not answer.
+    """
+    rows = schema.outbox
+    waiting = update(rows).where(rows.c.owner == owner.text).values(changes=rows.c.changes + 1)
+    if connection.execute(waiting).rowcount == 0:
+        row = {
+            "owner": owner.text,
+            "sort_key": owner.sort_key,
+            "since": now,
+            "changes": 1,
+            "attempts": 0,
+            "not_before": now,
+        }
+        connection.execute(insert(rows), row)
 
 
 def _check_place(connection: Connection, record: Record, apex: OwnerName) -> None:
@@ -157,7 +190,9 @@ def _check_neighbours(record: Record, present: list[tuple[str, str]]) -> None:
         raise LimitExceeded(RECORDS_PER_NAME.name, f"{record.owner} has {RECORDS_PER_NAME.default} already")
 
 
-def remove(connection: Connection, owner: OwnerName, rdtypes: frozenset[str], rdata: str | None = None) -> list[Record]:
+def remove(
+    connection: Connection, owner: OwnerName, rdtypes: frozenset[str], rdata: str | None = None, *, now: Moment
+) -> list[Record]:
     """Withdraw records of a name and count the change; what was removed. Misuse for an NS that a DS depends on."""
     chosen = [schema.records.c.owner == owner.text, schema.records.c.rdtype.in_(rdtypes)]
     if rdata is not None:
@@ -171,6 +206,8 @@ def remove(connection: Connection, owner: OwnerName, rdtypes: frozenset[str], rd
     for zone in zones:
         if zone is not None:
             touch(connection, zone[0])
+        else:
+            queue(connection, owner, now=now)
     return removed
 
 

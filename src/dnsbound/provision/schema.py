@@ -1,14 +1,18 @@
-"""The tables of the inventory. The migrations build them; a test holds the two together.
+"""The tables of the inventory, for SQLite and PostgreSQL. The migrations build them; a test holds the two together.
 
-No table has a column for a private key, and none for free text that one could hide in: public keys are DER
-SubjectPublicKeyInfo that was parsed and written again, record data are the presentation form of parsed records. Zone
-keys are files; the inventory knows their path and the DS records that follow from them.
+No table has a column for a private key: public keys are DER SubjectPublicKeyInfo that was parsed and written again,
+certificates and record data likewise; texts that people write (reasons, tags, owners) are refused when a private key is
+in them. Zone keys are files; the inventory knows their path and the DS records that follow from them.
+
+One type for each kind of value, meaning the same in both databases: moments are doubles, numbers have 64 bits, texts
+compare octet by octet, as SQLite's do.
 """
 
 from typing import Final
 
 from sqlalchemy import (
     REAL,
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -21,6 +25,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
     naming_convention={
@@ -32,25 +38,34 @@ metadata: Final = MetaData(
     }
 )
 
+MOMENT: Final[TypeEngine[float]] = REAL().with_variant(postgresql.DOUBLE_PRECISION(), "postgresql")
+NUMBER: Final[TypeEngine[int]] = Integer().with_variant(BigInteger(), "postgresql")
+TEXT: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_NOTHING: Final = text("''")
+
+
+def _only_while(name: str, column: Column[str] | Column[int], condition: str) -> None:
+    """A column that is unique among the rows of a condition."""
+    Index(name, column, unique=True, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 zones: Final = Table(
     "zones",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("sort_key", Text, nullable=False, unique=True),
-    Column("mname", Text, nullable=False),
-    Column("rname", Text, nullable=False),
-    Column(
-        "serial", Integer, CheckConstraint("serial BETWEEN 0 AND 4294967295", name="serial_32_bits"), nullable=False
-    ),
-    Column("refresh", Integer, nullable=False),
-    Column("retry", Integer, nullable=False),
-    Column("expire", Integer, nullable=False),
-    Column("negative_ttl", Integer, nullable=False),
-    Column("ttl", Integer, nullable=False),
-    Column("key_path", Text, unique=True),
-    Column("ds", Text, nullable=False),
-    Column("created_at", REAL, nullable=False),
+    Column("id", NUMBER, primary_key=True),
+    Column("name", TEXT, nullable=False, unique=True),
+    Column("sort_key", TEXT, nullable=False, unique=True),
+    Column("mname", TEXT, nullable=False),
+    Column("rname", TEXT, nullable=False),
+    Column("serial", NUMBER, CheckConstraint("serial BETWEEN 0 AND 4294967295", name="serial_32_bits"), nullable=False),
+    Column("refresh", NUMBER, nullable=False),
+    Column("retry", NUMBER, nullable=False),
+    Column("expire", NUMBER, nullable=False),
+    Column("negative_ttl", NUMBER, nullable=False),
+    Column("ttl", NUMBER, nullable=False),
+    Column("key_path", TEXT, unique=True),
+    Column("ds", TEXT, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
     sqlite_strict=True,
 )
 
@@ -58,8 +73,8 @@ nameservers: Final = Table(
     "nameservers",
     metadata,
     Column("zone_id", ForeignKey("zones.id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("host", Text, nullable=False),
+    Column("position", NUMBER, primary_key=True, autoincrement=False),
+    Column("host", TEXT, nullable=False),
     UniqueConstraint("zone_id", "host"),
     sqlite_strict=True,
 )
@@ -67,35 +82,58 @@ nameservers: Final = Table(
 identities: Final = Table(
     "identities",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("sort_key", Text, nullable=False, index=True),
-    Column("spki", LargeBinary, nullable=False, index=True),
-    Column("ttl", Integer, nullable=False),
-    Column("state", Text, CheckConstraint("state IN ('active', 'revoked')", name="state_known"), nullable=False),
-    Column("registered_at", REAL, nullable=False),
-    Column("revoked_at", REAL),
+    Column("id", NUMBER, primary_key=True),
+    Column("name", TEXT, nullable=False),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("ttl", NUMBER, nullable=False),
+    Column("state", TEXT, CheckConstraint("state IN ('active', 'revoked')", name="state_known"), nullable=False),
+    Column("registered_at", MOMENT, nullable=False),
+    Column("revoked_at", MOMENT),
+    Column("owner", TEXT, nullable=False, server_default=_NOTHING, index=True),
     CheckConstraint("(state = 'revoked') = (revoked_at IS NOT NULL)", name="revoked_at_set"),
     sqlite_strict=True,
 )
-Index(
-    "uq_identities_active_name",
-    identities.c.name,
-    unique=True,
-    sqlite_where=text("state = 'active'"),
-    postgresql_where=text("state = 'active'"),
+_only_while("uq_identities_active_name", identities.c.name, "state = 'active'")
+
+keys: Final = Table(
+    "keys",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("identity_id", ForeignKey("identities.id"), nullable=False, index=True),
+    Column("spki", LargeBinary, nullable=False),
+    Column("spki_sha256", LargeBinary, nullable=False, index=True),
+    Column("certificate", LargeBinary),
+    Column(
+        "state", TEXT, CheckConstraint("state IN ('current', 'next', 'retired')", name="state_known"), nullable=False
+    ),
+    Column("added_at", MOMENT, nullable=False),
+    Column("retired_at", MOMENT),
+    CheckConstraint("length(spki_sha256) = 32", name="digest_length"),
+    CheckConstraint("(state = 'retired') = (retired_at IS NOT NULL)", name="retired_at_set"),
+    sqlite_strict=True,
+)
+_only_while("uq_keys_current", keys.c.identity_id, "state = 'current'")
+_only_while("uq_keys_next", keys.c.identity_id, "state = 'next'")
+
+tags: Final = Table(
+    "tags",
+    metadata,
+    Column("identity_id", ForeignKey("identities.id"), primary_key=True),
+    Column("tag", TEXT, primary_key=True, index=True),
+    sqlite_strict=True,
 )
 
 records: Final = Table(
     "records",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("owner", Text, nullable=False),
-    Column("sort_key", Text, nullable=False, index=True),
-    Column("rdtype", Text, nullable=False),
-    Column("rdata", Text, nullable=False),
-    Column("ttl", Integer, CheckConstraint("ttl BETWEEN 0 AND 2147483647", name="ttl_range"), nullable=False),
+    Column("id", NUMBER, primary_key=True),
+    Column("owner", TEXT, nullable=False),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("rdtype", TEXT, nullable=False),
+    Column("rdata", TEXT, nullable=False),
+    Column("ttl", NUMBER, CheckConstraint("ttl BETWEEN 0 AND 2147483647", name="ttl_range"), nullable=False),
     Column("identity_id", ForeignKey("identities.id"), index=True),
+    Column("key_id", ForeignKey("keys.id"), index=True),
     UniqueConstraint("owner", "rdtype", "rdata"),
     sqlite_strict=True,
 )
@@ -103,12 +141,142 @@ records: Final = Table(
 events: Final = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("at", REAL, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False, index=True),
-    Column("detail", Text, nullable=False),
+    Column("id", NUMBER, primary_key=True),
+    Column("at", MOMENT, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("action", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False, index=True),
+    Column("detail", TEXT, nullable=False),
+    Column("reason", TEXT, nullable=False, server_default=_NOTHING),
     sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+# What publishers have put into servers other than the embedded authority. It is the proof of ownership: nothing that
+# is neither here nor in `records` is ever changed or removed there.
+published: Final = Table(
+    "published",
+    metadata,
+    Column("owner", TEXT, primary_key=True),
+    Column("rdtype", TEXT, primary_key=True),
+    Column("rdata", TEXT, primary_key=True),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("ttl", NUMBER, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    sqlite_strict=True,
+)
+
+# Names whose records changed and are not published yet. `changes` counts them, so that who has published what he read
+# removes the row only if nothing was changed meanwhile. `not_before`: of the next attempt, or of the end of a claim.
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("owner", TEXT, primary_key=True),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("since", MOMENT, nullable=False),
+    Column("changes", NUMBER, nullable=False),
+    Column("attempts", NUMBER, nullable=False),
+    Column("not_before", MOMENT, nullable=False, index=True),
+    Column("problem", TEXT, nullable=False, server_default=_NOTHING),
+    sqlite_strict=True,
+)
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("name", TEXT, nullable=False, index=True),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("target", TEXT, nullable=False, index=True),
+    Column("ttl", NUMBER, nullable=False),
+    Column("starts_at", MOMENT, nullable=False),
+    Column("ends_at", MOMENT, nullable=False),
+    Column("state", TEXT, nullable=False, index=True),
+    Column("reason", TEXT, nullable=False, server_default=_NOTHING),
+    CheckConstraint("state IN ('pending', 'active', 'ended', 'cancelled')", name="state_known"),
+    CheckConstraint("starts_at < ends_at", name="ends_after_start"),
+    sqlite_strict=True,
+)
+
+transfers: Final = Table(
+    "transfers",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("from_identity_id", ForeignKey("identities.id"), nullable=False, index=True),
+    Column("to_identity_id", ForeignKey("identities.id"), nullable=False, index=True),
+    Column("overlap_until", MOMENT, nullable=False),
+    Column("state", TEXT, nullable=False, index=True),
+    CheckConstraint("state IN ('overlapping', 'done', 'cancelled')", name="state_known"),
+    sqlite_strict=True,
+)
+
+# Certificate authorities whose records stand at a wildcard or at a `_user` name.
+authorities: Final = Table(
+    "authorities",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("owner", TEXT, nullable=False, index=True),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("registered_at", MOMENT, nullable=False),
+    Column("revoked_at", MOMENT),
+    CheckConstraint("state IN ('active', 'revoked')", name="state_known"),
+    CheckConstraint("(state = 'revoked') = (revoked_at IS NOT NULL)", name="revoked_at_set"),
+    sqlite_strict=True,
+)
+
+# Names below a wildcard that must have a record of their own, so that the wildcard does not speak for them (RFC 4592).
+blocks: Final = Table(
+    "blocks",
+    metadata,
+    Column("owner", TEXT, primary_key=True),
+    Column("sort_key", TEXT, nullable=False, index=True),
+    Column("wildcard", TEXT, nullable=False, index=True),
+    Column("reason", TEXT, nullable=False, server_default=_NOTHING),
+    Column("since", MOMENT, nullable=False),
+    sqlite_strict=True,
+)
+
+rolls: Final = Table(
+    "rolls",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("identity_id", ForeignKey("identities.id"), nullable=False, index=True),
+    Column(
+        "kind", TEXT, CheckConstraint("kind IN ('key', 'parameters', 'emergency')", name="kind_known"), nullable=False
+    ),
+    Column("state", TEXT, nullable=False, index=True),
+    Column("old_key_id", ForeignKey("keys.id")),
+    Column("new_key_id", ForeignKey("keys.id")),
+    Column("target", TEXT, nullable=False, server_default=_NOTHING),
+    Column("started_at", MOMENT, nullable=False),
+    Column("entered_at", MOMENT, nullable=False),
+    Column("due_at", MOMENT, index=True),
+    Column("observed_ttl", NUMBER),
+    Column("evidence", TEXT, nullable=False),
+    Column("confirmed_at", MOMENT),
+    Column("confirmed_by", TEXT),
+    Column("problem", TEXT, nullable=False, server_default=_NOTHING),
+    Column("claimed_by", TEXT),
+    Column("claimed_until", MOMENT),
+    CheckConstraint("state IN ('prepublish', 'switch', 'retire', 'done', 'cancelled')", name="state_known"),
+    sqlite_strict=True,
+)
+_only_while("uq_rolls_open_identity_id", rolls.c.identity_id, "state IN ('prepublish', 'switch', 'retire')")
+
+enrolment_tokens: Final = Table(
+    "enrolment_tokens",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("name", TEXT, nullable=False, index=True),
+    Column("key_sha256", LargeBinary),
+    Column("created_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("used_at", MOMENT),
+    Column("used_by", TEXT),
+    CheckConstraint("length(digest) = 32", name="digest_length"),
+    CheckConstraint("length(key_sha256) = 32", name="key_digest_length"),
     sqlite_strict=True,
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from dnsbound.errors import Misuse
 from dnsbound.limits import RECORD_TTL
@@ -27,7 +27,14 @@ class Zones:
         self._database = database
 
     def create(
-        self, settings: ZoneSettings, *, key_path: Path | None = None, ds: Sequence[str] = (), now: Moment, actor: str
+        self,
+        settings: ZoneSettings,
+        *,
+        key_path: Path | None = None,
+        ds: Sequence[str] = (),
+        now: Moment,
+        actor: str,
+        reason: str = "",
     ) -> Zone:
         """Add a zone. Records kept at or below its name are served from it at once. AlreadyInInventory if it exists.
 
@@ -62,8 +69,11 @@ class Zones:
             connection.execute(insert(schema.nameservers), hosts)
             if key_path is not None:
                 _write_keys(connection, zone_id, key_path, _ds_texts(name, ds))
+            _serve_from_now_on(connection, name)
             detail = {"nameservers": [host.text for host in settings.nameservers], "ttl": settings.ttl}
-            event_log.append(connection, at=now, actor=actor, action="create-zone", subject=name.text, detail=detail)
+            event_log.append(
+                connection, at=now, actor=actor, action="create-zone", subject=name.text, detail=detail, reason=reason
+            )
             return _read_one(connection, name)
 
     def named(self, name: OwnerName) -> Zone:
@@ -99,30 +109,38 @@ class Zones:
             found = publication.zone_of(connection, owner)
             return None if found is None else _read_one(connection, found[1])
 
-    def publish(self, record: Record, *, now: Moment, actor: str) -> None:
+    def publish(self, record: Record, *, now: Moment, actor: str, reason: str = "") -> None:
         """Add a record to the zone it belongs to; an identity's TLSA comes by registering the identity instead."""
         record = publication.parse_record(record.owner, record.rdtype, record.rdata, record.ttl)
         with self._database.writing() as connection:
             if publication.zone_of(connection, record.owner, record.rdtype) is None:
                 raise NotInInventory(f"no zone of the inventory holds {record.rdtype} records of {record.owner}")
-            publication.add(connection, record)
+            publication.add(connection, record, now=now)
             detail: dict[str, object] = {"record": record.to_text()}
             event_log.append(
-                connection, at=now, actor=actor, action="publish", subject=record.owner.text, detail=detail
+                connection,
+                at=now,
+                actor=actor,
+                action="publish",
+                subject=record.owner.text,
+                detail=detail,
+                reason=reason,
             )
 
     def withdraw(
-        self, owner: OwnerName, rdtype: str, rdata: str | None = None, *, now: Moment, actor: str
+        self, owner: OwnerName, rdtype: str, rdata: str | None = None, *, now: Moment, actor: str, reason: str = ""
     ) -> list[Record]:
         """Remove the records of a type at a name, or the one with these data. NotInInventory when there is none."""
         kind = rdtype.upper()
         data = None if rdata is None else publication.parse_record(owner, kind, rdata, 0).rdata
         with self._database.writing() as connection:
-            removed = publication.remove(connection, owner, frozenset({kind}), data)
+            removed = publication.remove(connection, owner, frozenset({kind}), data, now=now)
             if not removed:
                 raise NotInInventory(f"{owner} has no such {kind} record")
             detail: dict[str, object] = {"records": [record.to_text() for record in removed]}
-            event_log.append(connection, at=now, actor=actor, action="withdraw", subject=owner.text, detail=detail)
+            event_log.append(
+                connection, at=now, actor=actor, action="withdraw", subject=owner.text, detail=detail, reason=reason
+            )
             return removed
 
     def records(self, name: OwnerName) -> Iterator[Record]:
@@ -151,7 +169,9 @@ class Zones:
                 return
             last = (found[-1].sort_key, found[-1].id)
 
-    def set_keys(self, name: OwnerName, path: Path, ds: Sequence[str], *, now: Moment, actor: str) -> Zone:
+    def set_keys(
+        self, name: OwnerName, path: Path, ds: Sequence[str], *, now: Moment, actor: str, reason: str = ""
+    ) -> Zone:
         """Note where the zone's key file lies and which DS records follow from it, after every change of the file.
 
         An authority that serves this inventory reads the file again at its next query.
@@ -162,8 +182,17 @@ class Zones:
             _write_keys(connection, zone_id, path, texts)
             publication.touch(connection, zone_id)
             detail: dict[str, object] = {"path": str(path), "ds": texts}
-            event_log.append(connection, at=now, actor=actor, action="set-keys", subject=name.text, detail=detail)
+            event_log.append(
+                connection, at=now, actor=actor, action="set-keys", subject=name.text, detail=detail, reason=reason
+            )
             return _read_one(connection, name)
+
+
+def _serve_from_now_on(connection: Connection, zone: OwnerName) -> None:
+    """No other server needs to be told any more what this one answers."""
+    key = schema.outbox.c.sort_key
+    start, end = zone.below
+    connection.execute(delete(schema.outbox).where((key == zone.sort_key) | ((key >= start) & (key < end))))
 
 
 def _ds_texts(name: OwnerName, ds: Sequence[str]) -> list[str]:

@@ -157,7 +157,7 @@ def test_revoke_asks_first(dnsbound):
     assert agreed.code == 0
     shown = json.loads(dnsbound("id", "show", NAME, "--json").out)
     assert (shown["state"], shown["records"]) == ("revoked", [])
-    assert shown["events"][-1]["detail"]["reason"] == "stolen"
+    assert shown["events"][-1]["reason"] == "stolen"
     assert dnsbound("id", "revoke", NAME, "--yes").code == 1
 
 

@@ -6,56 +6,75 @@ Revision 0001, the first.
 import sqlalchemy as sa
 from alembic import op
 
+from dnsbound.provision.migrations.column_types import MOMENT, NUMBER, OCTETS, TEXT
+
 revision = "0001"
 down_revision = None
 
 # "dnsb": tells an inventory from any other SQLite file.
 _APPLICATION_ID = 0x646E7362
 
-_APPEND_ONLY = """
+_SQLITE_APPEND_ONLY = """
 CREATE TRIGGER events_are_not_{word} BEFORE {verb} ON events
 BEGIN SELECT RAISE(ABORT, 'the events of the inventory are append-only'); END
 """
 
+# The function also tells an inventory from the database of another program.
+_POSTGRESQL_REFUSAL = """
+CREATE FUNCTION dnsbound_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the events of the inventory are append-only' USING ERRCODE = 'integrity_constraint_violation';
+END $$
+"""
+_POSTGRESQL_APPEND_ONLY = """
+CREATE TRIGGER events_are_not_{word} BEFORE {verb} ON events
+FOR EACH STATEMENT EXECUTE FUNCTION dnsbound_append_only()
+"""
+
 
 def upgrade() -> None:
-    op.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    on_sqlite = op.get_context().dialect.name == "sqlite"
+    if on_sqlite:
+        op.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    else:
+        op.execute(_POSTGRESQL_REFUSAL)
     _zones()
     _identities()
     op.create_table(
         "events",
-        sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("at", sa.REAL, nullable=False),
-        sa.Column("actor", sa.Text, nullable=False),
-        sa.Column("action", sa.Text, nullable=False),
-        sa.Column("subject", sa.Text, nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("detail", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sqlite_autoincrement=True,
         sqlite_strict=True,
     )
     op.create_index("ix_events_subject", "events", ["subject"])
-    op.execute(_APPEND_ONLY.format(word="changed", verb="UPDATE"))
-    op.execute(_APPEND_ONLY.format(word="deleted", verb="DELETE"))
+    append_only = _SQLITE_APPEND_ONLY if on_sqlite else _POSTGRESQL_APPEND_ONLY
+    op.execute(append_only.format(word="changed", verb="UPDATE"))
+    op.execute(append_only.format(word="deleted", verb="DELETE" if on_sqlite else "DELETE OR TRUNCATE"))
 
 
 def _zones() -> None:
     op.create_table(
         "zones",
-        sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("sort_key", sa.Text, nullable=False),
-        sa.Column("mname", sa.Text, nullable=False),
-        sa.Column("rname", sa.Text, nullable=False),
-        sa.Column("serial", sa.Integer, nullable=False),
-        sa.Column("refresh", sa.Integer, nullable=False),
-        sa.Column("retry", sa.Integer, nullable=False),
-        sa.Column("expire", sa.Integer, nullable=False),
-        sa.Column("negative_ttl", sa.Integer, nullable=False),
-        sa.Column("ttl", sa.Integer, nullable=False),
-        sa.Column("key_path", sa.Text),
-        sa.Column("ds", sa.Text, nullable=False),
-        sa.Column("created_at", sa.REAL, nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("sort_key", TEXT, nullable=False),
+        sa.Column("mname", TEXT, nullable=False),
+        sa.Column("rname", TEXT, nullable=False),
+        sa.Column("serial", NUMBER, nullable=False),
+        sa.Column("refresh", NUMBER, nullable=False),
+        sa.Column("retry", NUMBER, nullable=False),
+        sa.Column("expire", NUMBER, nullable=False),
+        sa.Column("negative_ttl", NUMBER, nullable=False),
+        sa.Column("ttl", NUMBER, nullable=False),
+        sa.Column("key_path", TEXT),
+        sa.Column("ds", TEXT, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_zones")),
         sa.UniqueConstraint("key_path", name=op.f("uq_zones_key_path")),
         sa.UniqueConstraint("name", name=op.f("uq_zones_name")),
@@ -65,9 +84,9 @@ def _zones() -> None:
     )
     op.create_table(
         "nameservers",
-        sa.Column("zone_id", sa.Integer, nullable=False),
-        sa.Column("position", sa.Integer, nullable=False),
-        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("zone_id", NUMBER, nullable=False, autoincrement=False),
+        sa.Column("position", NUMBER, nullable=False, autoincrement=False),
+        sa.Column("host", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("zone_id", "position", name=op.f("pk_nameservers")),
         sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name=op.f("fk_nameservers_zone_id"), ondelete="CASCADE"),
         sa.UniqueConstraint("zone_id", "host", name=op.f("uq_nameservers_zone_id_host")),
@@ -78,14 +97,14 @@ def _zones() -> None:
 def _identities() -> None:
     op.create_table(
         "identities",
-        sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("sort_key", sa.Text, nullable=False),
-        sa.Column("spki", sa.LargeBinary, nullable=False),
-        sa.Column("ttl", sa.Integer, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("registered_at", sa.REAL, nullable=False),
-        sa.Column("revoked_at", sa.REAL),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("sort_key", TEXT, nullable=False),
+        sa.Column("spki", OCTETS, nullable=False),
+        sa.Column("ttl", NUMBER, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("registered_at", MOMENT, nullable=False),
+        sa.Column("revoked_at", MOMENT),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identities")),
         sa.CheckConstraint("state IN ('active', 'revoked')", name=op.f("ck_identities_state_known")),
         sa.CheckConstraint("(state = 'revoked') = (revoked_at IS NOT NULL)", name=op.f("ck_identities_revoked_at_set")),
@@ -99,13 +118,13 @@ def _identities() -> None:
     )
     op.create_table(
         "records",
-        sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("owner", sa.Text, nullable=False),
-        sa.Column("sort_key", sa.Text, nullable=False),
-        sa.Column("rdtype", sa.Text, nullable=False),
-        sa.Column("rdata", sa.Text, nullable=False),
-        sa.Column("ttl", sa.Integer, nullable=False),
-        sa.Column("identity_id", sa.Integer),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("owner", TEXT, nullable=False),
+        sa.Column("sort_key", TEXT, nullable=False),
+        sa.Column("rdtype", TEXT, nullable=False),
+        sa.Column("rdata", TEXT, nullable=False),
+        sa.Column("ttl", NUMBER, nullable=False),
+        sa.Column("identity_id", NUMBER),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
         sa.ForeignKeyConstraint(["identity_id"], ["identities.id"], name=op.f("fk_records_identity_id")),
         sa.UniqueConstraint("owner", "rdtype", "rdata", name=op.f("uq_records_owner_rdtype_rdata")),
@@ -119,4 +138,7 @@ def _identities() -> None:
 def downgrade() -> None:
     for table in ("events", "records", "identities", "nameservers", "zones"):
         op.drop_table(table)
-    op.execute("PRAGMA application_id = 0")
+    if op.get_context().dialect.name == "sqlite":
+        op.execute("PRAGMA application_id = 0")
+    else:
+        op.execute("DROP FUNCTION dnsbound_append_only()")

@@ -1,0 +1,233 @@
+"""Registering and revoking identities, on a writing transaction: whoever changes many at once shares one.
+
+Each function makes the whole change and its event, or raises and leaves undoing to the transaction. Searching and
+reading are in `dnsbound.provision.identities`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from dnsbound.errors import LimitExceeded, Misuse
+from dnsbound.iana import Usage
+from dnsbound.limits import RECORD_TTL, TAG_LENGTH, TAGS_PER_IDENTITY
+from dnsbound.names import ClientName
+from dnsbound.provision import event_log, keys, publication, schema
+from dnsbound.provision.entries import IdentityState, KeyState
+from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.public_key import admit_public_key, admit_text, admit_tlsa, names_key, speaks_of
+from dnsbound.records.tlsa import TLSA
+from dnsbound.times import Moment
+
+IDENTIFYING: Final = frozenset({"TLSA", "CNAME"})
+"""Types of records that let a name log in."""
+
+_TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@=+-]*")
+_OF_END_ENTITIES: Final = frozenset({Usage.DANE_EE, Usage.PKIX_EE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What is said of an identity when it is registered, checked as far as that needs no inventory."""
+
+    name: ClientName
+    spki: bytes
+    """DER SubjectPublicKeyInfo."""
+    records: tuple[TLSA, ...]
+    ttl: int | None
+    """Seconds; None for the zone's."""
+    owner: str
+    tags: frozenset[str]
+    certificate: bytes | None
+    """DER of the leaf."""
+
+    @classmethod
+    def checked(
+        cls,
+        name: ClientName,
+        *,
+        spki: bytes,
+        records: Iterable[TLSA],
+        ttl: int | None = None,
+        owner: str = "",
+        tags: Iterable[str] = (),
+        certificate: bytes | None = None,
+    ) -> "Registration":
+        """spki: a private key in any form is refused. records: at least one; those that name the bare key must match it
+        (RFC 7671 section 8: never only past or future keys). Malformed, Misuse."""
+        key = admit_public_key(spki)
+        published = tuple(admit_tlsa(record) for record in dict.fromkeys(records))
+        if not published:
+            raise Misuse(f"an identity without a TLSA record could never log in: {name}")
+        for record in published:
+            if names_key(record) and not speaks_of(record, key):
+                raise Misuse(f"the TLSA record {record.parameters} does not match the public key of {name}")
+        return cls(
+            name=name,
+            spki=key,
+            records=published,
+            ttl=None if ttl is None else RECORD_TTL.checked(ttl),
+            owner=admit_text(owner, "owner"),
+            tags=admit_tags(tags),
+            certificate=certificate,
+        )
+
+
+def admit_tags(tags: Iterable[str]) -> frozenset[str]:
+    """Tags as they may be kept: letters, digits and . _ : / @ = + - , a letter or digit first. Misuse."""
+    admitted = frozenset(tags)
+    for tag in admitted:
+        TAG_LENGTH.checked(len(tag))
+        if not _TAG.fullmatch(admit_text(tag, "tag")):
+            raise Misuse(f"{tag!r} is no tag: letters, digits and . _ : / @ = + - make one")
+    TAGS_PER_IDENTITY.checked(len(admitted))
+    return admitted
+
+
+def register(connection: Connection, new: Registration, *, now: Moment, actor: str, reason: str = "") -> int:
+    """Keep an identity and publish its records; the id of its row. AlreadyInInventory while the name is active."""
+    owner = OwnerName.parse(new.name.canonical)
+    if active_id(connection, new.name) is not None:
+        raise AlreadyInInventory(f"{new.name} is registered already; revoke it first, or choose another name")
+    ttl = _ttl(connection, owner, new.ttl)
+    row = {
+        "name": owner.text,
+        "sort_key": owner.sort_key,
+        "owner": new.owner,
+        "ttl": ttl,
+        "state": IdentityState.ACTIVE.value,
+        "registered_at": now,
+    }
+    rows = schema.identities
+    identity_id = int(connection.execute(insert(rows).returning(rows.c.id), row).scalar_one())
+    key_id = keys.add(
+        connection, identity_id, spki=new.spki, state=KeyState.CURRENT, certificate=new.certificate, now=now
+    )
+    for tlsa in new.records:
+        record = publication.parse_record(owner, "TLSA", tlsa.to_text(), ttl)
+        of_key = key_id if tlsa.usage in _OF_END_ENTITIES else None
+        publication.add(connection, record, identity_id=identity_id, key_id=of_key, now=now)
+    if new.tags:
+        connection.execute(insert(schema.tags), [{"identity_id": identity_id, "tag": tag} for tag in sorted(new.tags)])
+    detail: dict[str, object] = {
+        "ttl": ttl,
+        "records": [tlsa.to_text() for tlsa in new.records],
+        "spki_sha256": hashlib.sha256(new.spki).hexdigest(),
+    }
+    detail |= {"owner": new.owner} if new.owner else {}
+    detail |= {"tags": sorted(new.tags)} if new.tags else {}
+    event_log.append(
+        connection, at=now, actor=actor, action="register", subject=owner.text, detail=detail, reason=reason
+    )
+    return identity_id
+
+
+def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str, reason: str = "") -> int:
+    """Remove every record that lets the name log in; final. NotInInventory when no active identity has the name.
+
+    Records somebody else put at the same name (another TLSA, a CNAME) go too: after this the name means nobody.
+    """
+    identity_id = id_of_active(connection, name)
+    owner = OwnerName.parse(name.canonical)
+    removed = publication.remove(connection, owner, IDENTIFYING, now=now)
+    connection.execute(
+        update(schema.identities)
+        .where(schema.identities.c.id == identity_id)
+        .values(state=IdentityState.REVOKED.value, revoked_at=now)
+    )
+    detail: dict[str, object] = {"records": [f"{record.rdtype} {record.rdata}" for record in removed]}
+    event_log.append(connection, at=now, actor=actor, action="revoke", subject=owner.text, detail=detail, reason=reason)
+    return identity_id
+
+
+def tag(
+    connection: Connection, name: ClientName, tags: Iterable[str], *, now: Moment, actor: str, reason: str = ""
+) -> int:
+    """Add tags to an active identity; those it has already stay. LimitExceeded above limits.TAGS_PER_IDENTITY."""
+    identity_id = id_of_active(connection, name)
+    present = _tags(connection, identity_id)
+    new = sorted(admit_tags(tags) - present)
+    if len(present) + len(new) > TAGS_PER_IDENTITY.default:
+        raise LimitExceeded(TAGS_PER_IDENTITY.name, f"{name} has {len(present)} already")
+    if new:
+        connection.execute(insert(schema.tags), [{"identity_id": identity_id, "tag": text} for text in new])
+        _note(connection, name, "tag", {"tags": new}, now=now, actor=actor, reason=reason)
+    return identity_id
+
+
+def untag(
+    connection: Connection, name: ClientName, tags: Iterable[str], *, now: Moment, actor: str, reason: str = ""
+) -> int:
+    """Take tags from an active identity. NotInInventory when it lacks one of them."""
+    identity_id = id_of_active(connection, name)
+    gone = sorted(admit_tags(tags))
+    missing = set(gone) - _tags(connection, identity_id)
+    if missing:
+        raise NotInInventory(f"{name} does not have the tag {min(missing)}")
+    rows = schema.tags
+    connection.execute(delete(rows).where(rows.c.identity_id == identity_id, rows.c.tag.in_(gone)))
+    _note(connection, name, "untag", {"tags": gone}, now=now, actor=actor, reason=reason)
+    return identity_id
+
+
+def set_owner(
+    connection: Connection, name: ClientName, owner: str, *, now: Moment, actor: str, reason: str = ""
+) -> int:
+    """Say who answers for an active identity; empty for nobody known."""
+    identity_id = id_of_active(connection, name)
+    rows = schema.identities
+    before = connection.execute(select(rows.c.owner).where(rows.c.id == identity_id)).scalar_one()
+    connection.execute(update(rows).where(rows.c.id == identity_id).values(owner=admit_text(owner, "owner")))
+    detail: dict[str, object] = {"before": before, "after": owner}
+    _note(connection, name, "set-owner", detail, now=now, actor=actor, reason=reason)
+    return identity_id
+
+
+def active_id(connection: Connection, name: ClientName) -> int | None:
+    """The row of the active identity of a name, or None."""
+    rows = schema.identities
+    query = select(rows.c.id).where(rows.c.name == name.canonical, rows.c.state == IdentityState.ACTIVE.value)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def id_of_active(connection: Connection, name: ClientName) -> int:
+    """The same, or NotInInventory."""
+    found = active_id(connection, name)
+    if found is None:
+        raise NotInInventory(f"{name} is not an active identity of the inventory")
+    return found
+
+
+def _tags(connection: Connection, identity_id: int) -> set[str]:
+    query = select(schema.tags.c.tag).where(schema.tags.c.identity_id == identity_id)
+    return set(connection.execute(query).scalars())
+
+
+def _note(
+    connection: Connection,
+    name: ClientName,
+    action: str,
+    detail: dict[str, object],
+    *,
+    now: Moment,
+    actor: str,
+    reason: str,
+) -> None:
+    event_log.append(
+        connection, at=now, actor=actor, action=action, subject=name.canonical, detail=detail, reason=reason
+    )
+
+
+def _ttl(connection: Connection, owner: OwnerName, ttl: int | None) -> int:
+    """What was asked for, else the default of the zone that serves the name, else of the package."""
+    if ttl is not None:
+        return ttl
+    zone = publication.zone_of(connection, owner)
+    if zone is None:
+        return RECORD_TTL.default
+    return int(connection.execute(select(schema.zones.c.ttl).where(schema.zones.c.id == zone[0])).scalar_one())
