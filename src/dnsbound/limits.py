@@ -184,3 +184,16 @@ RETRANSMIT_FIRST: Final = Limit(
     "retransmit-first", 1000, 20, 60_000, "milliseconds, RFC 6347 section 4.2.4.1; RFC 7925 section 11 asks for 9000"
 )
 RETRANSMIT_LONGEST: Final = Limit("retransmit-longest", 60_000, 20, 60_000, "milliseconds, RFC 6347 section 4.2.4.1")
+NAMESERVER_ADDRESSES: Final = Limit(
+    "nameserver-addresses", 64, 1, 1024, "addresses of one zone's authoritative servers that are asked"
+)
+OBSERVED_AT_ONCE: Final = Limit(
+    "observed-at-once",
+    2048,
+    1,
+    65_536,
+    "questions to authoritative servers under way; never over half of RLIMIT_NOFILE",
+)
+OBSERVED_PER_SECOND: Final = Limit(
+    "observed-per-second", 2000, 1, 1_000_000, "questions one authoritative server is asked per second"
+)

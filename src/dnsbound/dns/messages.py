@@ -32,6 +32,7 @@ _RR_FIXED: Final = struct.Struct("!HHIH")
 _QUESTION: Final = struct.Struct("!HH")
 _IN: Final = int(dns.rdataclass.IN)
 _QR: Final = 0x8000
+_AA: Final = 0x0400
 _TC: Final = 0x0200
 _RD: Final = 0x0100
 _CD: Final = 0x0010
@@ -125,15 +126,16 @@ Section: TypeAlias = dict[tuple[Key, int], RRset]
 class Response:
     """A response as it was read; nothing in it is trusted.
 
-    source: such as `the resolver at 192.0.2.1`, for people. authority: NSEC and NSEC3 records alone. negative_ttl: what
-    the SOA record says of how long a denial may be kept (RFC 2308 section 5), None without one. has_signatures: some
-    RRSIG came along. is_referral: it only names other servers to ask, so it is of no resolver. extended_error: RFC
-    8914, code and text, made printable; empty without.
+    source: such as `the resolver at 192.0.2.1`, for people. authoritative: the AA bit, which a zone's own servers alone
+    set. authority: NSEC and NSEC3 records alone. negative_ttl: what the SOA record says of how long a denial may be
+    kept (RFC 2308 section 5), None without one. has_signatures: some RRSIG came along. is_referral: it only names other
+    servers to ask, so it is of no resolver. extended_error: RFC 8914, code and text, made printable; empty without.
     """
 
     source: str
     rcode: int
     truncated: bool = False
+    authoritative: bool = False
     answer: Section = field(default_factory=dict)
     authority: Section = field(default_factory=dict)
     negative_ttl: int | None = None
@@ -245,6 +247,7 @@ class _Reader:
             options = self._opt[1]
         return {
             "rcode": rcode,
+            "authoritative": bool(flags & _AA),
             "answer": answer,
             "authority": authority,
             "negative_ttl": self._negative_ttl,

@@ -144,6 +144,10 @@ class Lookup:
             one.stop()
 
 
+def _unusable_because(response: Response) -> str | None:
+    return response.unusable_because
+
+
 @dataclass(slots=True, eq=False)
 class _Attempt:
     """One query to one upstream, by whichever transport."""
@@ -163,11 +167,21 @@ class _Attempt:
 class Asking:
     """One question, until one upstream answers it usably or all have failed. Earlier attempts stay open meanwhile.
 
-    name: the question's, spelled as the caller spelled it.
+    name: the question's, spelled as the caller spelled it. complaint: why a response that came whole is of no use, or
+    None.
     """
 
-    def __init__(self, network: Network, order: Iterable[Upstream], question: Question, name: dns.name.Name) -> None:
+    def __init__(
+        self,
+        network: Network,
+        order: Iterable[Upstream],
+        question: Question,
+        name: dns.name.Name,
+        *,
+        complaint: Callable[[Response], str | None] = _unusable_because,
+    ) -> None:
         self.question = question
+        self._complaint = complaint
         self.answered_by: Upstream | None = None
         """Whose response was usable."""
         self._name = name
@@ -279,7 +293,7 @@ class Asking:
             except OSError as error:
                 self._fail(attempt, f"TCP after a truncated answer: {_system_text(error)}")
                 self._next()
-        elif (unusable := response.unusable_because) is not None:
+        elif (unusable := self._complaint(response)) is not None:
             self._fail(attempt, unusable)
             self._next()
         else:
