@@ -41,6 +41,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         # By name, so that telling an error loads nothing. The nearest class of an error's ancestry counts.
         "NotInInventory": ExitCode.NO,
         "AlreadyInInventory": ExitCode.NO,
+        "RollRefused": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,
         Misuse.__name__: ExitCode.USAGE,
         Malformed.__name__: ExitCode.USAGE,

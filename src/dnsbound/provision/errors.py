@@ -11,6 +11,10 @@ class AlreadyInInventory(Misuse):
     """The inventory has it already; nothing was changed."""
 
 
+class RollRefused(Misuse):
+    """A step of a roll that would refuse the client somewhere, or that may not be taken where the roll stands."""
+
+
 class PrivateKeyRefused(Misuse):
     """A private key was offered where a public one belongs. It was not kept."""
 
