@@ -127,6 +127,20 @@ RECORD_TTL: Final = Limit(
     "record-ttl", 300, 0, 604_800, "seconds; how long a removed identity may live on in caches (ARCH Availability)"
 )
 RECORDS_PER_NAME: Final = Limit("records-per-name", 64, 1, 1024, "records of one type at one name in the inventory")
+PUBLISH_BATCH: Final = Limit(
+    "publish-batch", 500, 1, 2000, "names of one update; the message has 65,535 octets at most"
+)
+PUBLISH_IN_FLIGHT: Final = Limit("publish-in-flight", 4, 1, 64, "updates sent before the first of them is answered")
+PUBLISH_SECONDS: Final = Limit("publish-seconds", 10, 1, 600, "how long a primary may take for one update or answer")
+PUBLISH_ATTEMPTS: Final = Limit("publish-attempts", 4, 1, 100, "how often an update is sent before it stays undecided")
+PUBLISH_REMOVALS: Final = Limit(
+    "publish-removals", 100, 0, 10_000_000, "names that may lose all records in one run; or a tenth of those published"
+)
+PUBLISH_CLAIM_SECONDS: Final = Limit(
+    "publish-claim-seconds", 90, 1, 3600, "how long names belong to one publisher; then another takes them over"
+)
+PUBLISH_AFTER_SECONDS: Final = Limit("publish-after-seconds", 60, 1, 3600, "for the command behind a new zone file")
+QUERIES_IN_FLIGHT: Final = Limit("queries-in-flight", 256, 1, 10_000, "questions a primary is asked before it answers")
 EARLY_OCTETS: Final = Limit(
     "early-octets", 65_536, 16_384, 1_048_576, "ciphertext kept of a client whose verdict is still awaited"
 )
