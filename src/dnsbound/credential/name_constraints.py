@@ -27,6 +27,15 @@ def check_names(constraints: x509.NameConstraints, certificate: x509.Certificate
             raise Refused(Reason.CHAIN_INVALID, f"no authority permits the name {_text(name)}")
 
 
+def admits_dns_name(constraints: x509.NameConstraints, name: str) -> bool:
+    """Whether a certificate with this dNSName, and no other name, would be within the constraints."""
+    alone = x509.DNSName(name)
+    if any(_lies_below(alone, tree) for tree in constraints.excluded_subtrees or () if isinstance(tree, x509.DNSName)):
+        return False
+    permitted = [tree for tree in constraints.permitted_subtrees or () if isinstance(tree, x509.DNSName)]
+    return not permitted or any(_lies_below(alone, tree) for tree in permitted)
+
+
 def _names_of(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
     subject = certificate.subject
     if list(subject):

@@ -186,7 +186,7 @@ def check_path(path: Path, rules: PathRules) -> None:
     is signed by one. Refused with CHAIN_INVALID or NAME_NOT_IN_CERTIFICATE."""
     try:
         for certificate in path:
-            _check_certificate(certificate, rules)
+            _check_certificate(certificate, now=rules.now, danger_weak_crypto=rules.danger_weak_crypto)
         _check_leaf(path[0], rules.name)
         for depth in range(1, len(path)):
             _check_authority(path, depth)
@@ -196,8 +196,19 @@ def check_path(path: Path, rules: PathRules) -> None:
         raise Refused(Reason.CHAIN_INVALID, f"a certificate has an unreadable field: {error}") from error
 
 
-def _check_certificate(certificate: PathCertificate, rules: PathRules) -> None:
-    moment = datetime.fromtimestamp(rules.now, UTC)
+def check_authority(authority: PathCertificate, *, now: Moment) -> None:
+    """What a path demands of the authority it ends in, whoever stands below. Refused(CHAIN_INVALID)."""
+    try:
+        _check_certificate(authority, now=now, danger_weak_crypto=False)
+        _check_role(authority, is_last=True)
+    except DnsboundError:
+        raise
+    except UNPARSABLE as error:
+        raise Refused(Reason.CHAIN_INVALID, f"the certificate has an unreadable field: {error}") from error
+
+
+def _check_certificate(certificate: PathCertificate, *, now: Moment, danger_weak_crypto: bool) -> None:
+    moment = datetime.fromtimestamp(now, UTC)
     if moment < certificate.x509.not_valid_before_utc:
         start = certificate.x509.not_valid_before_utc.timestamp()
         raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} is not valid before {iso(start)}")
@@ -209,7 +220,7 @@ def _check_certificate(certificate: PathCertificate, rules: PathRules) -> None:
             raise Refused(
                 Reason.CHAIN_INVALID, f"{_title(certificate)} has an unknown critical extension {_oid(extension)}"
             )
-    if not rules.danger_weak_crypto:
+    if not danger_weak_crypto:
         _check_strength(certificate)
 
 
@@ -235,28 +246,32 @@ def _check_leaf(leaf: PathCertificate, name: ClientName) -> None:
 
 def _check_authority(path: Path, depth: int) -> None:
     authority = path[depth]
-    is_last = depth == len(path) - 1
+    _check_role(authority, is_last=depth == len(path) - 1)
+    constraints = _value(authority, x509.BasicConstraints)
+    below = sum(not passed.self_issued for passed in path[1:depth])
+    if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} allows {constraints.path_length} below it")
+    names = _value(authority, x509.NameConstraints)
+    if names is not None:
+        for index, passed in enumerate(path[:depth]):
+            if index == 0 or not passed.self_issued:
+                check_names(names, passed.x509)
+
+
+def _check_role(authority: PathCertificate, *, is_last: bool) -> None:
+    """Whether it may sign certificates of clients at all."""
     constraints = _value(authority, x509.BasicConstraints)
     # RFC 6698 section 2.1.1: what a record or the configuration names as authority may lack basicConstraints.
     if constraints is None and not is_last:
         raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is not marked as an authority")
-    if constraints is not None:
-        if not constraints.ca:
-            raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is marked as no authority")
-        below = sum(not passed.self_issued for passed in path[1:depth])
-        if constraints.path_length is not None and below > constraints.path_length:
-            raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} allows {constraints.path_length} below it")
+    if constraints is not None and not constraints.ca:
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is marked as no authority")
     usage = _value(authority, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} has a keyUsage that does not allow signing others")
     purposes = _value(authority, x509.ExtendedKeyUsage)
     if purposes is not None and _CLIENT_PURPOSES.isdisjoint(purposes):
         raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is not for client authentication")
-    names = _value(authority, x509.NameConstraints)
-    if names is not None:
-        for index, passed in enumerate(path[:depth]):
-            if index == 0 or not passed.self_issued:
-                check_names(names, passed.x509)
 
 
 def _value(certificate: PathCertificate, kind: type[_T]) -> _T | None:
