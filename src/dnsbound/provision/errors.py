@@ -15,6 +15,10 @@ class RollRefused(Misuse):
     """A step of a roll that would refuse the client somewhere, or that may not be taken where the roll stands."""
 
 
+class NameBlocked(Misuse):
+    """The name is blocked: nothing is published at it until that is lifted."""
+
+
 class PrivateKeyRefused(Misuse):
     """A private key was offered where a public one belongs. It was not kept."""
 

@@ -12,17 +12,19 @@ from typing import Self
 from dnsbound.provision.database import Database, Watch
 from dnsbound.provision.event_log import EventLog
 from dnsbound.provision.identities import Identities
+from dnsbound.provision.ownership.blocks import Blocks
 from dnsbound.provision.zones import Zones
 
 
 class Inventory:
-    """An open inventory. `identities`, `zones` and `events` are its faces; close it, or use it as a context manager."""
+    """An open inventory. Its attributes are its faces; close it, or use it as a context manager."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.identities = Identities(database)
         self.zones = Zones(database)
         self.events = EventLog(database)
+        self.blocks = Blocks(database)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, busy_seconds: int | None = None) -> Self:

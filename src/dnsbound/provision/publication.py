@@ -19,13 +19,15 @@ from dnsbound.iana import Usage
 from dnsbound.limits import RECORD_TTL, RECORDS_PER_NAME
 from dnsbound.provision import schema
 from dnsbound.provision.entries import Record
-from dnsbound.provision.errors import AlreadyInInventory
+from dnsbound.provision.errors import AlreadyInInventory, NameBlocked
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.public_key import admit_tlsa
-from dnsbound.records.tlsa import TLSA
+from dnsbound.records.tlsa import BLOCK, TLSA
 from dnsbound.times import Moment
 
 PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "TLSA"})
+BLOCK_DATA: Final = BLOCK.to_text()
+"""Data of the TLSA record of a blocked name; `dnsbound.provision.ownership.blocks` alone publishes and removes it."""
 _OF_THE_PARENT: Final = frozenset({"DS", "NS"})
 _GLUE: Final = frozenset({"A", "AAAA"})
 
@@ -179,7 +181,19 @@ def _hidden_by(connection: Connection, cut: OwnerName) -> str | None:
     return None
 
 
+def ttl_at(connection: Connection, owner: OwnerName, ttl: int | None = None) -> int:
+    """What was asked for, else the default of the zone that serves the name, else of the package."""
+    if ttl is not None:
+        return RECORD_TTL.checked(ttl)
+    zone = zone_of(connection, owner)
+    if zone is None:
+        return RECORD_TTL.default
+    return int(connection.execute(select(schema.zones.c.ttl).where(schema.zones.c.id == zone[0])).scalar_one())
+
+
 def _check_neighbours(record: Record, present: list[tuple[str, str]]) -> None:
+    if ("TLSA", BLOCK_DATA) in present:
+        raise NameBlocked(f"{record.owner} is blocked; `dnsbound id unblock` lifts that")
     if (record.rdtype, record.rdata) in present:
         raise AlreadyInInventory(f"{record.owner} has this {record.rdtype} record already")
     if record.rdtype == "CNAME" and present:

@@ -20,6 +20,8 @@ from dnsbound.provision import event_log, keys, publication, schema
 from dnsbound.provision.entries import IdentityState, KeyState
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.ownership import blocks
+from dnsbound.provision.ownership.wildcards import wildcards_above
 from dnsbound.provision.public_key import admit_public_key, admit_text, admit_tlsa, names_key, speaks_of
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
@@ -94,7 +96,7 @@ def register(connection: Connection, new: Registration, *, now: Moment, actor: s
     owner = OwnerName.parse(new.name.canonical)
     if active_id(connection, new.name) is not None:
         raise AlreadyInInventory(f"{new.name} is registered already; revoke it first, or choose another name")
-    ttl = _ttl(connection, owner, new.ttl)
+    ttl = publication.ttl_at(connection, owner, new.ttl)
     row = {
         "name": owner.text,
         "sort_key": owner.sort_key,
@@ -130,7 +132,8 @@ def register(connection: Connection, new: Registration, *, now: Moment, actor: s
 def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str, reason: str = "") -> int:
     """Remove every record that lets the name log in; final. NotInInventory when no active identity has the name.
 
-    Records somebody else put at the same name (another TLSA, a CNAME) go too: after this the name means nobody.
+    Records somebody else put at the same name (another TLSA, a CNAME) go too: after this the name means nobody. Where a
+    wildcard could speak for it then, a block takes their place.
     """
     identity_id = id_of_active(connection, name)
     owner = OwnerName.parse(name.canonical)
@@ -141,6 +144,10 @@ def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str,
         .values(state=IdentityState.REVOKED.value, revoked_at=now)
     )
     detail: dict[str, object] = {"records": [f"{record.rdtype} {record.rdata}" for record in removed]}
+    wildcards = wildcards_above(connection, owner)
+    if wildcards:
+        blocks.put(connection, owner, wildcards[0], now=now, reason=reason)
+        detail["blocked_below"] = wildcards[0].text
     event_log.append(connection, at=now, actor=actor, action="revoke", subject=owner.text, detail=detail, reason=reason)
     return identity_id
 
@@ -221,13 +228,3 @@ def _note(
     event_log.append(
         connection, at=now, actor=actor, action=action, subject=name.canonical, detail=detail, reason=reason
     )
-
-
-def _ttl(connection: Connection, owner: OwnerName, ttl: int | None) -> int:
-    """What was asked for, else the default of the zone that serves the name, else of the package."""
-    if ttl is not None:
-        return ttl
-    zone = publication.zone_of(connection, owner)
-    if zone is None:
-        return RECORD_TTL.default
-    return int(connection.execute(select(schema.zones.c.ttl).where(schema.zones.c.id == zone[0])).scalar_one())

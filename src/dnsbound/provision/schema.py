@@ -181,6 +181,9 @@ outbox: Final = Table(
     sqlite_strict=True,
 )
 
+# Names that are aliases of other organisations' devices for a time. `due_at`: of the next step, or of another try at
+# it. `steady_end`: the end by a clock that nobody sets, named `steady_clock`, so that setting the machine's clock back
+# prolongs nothing.
 leases: Final = Table(
     "leases",
     metadata,
@@ -191,19 +194,27 @@ leases: Final = Table(
     Column("ttl", NUMBER, nullable=False),
     Column("starts_at", MOMENT, nullable=False),
     Column("ends_at", MOMENT, nullable=False),
+    Column("steady_clock", TEXT, nullable=False),
+    Column("steady_end", MOMENT, nullable=False),
     Column("state", TEXT, nullable=False, index=True),
+    Column("due_at", MOMENT, index=True),
+    Column("attempts", NUMBER, nullable=False, server_default=text("0")),
+    Column("problem", TEXT, nullable=False, server_default=_NOTHING),
     Column("reason", TEXT, nullable=False, server_default=_NOTHING),
     CheckConstraint("state IN ('pending', 'active', 'ended', 'cancelled')", name="state_known"),
     CheckConstraint("starts_at < ends_at", name="ends_after_start"),
+    CheckConstraint("(state IN ('pending', 'active')) = (due_at IS NOT NULL)", name="due_while_open"),
     sqlite_strict=True,
 )
 
+# Identities that pass to another name. `to_identity_id` is null where the other name is kept by another inventory.
 transfers: Final = Table(
     "transfers",
     metadata,
     Column("id", NUMBER, primary_key=True),
     Column("from_identity_id", ForeignKey("identities.id"), nullable=False, index=True),
-    Column("to_identity_id", ForeignKey("identities.id"), nullable=False, index=True),
+    Column("to_identity_id", ForeignKey("identities.id"), index=True),
+    Column("to_name", TEXT, nullable=False, server_default=_NOTHING),
     Column("overlap_until", MOMENT, nullable=False),
     Column("state", TEXT, nullable=False, index=True),
     CheckConstraint("state IN ('overlapping', 'done', 'cancelled')", name="state_known"),

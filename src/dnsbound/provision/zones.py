@@ -1,7 +1,7 @@
 """Zones: what an authority serves besides identities, and which keys sign it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,6 +112,7 @@ class Zones:
     def publish(self, record: Record, *, now: Moment, actor: str, reason: str = "") -> None:
         """Add a record to the zone it belongs to; an identity's TLSA comes by registering the identity instead."""
         record = publication.parse_record(record.owner, record.rdtype, record.rdata, record.ttl)
+        _refuse_block([record])
         with self._database.writing() as connection:
             if publication.zone_of(connection, record.owner, record.rdtype) is None:
                 raise NotInInventory(f"no zone of the inventory holds {record.rdtype} records of {record.owner}")
@@ -137,6 +138,7 @@ class Zones:
             removed = publication.remove(connection, owner, frozenset({kind}), data, now=now)
             if not removed:
                 raise NotInInventory(f"{owner} has no such {kind} record")
+            _refuse_block(removed)
             detail: dict[str, object] = {"records": [record.to_text() for record in removed]}
             event_log.append(
                 connection, at=now, actor=actor, action="withdraw", subject=owner.text, detail=detail, reason=reason
@@ -186,6 +188,12 @@ class Zones:
                 connection, at=now, actor=actor, action="set-keys", subject=name.text, detail=detail, reason=reason
             )
             return _read_one(connection, name)
+
+
+def _refuse_block(records: Iterable[Record]) -> None:
+    for record in records:
+        if record.rdtype == "TLSA" and record.rdata == publication.BLOCK_DATA:
+            raise Misuse(f"this record blocks {record.owner}: `dnsbound id block` and `id unblock` are for it")
 
 
 def _serve_from_now_on(connection: Connection, zone: OwnerName) -> None:

@@ -26,6 +26,8 @@ def wildcards_above(connection: Connection, owner: OwnerName) -> list[OwnerName]
     rows = schema.records
     query = select(rows.c.owner).where(rows.c.owner.in_(candidates), rows.c.rdtype.in_(SPEAKING)).distinct()
     found = set(connection.execute(query).scalars())
+    if not found:
+        return []
     zone = publication.zone_of(connection, owner)
     wildcards = [OwnerName.parse(text, wildcard=True) for text in candidates if text in found]
     return [wildcard for wildcard in wildcards if publication.zone_of(connection, wildcard) == zone]

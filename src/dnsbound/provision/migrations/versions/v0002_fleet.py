@@ -186,18 +186,27 @@ def _ownership() -> None:
         sa.Column("ttl", NUMBER, nullable=False),
         sa.Column("starts_at", MOMENT, nullable=False),
         sa.Column("ends_at", MOMENT, nullable=False),
+        sa.Column("steady_clock", TEXT, nullable=False),
+        sa.Column("steady_end", MOMENT, nullable=False),
         sa.Column("state", TEXT, nullable=False),
+        sa.Column("due_at", MOMENT),
+        sa.Column("attempts", NUMBER, nullable=False, server_default=sa.text("0")),
+        sa.Column("problem", TEXT, nullable=False, server_default=_NOTHING),
         sa.Column("reason", TEXT, nullable=False, server_default=_NOTHING),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_leases")),
         sa.CheckConstraint("state IN ('pending', 'active', 'ended', 'cancelled')", name=op.f("ck_leases_state_known")),
         sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_leases_ends_after_start")),
+        sa.CheckConstraint(
+            "(state IN ('pending', 'active')) = (due_at IS NOT NULL)", name=op.f("ck_leases_due_while_open")
+        ),
         sqlite_strict=True,
     )
     op.create_table(
         "transfers",
         sa.Column("id", NUMBER, nullable=False),
         sa.Column("from_identity_id", NUMBER, nullable=False),
-        sa.Column("to_identity_id", NUMBER, nullable=False),
+        sa.Column("to_identity_id", NUMBER),
+        sa.Column("to_name", TEXT, nullable=False, server_default=_NOTHING),
         sa.Column("overlap_until", MOMENT, nullable=False),
         sa.Column("state", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
@@ -233,7 +242,7 @@ def _ownership() -> None:
         sqlite_strict=True,
     )
     for table, columns in {
-        "leases": ("name", "sort_key", "target", "state"),
+        "leases": ("name", "sort_key", "target", "state", "due_at"),
         "transfers": ("from_identity_id", "to_identity_id", "state"),
         "authorities": ("owner", "sort_key"),
         "blocks": ("sort_key", "wildcard"),
