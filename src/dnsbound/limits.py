@@ -198,6 +198,26 @@ RETRANSMIT_FIRST: Final = Limit(
     "retransmit-first", 1000, 20, 60_000, "milliseconds, RFC 6347 section 4.2.4.1; RFC 7925 section 11 asks for 9000"
 )
 RETRANSMIT_LONGEST: Final = Limit("retransmit-longest", 60_000, 20, 60_000, "milliseconds, RFC 6347 section 4.2.4.1")
+ENROLMENT_REQUEST_OCTETS: Final = Limit(
+    "enrolment-request-octets", 32_768, 4096, 1_048_576, "octets of a request for enrolment; ML-DSA-87 needs 12,000"
+)
+ENROLMENT_BODY_SECONDS: Final = Limit("enrolment-body-seconds", 10, 1, 300, "how long a request's body may take")
+ENROLMENT_SECONDS: Final = Limit(
+    "enrolment-seconds", 3600, 60, 315_360_000, "how long a token, or a key that is expected, may be used"
+)
+ENROLMENT_FAILURES: Final = Limit(
+    "enrolment-failures", 10, 1, 1_000_000, "per minute: tokens and keys that nobody expects, from one source"
+)
+ENROLMENT_REQUESTS: Final = Limit(
+    "enrolment-requests", 120, 1, 1_000_000, "per minute: requests for enrolment from one source"
+)
+ENROLMENTS_AT_ONCE: Final = Limit("enrolments-at-once", 64, 1, 10_000, "requests for enrolment in the making")
+ENROLMENT_RETRY_SECONDS: Final = Limit(
+    "enrolment-retry-seconds", 5, 1, 86_400, "RFC 7030 section 4.2.3: Retry-After while a record is not served yet"
+)
+ENROLMENT_ANSWER_OCTETS: Final = Limit(
+    "enrolment-answer-octets", 262_144, 4096, 1_048_576, "octets of an enrolment server's answer that are read"
+)
 NAMESERVER_ADDRESSES: Final = Limit(
     "nameserver-addresses", 64, 1, 1024, "addresses of one zone's authoritative servers that are asked"
 )

@@ -45,6 +45,24 @@ LEAVES_OUT: dict[str, tuple[str, set[str]]] = {
     ),
     "edge.context_members._VERSIONS": ("versions that are never spoken, refused", {"SSLv3", "TLSv1", "TLSv1_1"}),
     "edge.context_server_tlsa._UNDECIDED": ("answers that are decided", {"SECURE", "INSECURE"}),
+    "provision.lifecycle.machine.TRANSITIONS": (
+        "refused: RollRefused",
+        {
+            *("STABLE WAITED", "STABLE CONFIRMED"),
+            *("PREPUBLISH MEASURED", "PREPUBLISH MEASURED_SAME_KEY", "PREPUBLISH CONFIRMED"),
+            *("SWITCH MEASURED", "SWITCH MEASURED_SAME_KEY", "SWITCH WAITED"),
+            *("RETIRE MEASURED", "RETIRE MEASURED_SAME_KEY", "RETIRE CONFIRMED"),
+            *("RETIRE CANCELLED", "RETIRE COMPROMISED"),
+            *(
+                f"{over} {event}"
+                for over in ("DONE", "CANCELLED")
+                for event in (
+                    *("MEASURED", "MEASURED_SAME_KEY", "WAITED"),
+                    *("CONFIRMED", "CANCELLED", "COMPROMISED", "REVOKED"),
+                )
+            ),
+        },
+    ),
     "records.tlsa._DIGEST_OCTETS": ("no digest, so of any length", {"FULL"}),
     "testing.faults._SKEWED": (
         "faults that leave signatures' times alone",

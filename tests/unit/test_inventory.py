@@ -209,6 +209,7 @@ def test_no_column_is_for_a_private_key():
         "keys.spki_sha256",
         "keys.certificate",
         "authorities.certificate",
+        "rolls.certificate",  # admit_certificate
         "enrolment_tokens.digest",
         "enrolment_tokens.key_sha256",
     }

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from dnsbound.errors import Misuse, Reason, Undecided
 from dnsbound.limits import LOOKUPS_PER_SOURCE
-from dnsbound.verify.lookup_budget import LookupBudget, source_prefix
+from dnsbound.verify.lookup_budget import LookupBudget
+from dnsbound.verify.token_buckets import source_prefix
 
 NOW = 1_780_000_000.0
 ZONE = "cars.example"

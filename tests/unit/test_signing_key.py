@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from dnsbound.credential.certificate import certificate_request
+from dnsbound.credential.certificate_request import certificate_request
 from dnsbound.credential.credential import Credential, CredentialKind
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.credential.keys import KeyAlgorithm, public_key_from_spki

@@ -157,15 +157,6 @@ def key_usage(*, ca: bool) -> x509.KeyUsage:
     )
 
 
-def certificate_request(key: PrivateKey, name: ClientName | None) -> bytes:
-    """DER of a request (RFC 2986) for a certificate of this key that names the client."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(client_subject(name))
-    if name is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name.canonical)]), critical=False)
-    request: x509.CertificateSigningRequest = sign_built(builder, key)
-    return request.public_bytes(Encoding.DER)
-
-
 def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> bytes:
     certificate: x509.Certificate = sign_built(builder, key)
     return certificate.public_bytes(Encoding.DER)

@@ -69,10 +69,10 @@ IDENTITY_TRANSITIONS: Final[Mapping[IdentityState, frozenset[IdentityState]]] = 
 class KeyState(StrEnum):
     """Which of an identity's keys one is. Of a revoked identity none counts, whatever its state was."""
 
-    CURRENT = "current"
-    """The client logs in with it. There is one at most."""
     NEXT = "next"
     """Published ahead of its use (RFC 7671 section 8.1). There is one at most."""
+    CURRENT = "current"
+    """The client logs in with it. There is one at most."""
     RETIRED = "retired"
     """Was current once, or was never used; final."""
 

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from dnsbound.provision.database import Database, Watch
+from dnsbound.provision.enrolment.enrolments import Enrolments
+from dnsbound.provision.enrolment.permissions import Permissions
 from dnsbound.provision.event_log import EventLog
 from dnsbound.provision.identities import Identities
 from dnsbound.provision.ownership.blocks import Blocks
@@ -25,6 +27,8 @@ class Inventory:
         self.zones = Zones(database)
         self.events = EventLog(database)
         self.blocks = Blocks(database)
+        self.permissions = Permissions(database)
+        self.enrolments = Enrolments(database)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, busy_seconds: int | None = None) -> Self:

@@ -249,6 +249,8 @@ blocks: Final = Table(
     sqlite_strict=True,
 )
 
+# One change of an identity's key or of the form of its records (`dnsbound.provision.lifecycle`). `plan` and `evidence`
+# are JSON: TLSA records, TTLs and moments. `certificate`: the leaf that is deployed with a key that stays.
 rolls: Final = Table(
     "rolls",
     metadata,
@@ -264,30 +266,34 @@ rolls: Final = Table(
     Column("started_at", MOMENT, nullable=False),
     Column("entered_at", MOMENT, nullable=False),
     Column("due_at", MOMENT, index=True),
-    Column("observed_ttl", NUMBER),
+    Column("plan", TEXT, nullable=False),
+    Column("certificate", LargeBinary),
     Column("evidence", TEXT, nullable=False),
+    Column("attempts", NUMBER, nullable=False, server_default=text("0")),
     Column("confirmed_at", MOMENT),
     Column("confirmed_by", TEXT),
     Column("problem", TEXT, nullable=False, server_default=_NOTHING),
     Column("claimed_by", TEXT),
     Column("claimed_until", MOMENT),
-    CheckConstraint("state IN ('prepublish', 'switch', 'retire', 'done', 'cancelled')", name="state_known"),
+    CheckConstraint("state IN ('stable', 'prepublish', 'switch', 'retire', 'done', 'cancelled')", name="state_known"),
     sqlite_strict=True,
 )
-_only_while("uq_rolls_open_identity_id", rolls.c.identity_id, "state IN ('prepublish', 'switch', 'retire')")
+_only_while("uq_rolls_open_identity_id", rolls.c.identity_id, "state IN ('stable', 'prepublish', 'switch', 'retire')")
 
 enrolment_tokens: Final = Table(
     "enrolment_tokens",
     metadata,
     Column("id", NUMBER, primary_key=True),
-    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("digest", LargeBinary, unique=True),
     Column("name", TEXT, nullable=False, index=True),
     Column("key_sha256", LargeBinary),
+    Column("maker", TEXT, index=True),
     Column("created_at", MOMENT, nullable=False),
     Column("expires_at", MOMENT, nullable=False),
     Column("used_at", MOMENT),
     Column("used_by", TEXT),
     CheckConstraint("length(digest) = 32", name="digest_length"),
     CheckConstraint("length(key_sha256) = 32", name="key_digest_length"),
+    CheckConstraint("digest IS NOT NULL OR key_sha256 IS NOT NULL OR maker IS NOT NULL", name="for_somebody"),
     sqlite_strict=True,
 )

@@ -6,15 +6,12 @@ buckets is bounded and drops the ones longest untouched. Aliases are known only 
 debt, which is then waited off. Time is an argument.
 """
 
-from collections import OrderedDict
-from ipaddress import IPv6Address, ip_address
 from threading import Lock
 
 from dnsbound.errors import Reason, Undecided
 from dnsbound.limits import LOOKUP_SOURCES, LOOKUPS_PER_SOURCE, LOOKUPS_PER_ZONE
 from dnsbound.times import Moment
-
-_MINUTE = 60.0
+from dnsbound.verify.token_buckets import TokenBuckets, source_prefix
 
 
 class LookupBudget:
@@ -28,8 +25,8 @@ class LookupBudget:
         """per_source, per_zone: lookups per minute, also the burst. table_size: buckets of each kind."""
         size = LOOKUP_SOURCES.checked(table_size)
         self._lock = Lock()
-        self._sources = _Buckets(LOOKUPS_PER_SOURCE.checked(per_source), size)
-        self._zones = _Buckets(LOOKUPS_PER_ZONE.checked(per_zone), size)
+        self._sources = TokenBuckets(LOOKUPS_PER_SOURCE.checked(per_source), size)
+        self._zones = TokenBuckets(LOOKUPS_PER_ZONE.checked(per_zone), size)
 
     def spend(self, source: str, zone: str, *, now: Moment) -> None:
         """One lookup that a pattern lets this source cause; Undecided(LOOKUP_BUDGET) when either bucket is empty."""
@@ -67,41 +64,3 @@ class LookupBudget:
         if prefix:
             self._sources.take(prefix, count, now)
         self._zones.take(zone, count, now)
-
-
-class _Buckets:
-    __slots__ = ("_capacity", "_levels", "_size")
-
-    def __init__(self, capacity: int, size: int) -> None:
-        self._capacity = float(capacity)
-        self._size = size
-        self._levels: OrderedDict[str, tuple[float, Moment]] = OrderedDict()
-
-    def level(self, key: str, now: Moment) -> float:
-        held = self._levels.get(key)
-        if held is None:
-            return self._capacity
-        level, touched = held
-        # A clock that went backwards refills nothing.
-        return min(self._capacity, level + max(0.0, now - touched) * self._capacity / _MINUTE)
-
-    def take(self, key: str, count: int, now: Moment) -> None:
-        # A debt is at most one bucket deep, so that a minute always clears it.
-        level = min(self._capacity, max(-self._capacity, self.level(key, now) - count))
-        self._levels[key] = (level, now)
-        self._levels.move_to_end(key)
-        if len(self._levels) > self._size:
-            self._levels.popitem(last=False)
-
-
-def source_prefix(source: str) -> str:
-    """Who counts as one source: an IPv4 address, an IPv6 /64, and any other text as it is."""
-    try:
-        address = ip_address(source.partition("%")[0])
-    except ValueError:
-        return source
-    if not isinstance(address, IPv6Address):
-        return source
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{IPv6Address(int(address) >> 64 << 64)}/64"

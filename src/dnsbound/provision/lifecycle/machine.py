@@ -76,25 +76,24 @@ class RollEvent(StrEnum):
     """The identity is gone, and with it whatever was to become of it."""
 
 
-_TO_NEXT: Final = {
-    (RollState.STABLE, RollEvent.MEASURED): RollState.PREPUBLISH,
-    (RollState.STABLE, RollEvent.MEASURED_SAME_KEY): RollState.RETIRE,
-    (RollState.PREPUBLISH, RollEvent.WAITED): RollState.SWITCH,
-    (RollState.SWITCH, RollEvent.CONFIRMED): RollState.RETIRE,
-    (RollState.RETIRE, RollEvent.WAITED): RollState.DONE,
-}
-_BACK: Final = {
-    (state, RollEvent.CANCELLED): RollState.CANCELLED
-    for state in (RollState.STABLE, RollState.PREPUBLISH, RollState.SWITCH)
-}
-_AT_ONCE: Final = {
-    (state, RollEvent.COMPROMISED): RollState.RETIRE
-    for state in (RollState.STABLE, RollState.PREPUBLISH, RollState.SWITCH)
-}
-_GONE: Final = {(state, RollEvent.REVOKED): RollState.CANCELLED for state in OPEN}
-
 TRANSITIONS: Final[Mapping[tuple[RollState, RollEvent], RollState]] = MappingProxyType(
-    {**_TO_NEXT, **_BACK, **_AT_ONCE, **_GONE}
+    {
+        (RollState.STABLE, RollEvent.MEASURED): RollState.PREPUBLISH,
+        (RollState.STABLE, RollEvent.MEASURED_SAME_KEY): RollState.RETIRE,
+        (RollState.STABLE, RollEvent.CANCELLED): RollState.CANCELLED,
+        (RollState.STABLE, RollEvent.COMPROMISED): RollState.RETIRE,
+        (RollState.STABLE, RollEvent.REVOKED): RollState.CANCELLED,
+        (RollState.PREPUBLISH, RollEvent.WAITED): RollState.SWITCH,
+        (RollState.PREPUBLISH, RollEvent.CANCELLED): RollState.CANCELLED,
+        (RollState.PREPUBLISH, RollEvent.COMPROMISED): RollState.RETIRE,
+        (RollState.PREPUBLISH, RollEvent.REVOKED): RollState.CANCELLED,
+        (RollState.SWITCH, RollEvent.CONFIRMED): RollState.RETIRE,
+        (RollState.SWITCH, RollEvent.CANCELLED): RollState.CANCELLED,
+        (RollState.SWITCH, RollEvent.COMPROMISED): RollState.RETIRE,
+        (RollState.SWITCH, RollEvent.REVOKED): RollState.CANCELLED,
+        (RollState.RETIRE, RollEvent.WAITED): RollState.DONE,
+        (RollState.RETIRE, RollEvent.REVOKED): RollState.CANCELLED,
+    }
 )
 """A pair that is absent is refused, in the words of `refusal`."""
 

@@ -264,8 +264,10 @@ def _rolls() -> None:
         sa.Column("started_at", MOMENT, nullable=False),
         sa.Column("entered_at", MOMENT, nullable=False),
         sa.Column("due_at", MOMENT),
-        sa.Column("observed_ttl", NUMBER),
+        sa.Column("plan", TEXT, nullable=False),
+        sa.Column("certificate", OCTETS),
         sa.Column("evidence", TEXT, nullable=False),
+        sa.Column("attempts", NUMBER, nullable=False, server_default=sa.text("0")),
         sa.Column("confirmed_at", MOMENT),
         sa.Column("confirmed_by", TEXT),
         sa.Column("problem", TEXT, nullable=False, server_default=_NOTHING),
@@ -277,22 +279,26 @@ def _rolls() -> None:
         sa.ForeignKeyConstraint(["new_key_id"], ["keys.id"], name=op.f("fk_rolls_new_key_id")),
         sa.CheckConstraint("kind IN ('key', 'parameters', 'emergency')", name=op.f("ck_rolls_kind_known")),
         sa.CheckConstraint(
-            "state IN ('prepublish', 'switch', 'retire', 'done', 'cancelled')", name=op.f("ck_rolls_state_known")
+            "state IN ('stable', 'prepublish', 'switch', 'retire', 'done', 'cancelled')",
+            name=op.f("ck_rolls_state_known"),
         ),
         sqlite_strict=True,
     )
     for column in ("identity_id", "state", "due_at"):
         op.create_index(f"ix_rolls_{column}", "rolls", [column])
-    _only_while("uq_rolls_open_identity_id", "rolls", "identity_id", "state IN ('prepublish', 'switch', 'retire')")
+    _only_while(
+        "uq_rolls_open_identity_id", "rolls", "identity_id", "state IN ('stable', 'prepublish', 'switch', 'retire')"
+    )
 
 
 def _enrolment() -> None:
     op.create_table(
         "enrolment_tokens",
         sa.Column("id", NUMBER, nullable=False),
-        sa.Column("digest", OCTETS, nullable=False),
+        sa.Column("digest", OCTETS),
         sa.Column("name", TEXT, nullable=False),
         sa.Column("key_sha256", OCTETS),
+        sa.Column("maker", TEXT),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
         sa.Column("used_at", MOMENT),
@@ -301,9 +307,14 @@ def _enrolment() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_enrolment_tokens_digest")),
         sa.CheckConstraint("length(digest) = 32", name=op.f("ck_enrolment_tokens_digest_length")),
         sa.CheckConstraint("length(key_sha256) = 32", name=op.f("ck_enrolment_tokens_key_digest_length")),
+        sa.CheckConstraint(
+            "digest IS NOT NULL OR key_sha256 IS NOT NULL OR maker IS NOT NULL",
+            name=op.f("ck_enrolment_tokens_for_somebody"),
+        ),
         sqlite_strict=True,
     )
     op.create_index("ix_enrolment_tokens_name", "enrolment_tokens", ["name"])
+    op.create_index("ix_enrolment_tokens_maker", "enrolment_tokens", ["maker"])
 
 
 def downgrade() -> None:

@@ -1,0 +1,23 @@
+"""Whether a certification request is one that can be granted to a device under one exact name.
+
+RFC 7030 section 4.2.1 leaves to local policy what a server grants. Here it is strict: the request names exactly the one
+name, nothing beside it, with a key that verifiers accept; whatever else it would like of a certificate is not looked
+at, since the certificate is made here and the record names the key alone.
+"""
+
+from dnsbound.credential.certificate_request import CertificateRequest
+from dnsbound.names import ClientName
+from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
+
+
+def check_request(request: CertificateRequest, name: ClientName) -> None:
+    """EnrolmentRefused unless the request asks for this name alone, with a good key, and not for an authority."""
+    asked = request.names
+    if request.other_names or len(asked) != 1 or asked[0].lower() != name.canonical:
+        raise EnrolmentRefused(
+            Because.OTHER_NAME, "the request must ask for exactly the permitted name, as one dNSName"
+        )
+    if request.weak_because is not None:
+        raise EnrolmentRefused(Because.WEAK_KEY, request.weak_because)
+    if request.wants_authority:
+        raise EnrolmentRefused(Because.WANTS_AUTHORITY, "the request is for a certificate that signs others")
