@@ -1,7 +1,7 @@
 """The append-only table of who did what, when and why. The database itself refuses to change or delete its rows."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy import Connection, insert, select
 
@@ -29,17 +29,30 @@ def append(
 
     actor, reason: one printable line each; Misuse otherwise, and when nobody is named.
     """
+    append_all(connection, [(subject, detail)], at=at, actor=actor, action=action, reason=reason)
+
+
+def append_all(
+    connection: Connection,
+    told: Iterable[tuple[str, Mapping[str, object]]],
+    *,
+    at: Moment,
+    actor: str,
+    action: str,
+    reason: str = "",
+) -> None:
+    """The same for many subjects, each with its detail, that one change is about."""
     if not actor:
         raise Misuse("every change of the inventory names who made it")
-    row = {
+    common = {
         "at": at,
         "actor": admit_text(actor, "actor"),
         "action": action,
-        "subject": subject,
-        "detail": json.dumps(detail, sort_keys=True),
         "reason": admit_text(reason, "reason"),
     }
-    connection.execute(insert(schema.events), row)
+    rows = [common | {"subject": subject, "detail": json.dumps(detail, sort_keys=True)} for subject, detail in told]
+    if rows:
+        connection.execute(insert(schema.events), rows)
 
 
 class EventLog:

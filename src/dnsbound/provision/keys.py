@@ -29,28 +29,33 @@ def add(
 
     spki: DER; what is not a public key is refused. certificate: DER of the leaf, which must be of that key.
     """
-    key = admit_public_key(spki)
-    leaf = None if certificate is None else admit_certificate(certificate, key)
+    row = row_of(identity_id, spki=spki, state=state, certificate=certificate, now=now)
     rows = schema.keys
-    digest = hashlib.sha256(key).digest()
     query = select(rows.c.state, rows.c.spki_sha256).where(
         rows.c.identity_id == identity_id, rows.c.state != KeyState.RETIRED.value
     )
     for present in connection.execute(query):
-        if present.spki_sha256 == digest:
+        if present.spki_sha256 == row["spki_sha256"]:
             raise AlreadyInInventory(f"the identity has this key already, as its {present.state} key")
         if present.state == state.value:
             raise AlreadyInInventory(f"the identity has a {state.value} key already")
-    row = {
+    return int(connection.execute(insert(rows).returning(rows.c.id), row).scalar_one())
+
+
+def row_of(
+    identity_id: int, *, spki: bytes, state: KeyState, certificate: bytes | None, now: Moment
+) -> dict[str, object]:
+    """A key as a row of `schema.keys`; Malformed, Misuse, PrivateKeyRefused for what may not be kept."""
+    key = admit_public_key(spki)
+    return {
         "identity_id": identity_id,
         "spki": key,
-        "spki_sha256": digest,
-        "certificate": leaf,
+        "spki_sha256": hashlib.sha256(key).digest(),
+        "certificate": None if certificate is None else admit_certificate(certificate, key),
         "state": state.value,
         "added_at": now,
         "retired_at": now if state is KeyState.RETIRED else None,
     }
-    return int(connection.execute(insert(rows).returning(rows.c.id), row).scalar_one())
 
 
 def move(connection: Connection, key_id: int, state: KeyState, *, now: Moment) -> None:

@@ -5,6 +5,7 @@ CNAME stands alone), RFC 2181 section 5.2 (one TTL for an RRset), RFC 1034 secti
 only glue), RFC 4035 section 2.4 (DS and the delegation's NS belong to the parent).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import dns.exception
@@ -97,19 +98,8 @@ def add(
     present = connection.execute(
         select(schema.records.c.rdtype, schema.records.c.rdata).where(schema.records.c.owner == record.owner.text)
     ).all()
-    _check_neighbours(record, [(row.rdtype, row.rdata) for row in present])
-    connection.execute(
-        insert(schema.records),
-        {
-            "owner": record.owner.text,
-            "sort_key": record.owner.sort_key,
-            "rdtype": record.rdtype,
-            "rdata": record.rdata,
-            "ttl": record.ttl,
-            "identity_id": identity_id,
-            "key_id": key_id,
-        },
-    )
+    check_neighbours(record, [(row.rdtype, row.rdata) for row in present])
+    connection.execute(insert(schema.records), row_of(record, identity_id=identity_id, key_id=key_id))
     connection.execute(
         update(schema.records)
         .where(schema.records.c.owner == record.owner.text, schema.records.c.rdtype == record.rdtype)
@@ -121,6 +111,19 @@ def add(
         queue(connection, record.owner, now=now)
 
 
+def row_of(record: Record, *, identity_id: int | None, key_id: int | None) -> dict[str, object]:
+    """The record as a row of `schema.records`."""
+    return {
+        "owner": record.owner.text,
+        "sort_key": record.owner.sort_key,
+        "rdtype": record.rdtype,
+        "rdata": record.rdata,
+        "ttl": record.ttl,
+        "identity_id": identity_id,
+        "key_id": key_id,
+    }
+
+
 def queue(connection: Connection, owner: OwnerName, *, now: Moment) -> None:
     """Note that a name which no zone here serves has changed, for whoever publishes to other servers.
 
@@ -129,15 +132,19 @@ def queue(connection: Connection, owner: OwnerName, *, now: Moment) -> None:
     rows = schema.outbox
     waiting = update(rows).where(rows.c.owner == owner.text).values(changes=rows.c.changes + 1)
     if connection.execute(waiting).rowcount == 0:
-        row = {
-            "owner": owner.text,
-            "sort_key": owner.sort_key,
-            "since": now,
-            "changes": 1,
-            "attempts": 0,
-            "not_before": now,
-        }
-        connection.execute(insert(rows), row)
+        connection.execute(insert(rows), waiting_row(owner, now=now))
+
+
+def waiting_row(owner: OwnerName, *, changes: int = 1, now: Moment) -> dict[str, object]:
+    """A name with changes that are not published yet, as a row of `schema.outbox`."""
+    return {
+        "owner": owner.text,
+        "sort_key": owner.sort_key,
+        "since": now,
+        "changes": changes,
+        "attempts": 0,
+        "not_before": now,
+    }
 
 
 def _check_place(connection: Connection, record: Record, apex: OwnerName) -> None:
@@ -149,20 +156,29 @@ def _check_place(connection: Connection, record: Record, apex: OwnerName) -> Non
         raise Misuse(f"{owner} is the top of a zone: no CNAME may stand there")
     if record.rdtype == "DS" and not records_at(connection, owner, frozenset({"NS"})):
         raise Misuse(f"{owner} is not delegated: publish its NS records before its DS")
-    cut = None if record.rdtype in _GLUE else _cut_above(connection, record, apex)
-    if cut is not None:
-        raise Misuse(f"{owner} lies in {cut}, which this zone delegates to other servers")
+    if record.rdtype not in _GLUE:
+        refuse_below_cut(record, _cut_above(connection, record, apex))
     if record.rdtype == "NS":
         hidden = _hidden_by(connection, owner)
         if hidden is not None:
             raise Misuse(f"delegating {owner} would hide the records at {hidden}")
 
 
+def refuse_below_cut(record: Record, cut: str | None) -> None:
+    """Misuse when there is a delegation that the record would lie in."""
+    if cut is not None:
+        raise Misuse(f"{record.owner} lies in {cut}, which this zone delegates to other servers")
+
+
+def names_of_cuts(record: Record, apex: OwnerName) -> list[str]:
+    """Where a delegation would take the record out of the zone `apex`."""
+    names = [name for name in record.owner.ancestors if len(name) > len(apex.text)]
+    return names[1:] if record.rdtype in _OF_THE_PARENT else names
+
+
 def _cut_above(connection: Connection, record: Record, apex: OwnerName) -> str | None:
     """The delegation that the owner lies in; at one itself only NS and DS are the zone's."""
-    names = [name for name in record.owner.ancestors if len(name) > len(apex.text)]
-    if record.rdtype in _OF_THE_PARENT:
-        names = names[1:]
+    names = names_of_cuts(record, apex)
     query = select(schema.records.c.owner).where(schema.records.c.owner.in_(names), schema.records.c.rdtype == "NS")
     return connection.execute(query.limit(1)).scalar_one_or_none()
 
@@ -191,7 +207,9 @@ def ttl_at(connection: Connection, owner: OwnerName, ttl: int | None = None) -> 
     return int(connection.execute(select(schema.zones.c.ttl).where(schema.zones.c.id == zone[0])).scalar_one())
 
 
-def _check_neighbours(record: Record, present: list[tuple[str, str]]) -> None:
+def check_neighbours(record: Record, present: Sequence[tuple[str, str]]) -> None:
+    """May the record stand beside these (type, data) of its name? AlreadyInInventory, NameBlocked, Misuse,
+    LimitExceeded."""
     if ("TLSA", BLOCK_DATA) in present:
         raise NameBlocked(f"{record.owner} is blocked; `dnsbound id unblock` lifts that")
     if (record.rdtype, record.rdata) in present:
@@ -236,6 +254,6 @@ def records_at(
 
 
 def touch(connection: Connection, zone_id: int) -> None:
-    """One more change to what a zone serves."""
+    """One more change to what a zone serves, or many at once: what the serial says is that it is another content."""
     serial = schema.zones.c.serial
     connection.execute(update(schema.zones).where(schema.zones.c.id == zone_id).values(serial=(serial + 1) % 2**32))

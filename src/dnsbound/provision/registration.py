@@ -17,7 +17,7 @@ from dnsbound.iana import Usage
 from dnsbound.limits import RECORD_TTL, TAG_LENGTH, TAGS_PER_IDENTITY
 from dnsbound.names import ClientName
 from dnsbound.provision import event_log, keys, publication, schema
-from dnsbound.provision.entries import IdentityState, KeyState
+from dnsbound.provision.entries import IdentityState, KeyState, Record
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.ownership import blocks
@@ -79,6 +79,36 @@ class Registration:
             certificate=certificate,
         )
 
+    def row(self, *, ttl: int, now: Moment) -> dict[str, object]:
+        """As a row of `schema.identities`."""
+        owner = OwnerName.parse(self.name.canonical)
+        return {
+            "name": owner.text,
+            "sort_key": owner.sort_key,
+            "owner": self.owner,
+            "ttl": ttl,
+            "state": IdentityState.ACTIVE.value,
+            "registered_at": now,
+        }
+
+    def published(self, ttl: int) -> list[tuple[Record, bool]]:
+        """Its records, and whether each stands for its key and not for an authority above it."""
+        owner = OwnerName.parse(self.name.canonical)
+        return [
+            (publication.parse_record(owner, "TLSA", tlsa.to_text(), ttl), tlsa.usage in _OF_END_ENTITIES)
+            for tlsa in self.records
+        ]
+
+    def told(self, ttl: int) -> dict[str, object]:
+        """What the event of its registration says."""
+        detail: dict[str, object] = {
+            "ttl": ttl,
+            "records": [tlsa.to_text() for tlsa in self.records],
+            "spki_sha256": hashlib.sha256(self.spki).hexdigest(),
+        }
+        detail |= {"owner": self.owner} if self.owner else {}
+        return detail | ({"tags": sorted(self.tags)} if self.tags else {})
+
 
 def admit_tags(tags: Iterable[str]) -> frozenset[str]:
     """Tags as they may be kept: letters, digits and . _ : / @ = + - , a letter or digit first. Misuse."""
@@ -95,38 +125,27 @@ def register(connection: Connection, new: Registration, *, now: Moment, actor: s
     """Keep an identity and publish its records; the id of its row. AlreadyInInventory while the name is active."""
     owner = OwnerName.parse(new.name.canonical)
     if active_id(connection, new.name) is not None:
-        raise AlreadyInInventory(f"{new.name} is registered already; revoke it first, or choose another name")
+        raise already_registered(new.name)
     ttl = publication.ttl_at(connection, owner, new.ttl)
-    row = {
-        "name": owner.text,
-        "sort_key": owner.sort_key,
-        "owner": new.owner,
-        "ttl": ttl,
-        "state": IdentityState.ACTIVE.value,
-        "registered_at": now,
-    }
     rows = schema.identities
+    row = new.row(ttl=ttl, now=now)
     identity_id = int(connection.execute(insert(rows).returning(rows.c.id), row).scalar_one())
     key_id = keys.add(
         connection, identity_id, spki=new.spki, state=KeyState.CURRENT, certificate=new.certificate, now=now
     )
-    for tlsa in new.records:
-        record = publication.parse_record(owner, "TLSA", tlsa.to_text(), ttl)
-        of_key = key_id if tlsa.usage in _OF_END_ENTITIES else None
-        publication.add(connection, record, identity_id=identity_id, key_id=of_key, now=now)
+    for record, of_key in new.published(ttl):
+        publication.add(connection, record, identity_id=identity_id, key_id=key_id if of_key else None, now=now)
     if new.tags:
         connection.execute(insert(schema.tags), [{"identity_id": identity_id, "tag": tag} for tag in sorted(new.tags)])
-    detail: dict[str, object] = {
-        "ttl": ttl,
-        "records": [tlsa.to_text() for tlsa in new.records],
-        "spki_sha256": hashlib.sha256(new.spki).hexdigest(),
-    }
-    detail |= {"owner": new.owner} if new.owner else {}
-    detail |= {"tags": sorted(new.tags)} if new.tags else {}
     event_log.append(
-        connection, at=now, actor=actor, action="register", subject=owner.text, detail=detail, reason=reason
+        connection, at=now, actor=actor, action="register", subject=owner.text, detail=new.told(ttl), reason=reason
     )
     return identity_id
+
+
+def already_registered(name: ClientName) -> AlreadyInInventory:
+    """The error for a name that is in use."""
+    return AlreadyInInventory(f"{name} is registered already; revoke it first, or choose another name")
 
 
 def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str, reason: str = "") -> int:
