@@ -141,6 +141,17 @@ PUBLISH_CLAIM_SECONDS: Final = Limit(
 )
 PUBLISH_AFTER_SECONDS: Final = Limit("publish-after-seconds", 60, 1, 3600, "for the command behind a new zone file")
 QUERIES_IN_FLIGHT: Final = Limit("queries-in-flight", 256, 1, 10_000, "questions a primary is asked before it answers")
+ADOPTED_ROW_OCTETS: Final = Limit(
+    "adopted-row-octets", 262_144, 1024, 16_777_216, "octets of one row of what is adopted: a line, block or element"
+)
+ADOPTED_FILES: Final = Limit("adopted-files", 5_000_000, 1, 100_000_000, "files of the directories of one adoption")
+ADOPTED_DEPTH: Final = Limit("adopted-depth", 16, 1, 128, "directories below each other that an adoption goes down")
+ADOPTED_ROWS: Final = Limit("adopted-rows", 100_000_000, 1, 1_000_000_000, "rows of one adoption")
+ADOPTED_COLUMNS: Final = Limit("adopted-columns", 256, 1, 16_384, "columns of a table that is adopted")
+ADOPTION_BATCH: Final = Limit(
+    "adoption-batch", 1000, 1, 10_000, "identities of one transaction: others who write wait so long"
+)
+ADOPTION_LISTED: Final = Limit("adoption-listed", 20, 0, 1_000_000, "rows of each kind that a plan shows to people")
 EARLY_OCTETS: Final = Limit(
     "early-octets", 65_536, 16_384, 1_048_576, "ciphertext kept of a client whose verdict is still awaited"
 )

@@ -148,7 +148,7 @@ logging { channel said { stderr; severity info; }; category default { said; }; }
 """
 _BIND_ZONE: Final = """
 zone "@ZONE@" {
-    type primary; file "@ZONE@.zone"; dnssec-policy "one"; inline-signing yes; update-policy { @GRANT@ };
+    type primary; file "@ZONE@.zone"; dnssec-policy "one"; inline-signing no; update-policy { @GRANT@ };
 };
 """
 _NSD: Final = """

@@ -12,8 +12,7 @@ from dnsbound.credential.keys import KeyAlgorithm, generate_private_key, spki_de
 from dnsbound.errors import Malformed, Misuse, Reason, Undecided
 from dnsbound.names import ClientName
 from dnsbound.provision.enrolment.enrolments import Requester
-from dnsbound.provision.enrolment.permission import PermissionState, key_digest_of_text, new_token
-from dnsbound.provision.enrolment.permissions import key_digest
+from dnsbound.provision.enrolment.permission import PermissionState, key_digest, key_digest_of_text, new_token
 from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
 from dnsbound.provision.enrolment.request import check_request
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from sqlalchemy import text
 
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.names import ClientName
@@ -43,7 +44,13 @@ ZONE = OwnerName.parse("cars.example")
 
 
 @pytest.fixture
-def inventory(tmp_path):
+def inventory(database_url):
+    with Inventory.open(database_url, create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def in_file(tmp_path):
     with Inventory.open(tmp_path / "store" / "inventory.db", create=True) as opened:
         yield opened
 
@@ -138,8 +145,8 @@ def test_unknown_name(inventory):
 
 
 def test_listing_below_a_name_takes_whole_labels(inventory):
-    for text in ("a.cars.example", "b.a.cars.example", "a-.cars.example", "a.xcars.example", "cars.example"):
-        register(inventory, ClientName.parse(text))
+    for name in ("a.cars.example", "b.a.cars.example", "a-.cars.example", "a.xcars.example", "cars.example"):
+        register(inventory, ClientName.parse(name))
     listed = [one.name.text for one in inventory.identities.all(below=ZONE)]
     assert listed == ["a.cars.example", "b.a.cars.example", "a-.cars.example", "cars.example"]
     assert [one.name.text for one in inventory.identities.all(below=OwnerName.parse("a.cars.example"))] == [
@@ -162,7 +169,8 @@ def test_listing_crosses_batches(inventory, monkeypatch, spki):
 
 @pytest.mark.parametrize("make", [lambda: ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate])
 @pytest.mark.parametrize("form", ["pkcs8", "traditional", "encrypted", "pem", "openssh"])
-def test_private_keys_never_enter(inventory, make, form):
+def test_private_keys_never_enter(in_file, make, form):
+    inventory = in_file
     key = make()
     traditional = (
         PrivateFormat.TraditionalOpenSSL if isinstance(key, ec.EllipticCurvePrivateKey) else PrivateFormat.PKCS8
@@ -301,9 +309,8 @@ def test_serial_counts_changes_of_that_zone_alone(inventory):
 
 def test_serial_wraps(inventory):
     create_zone(inventory)
-    with sqlite3.connect(inventory.path) as direct:
-        direct.execute("UPDATE zones SET serial = 4294967295")
-    direct.close()
+    with inventory.database.writing() as connection:
+        connection.execute(text("UPDATE zones SET serial = 4294967295"))
     register(inventory)
     assert inventory.zones.named(ZONE).serial == 0
 
@@ -441,11 +448,11 @@ def test_records_of_one_name_are_limited(inventory, spki):
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "*.cars.example", "a..b", "a b", "x" * 64, "a." * 127 + "a", "ü.example", "\u212aey.example"]
+    "name", ["", ".", "*.cars.example", "a..b", "a b", "x" * 64, "a." * 127 + "a", "ü.example", "\u212aey.example"]
 )
-def test_owner_names(text):
+def test_owner_names(name):
     with pytest.raises(Malformed):
-        OwnerName.parse(text)
+        OwnerName.parse(name)
 
 
 def test_zone_settings_are_checked(inventory):
@@ -498,9 +505,9 @@ def test_wildcards_carry_authorities_and_never_one_key_for_all(inventory):
     for rdtype, rdata in (("TLSA", f"3 1 1 {'ab' * 32}"), ("TLSA", f"1 1 1 {'ab' * 32}"), ("NS", "ns.example.")):
         with pytest.raises(Misuse):
             inventory.zones.publish(Record(owner=wild, rdtype=rdtype, rdata=rdata, ttl=60), now=NOW, actor="operations")
-    for text in ("*", "a.*.example", "**.example"):
+    for name in ("*", "a.*.example", "**.example"):
         with pytest.raises(Malformed):
-            OwnerName.parse(text, wildcard=True)
+            OwnerName.parse(name, wildcard=True)
 
 
 # Events.
@@ -529,17 +536,16 @@ def test_every_change_is_an_event(inventory):
 def test_events_cannot_be_rewritten(inventory, statement):
     register(inventory)
     before = list(inventory.events())
-    direct = sqlite3.connect(inventory.path)
-    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        direct.execute(statement)
-    direct.close()
+    with pytest.raises(InventoryFailed, match="append-only"), inventory.database.writing() as connection:
+        connection.execute(text(statement))
     assert list(inventory.events()) == before
 
 
 # The file.
 
 
-def test_the_file_is_for_its_owner_alone(inventory):
+def test_the_file_is_for_its_owner_alone(in_file):
+    inventory = in_file
     register(inventory)
     for path in (inventory.path, *inventory.path.parent.glob("*-wal")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

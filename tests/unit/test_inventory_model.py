@@ -6,11 +6,12 @@ from pathlib import Path
 
 import dns.name
 import dns.rdatatype
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
@@ -38,8 +39,7 @@ class InventoryModel(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
-        self.inventory = Inventory.open(Path(self.directory.name) / "inventory.db", create=True)
+        self.inventory = Inventory.open(self.new_place(), create=True)
         settings_ = ZoneSettings(
             name=OwnerName.parse(ORIGIN),
             nameservers=(OwnerName.parse("ns.other.example"),),
@@ -55,6 +55,13 @@ class InventoryModel(RuleBasedStateMachine):
     def teardown(self):
         self.zones.close()
         self.inventory.close()
+        self.drop_place()
+
+    def new_place(self):
+        self.directory = tempfile.TemporaryDirectory()
+        return Path(self.directory.name) / "inventory.db"
+
+    def drop_place(self):
         self.directory.cleanup()
 
     def has(self, name, rdtype):
@@ -152,3 +159,17 @@ class InventoryModel(RuleBasedStateMachine):
 
 InventoryModel.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestInventoryModel = InventoryModel.TestCase
+
+
+@pytest.mark.peer("postgres")
+def test_the_same_on_postgresql(postgresql_server, monkeypatch):
+    monkeypatch.setattr("dnsbound.provision.postgresql_watch.ASK_SECONDS", 0.0)
+
+    class OnPostgreSQL(InventoryModel):
+        def new_place(self):
+            return postgresql_server.database()
+
+        def drop_place(self):
+            pass
+
+    run_state_machine_as_test(OnPostgreSQL, settings=settings(max_examples=8, stateful_step_count=20, deadline=None))

@@ -16,10 +16,12 @@ from alembic.script import ScriptDirectory
 from dnsbound.errors import DnsboundError
 from dnsbound.names import ClientName
 from dnsbound.provision import schema
-from dnsbound.provision.database import HEAD_REVISION, Database
+from dnsbound.provision.database import Database
 from dnsbound.provision.entries import Record, ZoneSettings
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.schema_migration import HEAD_REVISION
+from dnsbound.provision.sqlite_database import SQLiteDatabase
 
 NOW = 1_800_000_000.0
 ZONE = OwnerName.parse("cars.example")
@@ -146,7 +148,7 @@ def test_migrations_build_what_the_code_expects(database):
         assert compare_metadata(context, schema.metadata) == []
         built = tables_of(connection)
     # What Alembic does not compare (checks, partial indexes, STRICT) is compared as SQLite's own text.
-    with Database(database.path.with_name("direct.db")).writing() as connection:
+    with SQLiteDatabase(database.path.with_name("direct.db")).writing() as connection:
         schema.metadata.create_all(connection)
         expected = tables_of(connection)
     assert built == expected

@@ -1,7 +1,6 @@
 """The authority over the inventory: what is published is served at the next query, whoever published it."""
 
 import hashlib
-import sqlite3
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ import dns.rdatatype
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import text
 
 from dnsbound.dns.authority import Arrival, Authority, Transport
 from dnsbound.dns.signer import ZoneKey, ZoneKeys
@@ -36,8 +36,10 @@ def load_keys(origin, path):
 
 
 @pytest.fixture
-def inventory(tmp_path):
-    with Inventory.open(tmp_path / "inventory.db", create=True) as opened:
+def inventory(tmp_path, database_url, monkeypatch):
+    # Notifications arrive when they arrive, mostly before the next question: here the server is asked each time.
+    monkeypatch.setattr("dnsbound.provision.postgresql_watch.ASK_SECONDS", 0.0)
+    with Inventory.open(database_url, create=True) as opened:
         create_zone(opened, tmp_path, "cars.example")
         yield opened
 
@@ -107,20 +109,18 @@ def test_publishing_and_revoking_count_at_the_next_query(inventory, ask):
 
 REVOKE = """
 import sys
-from pathlib import Path
-from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision.inventory import Inventory
-with Inventory.open(Path(sys.argv[1])) as inventory:
+with Inventory.open(sys.argv[1]) as inventory:
     inventory.identities.revoke(ClientName.parse(sys.argv[2]), now=1.0, actor="another process")
 """
 
 
-def test_a_change_of_another_process_counts_at_the_next_query(inventory, ask):
+def test_a_change_of_another_process_counts_at_the_next_query(inventory, database_url, ask):
     register(inventory)
     assert answers(ask(CAR.text))
     done = subprocess.run(
-        [sys.executable, "-c", REVOKE, str(inventory.path), CAR.text], timeout=60, check=False, capture_output=True
+        [sys.executable, "-c", REVOKE, database_url, CAR.text], timeout=60, check=False, capture_output=True
     )
     assert done.returncode == 0, done.stderr
     assert ask(CAR.text).rcode() == dns.rcode.NXDOMAIN
@@ -236,10 +236,8 @@ def test_the_memory_of_names_is_bounded(inventory):
 def test_damage_while_serving_is_an_error_not_an_answer(inventory, zones):
     register(inventory)
     zones.find(dns.name.from_text("cars.example"))
-    direct = sqlite3.connect(inventory.path)
-    direct.execute("DROP TABLE records")
-    direct.commit()
-    direct.close()
+    with inventory.database.writing() as connection:
+        connection.execute(text("DROP TABLE records"))
     with pytest.raises(InventoryFailed):
         zones.find(dns.name.from_text("cars.example")).data.lookup(dns.name.from_text(CAR.text))
 

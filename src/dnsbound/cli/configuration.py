@@ -4,7 +4,7 @@ Order: option, environment variable (Typer reads it), configuration file, defaul
 `dnsbound/dnsbound.toml` in the XDG configuration directory; never one of the current directory, where a stranger's
 file could change whom to trust. Its keys:
 
-    inventory = "/srv/identities/inventory.db"
+    inventory = "/srv/identities/inventory.db"      # or "postgresql://fleet@db.example/identities"
     zone_keys = "/srv/identities/zone-keys"
     resolver = ["tls://192.0.2.1:853#dns.example", "192.0.2.2"]
     anchors = "/etc/dnsbound/anchors.txt"
@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Self
 
 from dnsbound.errors import Malformed
+from dnsbound.provision.place import is_url, parse_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """The configuration file, read. None means: not said there."""
 
-    inventory: Path | None = None
+    inventory: Path | str | None = None
+    """A path, or the URL of a database."""
     zone_keys: Path | None = None
     resolver: tuple[str, ...] = ()
     anchors: Path | None = None
@@ -67,19 +69,23 @@ class Configuration:
         paths = {
             key: where.parent / Path(text).expanduser() if text else None
             for key, text in texts.items()
-            if key != "actor"
+            if key in ("zone_keys", "anchors")
         }
-        return cls(**paths, resolver=tuple(resolver), actor=texts["actor"])
+        inventory = None if texts["inventory"] is None else parse_place(texts["inventory"], relative_to=where.parent)
+        return cls(**paths, inventory=inventory, resolver=tuple(resolver), actor=texts["actor"])
 
 
-def inventory_path(option: Path | None) -> Path:
-    """Where the inventory lies."""
-    return option or Configuration.load().inventory or _xdg("XDG_DATA_HOME", ".local/share") / "inventory.db"
+def inventory_place(option: str | None) -> Path | str:
+    """Where the inventory is: the path of a file, or the URL of a database."""
+    if option:
+        return option if is_url(option) else Path(option)
+    return Configuration.load().inventory or _xdg("XDG_DATA_HOME", ".local/share") / "inventory.db"
 
 
-def zone_keys_directory(option: Path | None, inventory: Path) -> Path:
-    """Where keys of new zones are put: beside the inventory unless told otherwise."""
-    return option or Configuration.load().zone_keys or inventory.parent / "zone-keys"
+def zone_keys_directory(option: Path | None, inventory: Path | str) -> Path:
+    """Where keys of new zones are put: beside the inventory's file unless told otherwise."""
+    beside = inventory.parent if isinstance(inventory, Path) else _xdg("XDG_DATA_HOME", ".local/share")
+    return option or Configuration.load().zone_keys or beside / "zone-keys"
 
 
 def actor() -> str:

@@ -8,7 +8,7 @@ import typer
 
 from dnsbound.cli import checks
 from dnsbound.cli.checks import Finding, Level
-from dnsbound.cli.configuration import inventory_path
+from dnsbound.cli.configuration import inventory_place
 from dnsbound.cli.exit_codes import printable
 from dnsbound.cli.opened import opened_inventory, opened_resolver
 from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TimeoutOption
@@ -56,7 +56,7 @@ def _findings(
     clients: list[ClientName],
     resolver: list[str] | None,
     anchors: Path | None,
-    inventory: Path | None,
+    inventory: str | None,
     timeout: float,
 ) -> Iterator[Finding]:
     with opened_resolver(resolver, anchors) as asked:
@@ -67,8 +67,8 @@ def _findings(
         yield from checks.root_keys(asked, timeout=timeout)
         for client in clients:
             yield from checks.name_signed(client.text, asked, timeout=timeout)
-        path = inventory_path(inventory)
-        if not path.exists():
+        place = inventory_place(inventory)
+        if isinstance(place, Path) and not place.exists():
             return
         try:
             with opened_inventory(inventory) as store:
@@ -76,7 +76,8 @@ def _findings(
         except DnsboundError as error:
             yield Finding(check="inventory", level=Level.FAIL, found=str(error))
             return
-        yield from checks.private_file(path)
+        if isinstance(place, Path):
+            yield from checks.private_file(place)
         yield from checks.inventory_zones(zones, asked, timeout=timeout)
 
 

@@ -43,6 +43,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "AlreadyInInventory": ExitCode.NO,
         "RollRefused": ExitCode.NO,
         "NameBlocked": ExitCode.NO,
+        "EnrolmentRefused": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,
         Misuse.__name__: ExitCode.USAGE,
         Malformed.__name__: ExitCode.USAGE,

@@ -17,6 +17,7 @@ from dnsbound.cli.options import (
     JsonOption,
     MatchingOption,
     NameArgument,
+    ReasonOption,
     SelectorOption,
     TtlOption,
     UsageOption,
@@ -260,7 +261,7 @@ def revoke(
     name: NameArgument,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Kept in the log of changes.")] = "",
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:

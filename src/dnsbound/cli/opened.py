@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnsbound.cli.configuration import Configuration, inventory_path
+from dnsbound.cli.configuration import Configuration, inventory_place
 from dnsbound.errors import Malformed
 from dnsbound.provision.errors import InventoryMissing
 
@@ -16,17 +16,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened_inventory(option: Path | None, *, create: bool = False) -> Iterator["Inventory"]:
+def opened_inventory(option: str | None, *, create: bool = False) -> Iterator["Inventory"]:
     """The inventory, closed afterwards. create: make it when there is none."""
     from dnsbound.provision.inventory import Inventory
 
-    path = inventory_path(option)
     try:
-        inventory = Inventory.open(path, create=create)
-    except InventoryMissing:
-        raise InventoryMissing(
-            f"there is no inventory at {path}; `dnsbound zone create` or `dnsbound id new` makes one"
-        ) from None
+        inventory = Inventory.open(inventory_place(option), create=create)
+    except InventoryMissing as error:
+        raise InventoryMissing(f"{error}; `dnsbound zone create` or `dnsbound id new` makes one") from None
     with inventory:
         yield inventory
 

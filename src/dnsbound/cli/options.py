@@ -10,12 +10,12 @@ NameArgument: TypeAlias = Annotated[
 ]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 InventoryOption: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--inventory",
         envvar="DNSBOUND_INVENTORY",
-        help="The inventory's file.",
-        dir_okay=False,
+        metavar="PLACE",
+        help="The inventory's file, or postgresql://USER@HOST/DATABASE.",
         show_default="in the XDG data directory",
     ),
 ]
@@ -46,6 +46,9 @@ UsageOption: TypeAlias = Annotated[
 SelectorOption: TypeAlias = Annotated[str, typer.Option("--selector", help="0 or Cert, 1 or SPKI.")]
 MatchingOption: TypeAlias = Annotated[
     str, typer.Option("--matching", help="Matching type: 0 or Full, 1 or SHA2-256, 2 or SHA2-512.")
+]
+ReasonOption: TypeAlias = Annotated[
+    str, typer.Option("--reason", help="Why; kept in the log of changes.", show_default=False)
 ]
 TtlOption: TypeAlias = Annotated[
     int | None, typer.Option("--ttl", help="Seconds caches may keep the record.", show_default="the zone's")

@@ -2,14 +2,19 @@
 
 import typer
 
-from dnsbound.cli import serve_demo_api, serve_dns
+from dnsbound.cli import serve_demo_api, serve_dns, serve_est
 from dnsbound.cli.options import example
 
-app = typer.Typer(help="Serve DNS from the inventory, or a small API that knows its callers.", no_args_is_help=True)
+app = typer.Typer(
+    help="Serve DNS from the inventory, enrolment, or a small API that knows its callers.", no_args_is_help=True
+)
 
 app.command("demo-api", epilog=example("dnsbound serve demo-api --allow car54._device.cars.example --ca-out ca.pem"))(
     serve_demo_api.demo_api
 )
 app.command("dns", epilog=example("dnsbound serve dns --port 5300", "dnsbound serve dns --host 192.0.2.53 --port 53"))(
     serve_dns.serve_dns
+)
+app.command("est", epilog=example("dnsbound serve est --credential est.pem --host 192.0.2.8 --port 443"))(
+    serve_est.serve_est
 )

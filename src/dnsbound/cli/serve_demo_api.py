@@ -5,28 +5,21 @@ its own certificate is made anew at each start unless one is given.
 """
 
 import contextlib
-import logging
-import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
 from dnsbound.cli.output import advise, emit, say
+from dnsbound.cli.serving import always, decisions_shown, ended_by_signals, listening, url_of
 from dnsbound.errors import Misuse
 from dnsbound.times import iso
 from dnsbound.tls.clientid import Profile
 
 if TYPE_CHECKING:
-    import socket
-    import ssl
-    from types import FrameType
-
-    import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse
@@ -34,7 +27,6 @@ if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
     from dnsbound.verify.access import AccessSource
 
-_BACKLOG = 128
 _AS_LOCALHOST = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 
@@ -83,9 +75,9 @@ def demo_api(
     if door not in admitted.current().doors:
         advise(f"The access list has no door {door!r}: nobody gets in until it has.")
     with (
-        _decisions_shown(),
+        decisions_shown(),
         opened_resolver(resolver, anchors) as asked,
-        contextlib.closing(_listening(host, port)) as listener,
+        contextlib.closing(listening(host, port)) as listener,
     ):
         authenticator = Authenticator(admitted, asked, door=door)
         context = Context.server(
@@ -99,38 +91,19 @@ def demo_api(
             application(),
             # uvicorn's own words for "take this loop" and "take this ssl context".
             loop="dnsbound:loop_factory",
-            ssl_context_factory=_always(context),
+            ssl_context_factory=always(context),
             log_level="warning",
             access_log=False,
         )
-        named = f"[{host}]" if ":" in host else host
-        if credential is None and host in _AS_LOCALHOST:
-            named = "localhost"
-        url = f"https://{named}:{listener.getsockname()[1]}/"
+        url = url_of("localhost" if credential is None and host in _AS_LOCALHOST else host, listener)
         server = uvicorn.Server(config)
-        with _ended_by_signals(server):
+        with ended_by_signals(server):
             if as_json:
                 emit({"url": url, "door": door, "ca": None if ca_out is None else str(ca_out)})
             else:
                 say(url)
                 advise(f"Door {door!r}; each decision follows as a line of JSON. Ctrl-C ends it.")
             server.run(sockets=[listener])
-
-
-@contextlib.contextmanager
-def _ended_by_signals(server: "uvicorn.Server") -> Iterator[None]:
-    """From before the address is told, a signal is the server's end and no error. uvicorn ends in order at signals,
-    too, and raises them again afterwards: for this handler."""
-
-    def end(_number: int, _frame: "FrameType | None") -> None:
-        server.should_exit = True
-
-    former = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def application() -> "Starlette":
@@ -189,29 +162,3 @@ def _credential(path: Path | None, host: str, ca_out: Path | None) -> "Credentia
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(ca_out)) from error
     return made
-
-
-def _listening(host: str, port: int) -> "socket.socket":
-    """Listening before its address is told, so that nobody who reads it comes too early."""
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-
-
-def _always(context: "ssl.SSLContext") -> Callable[..., Any]:
-    return lambda _config, _default: context
-
-
-@contextlib.contextmanager
-def _decisions_shown() -> Iterator[None]:
-    """Decisions and other events of the package, one line each on standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("dnsbound")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnsbound.cli.configuration import actor, inventory_path, zone_keys_directory
+from dnsbound.cli.configuration import actor, inventory_place, zone_keys_directory
 from dnsbound.cli.opened import opened_inventory
-from dnsbound.cli.options import InventoryOption, JsonOption, TtlOption, example
+from dnsbound.cli.options import InventoryOption, JsonOption, ReasonOption, TtlOption, example
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.zone_key_file import keys_of_new_zone, locked_directory
 from dnsbound.errors import Misuse
@@ -47,6 +47,7 @@ def create(
     ttl: Annotated[int | None, typer.Option("--ttl", help="Seconds; the default of its records.")] = None,
     algorithm: Annotated[str, typer.Option("--algorithm", help="p256 or ed25519.")] = "p256",
     zone_keys: ZoneKeysOption = None,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,7 +67,7 @@ def create(
         ttl=RECORD_TTL.checked(ttl),
     )
     chosen = _algorithm(algorithm)
-    path = (zone_keys_directory(zone_keys, inventory_path(inventory)) / f"{zone}.pem").absolute()
+    path = (zone_keys_directory(zone_keys, inventory_place(inventory)) / f"{zone}.pem").absolute()
     with opened_inventory(inventory, create=True) as store, ExitStack() as held:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         held.enter_context(locked_directory(path.parent))
@@ -81,7 +82,7 @@ def create(
             )
         )
         ds = [record.to_text() for record in keys.ds()]
-        made = store.zones.create(settings, key_path=path, ds=ds, now=time.time(), actor=actor())
+        made = store.zones.create(settings, key_path=path, ds=ds, now=time.time(), actor=actor(), reason=reason)
     _tell_ds(made, as_json=as_json)
     if not as_json:
         if were_there:
@@ -122,6 +123,7 @@ def publish(
     ],
     *,
     ttl: TtlOption = None,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
 ) -> None:
     """Add a record; identities are added by `dnsbound id new` instead."""
@@ -133,7 +135,7 @@ def publish(
         zone = store.zones.serving(name)
         seconds = ttl if ttl is not None else RECORD_TTL.default if zone is None else zone.settings.ttl
         record = parse_record(name, rdtype, " ".join(data), seconds)
-        store.zones.publish(record, now=time.time(), actor=actor())
+        store.zones.publish(record, now=time.time(), actor=actor(), reason=reason)
     say(record.to_text())
 
 
@@ -146,6 +148,7 @@ def withdraw(
         typer.Argument(metavar="[DATA]...", help="Only the record with these data.", show_default="all of the type"),
     ] = None,
     *,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
 ) -> None:
     """Remove records; prints what was removed."""
@@ -158,6 +161,7 @@ def withdraw(
             " ".join(data) if data else None,
             now=time.time(),
             actor=actor(),
+            reason=reason,
         )
     for record in removed:
         say(record.to_text())
@@ -198,6 +202,7 @@ def roll_key(
     danger_now: Annotated[
         bool, typer.Option("--danger-now", help="Do not wait until caches have forgotten; logins may fail.")
     ] = False,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -224,7 +229,7 @@ def roll_key(
             changed, told = keys.without(old), "The old key is forgotten. The roll is over"
         else:
             changed, told = _with_new_key(keys, algorithm), "A new key is published. Give the parent both DS records"
-        zone = _keep(store, zone, changed)
+        zone = _keep(store, zone, changed, reason)
     _tell_ds(zone, as_json=as_json)
     if not as_json:
         advise(f"{told}." if finish else f"{told}. Earliest next step: {iso(time.time() + _wait_seconds(zone))}.")
@@ -275,14 +280,14 @@ def _wait_over(store: "Inventory", zone: "Zone", *, danger_now: bool) -> None:
         raise Misuse(f"caches may remember the former keys until {iso(earliest)}; wait until then")
 
 
-def _keep(store: "Inventory", zone: "Zone", keys: "ZoneKeys") -> "Zone":
+def _keep(store: "Inventory", zone: "Zone", keys: "ZoneKeys", reason: str) -> "Zone":
     """The file first: a server reads it once the inventory says that it changed."""
     from dnsbound.edge.zone_key_files import save_zone_keys
 
     assert zone.key_path is not None
     save_zone_keys(zone.key_path, keys, replace=True)
     ds_texts = [record.to_text() for record in keys.ds()]
-    return store.zones.set_keys(zone.name, zone.key_path, ds_texts, now=time.time(), actor=actor())
+    return store.zones.set_keys(zone.name, zone.key_path, ds_texts, now=time.time(), actor=actor(), reason=reason)
 
 
 def _algorithm(text: str) -> "Algorithm":

@@ -147,7 +147,7 @@ ANSWERS: Final[Mapping[Rcode, Answer]] = MappingProxyType(
         Rcode.YXDOMAIN: Answer(Meaning.ONE_IS_WRONG, "a name that must not exist does"),
         Rcode.YXRRSET: Answer(Meaning.ONE_IS_WRONG, "somebody else's alias (CNAME) stands at the name"),
         Rcode.NXRRSET: Answer(Meaning.ONE_IS_WRONG, "the alias (CNAME) at the name was changed by somebody else"),
-        Rcode.NOTAUTH: Answer(Meaning.ALL_IS_WRONG, "it is not the primary of this zone, or does not know the key"),
+        Rcode.NOTAUTH: Answer(Meaning.ALL_IS_WRONG, "it is not the primary of this zone"),
         Rcode.NOTZONE: Answer(Meaning.ONE_IS_WRONG, "the name does not lie in the zone it keeps"),
         Rcode.DSOTYPENI: _NO_UPDATE_CODE,
         Rcode.BADVERS: _NO_UPDATE_CODE,

@@ -24,8 +24,14 @@ class PrivateKeyRefused(Misuse):
 
 
 class InventoryMissing(Misuse):
-    """There is no inventory at this path."""
+    """There is no inventory at this path, or in this database."""
 
 
 class InventoryFailed(DnsboundError):
-    """The inventory could not be read or written: locked too long, damaged, disk full. Nothing was changed."""
+    """The inventory could not be read or written: locked too long, damaged, disk full, server unreachable. Nothing was
+    changed."""
+
+
+class ChangeUnconfirmed(InventoryFailed):
+    """The server was lost while a change was being committed: it was made wholly or not at all, and which is to be
+    looked up."""

@@ -19,6 +19,7 @@ from dnsbound.names import ClientName
 from dnsbound.provision import event_log, keys, publication, schema
 from dnsbound.provision.entries import IdentityState, KeyState, Record
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.lifecycle.revocation import end_roll
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.ownership import blocks
 from dnsbound.provision.ownership.wildcards import wildcards_above
@@ -30,7 +31,8 @@ IDENTIFYING: Final = frozenset({"TLSA", "CNAME"})
 """Types of records that let a name log in."""
 
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@=+-]*")
-_OF_END_ENTITIES: Final = frozenset({Usage.DANE_EE, Usage.PKIX_EE})
+OF_END_ENTITIES: Final = frozenset({Usage.DANE_EE, Usage.PKIX_EE})
+"""Usages of records that stand for one key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ class Registration:
         """Its records, and whether each stands for its key and not for an authority above it."""
         owner = OwnerName.parse(self.name.canonical)
         return [
-            (publication.parse_record(owner, "TLSA", tlsa.to_text(), ttl), tlsa.usage in _OF_END_ENTITIES)
+            (publication.parse_record(owner, "TLSA", tlsa.to_text(), ttl), tlsa.usage in OF_END_ENTITIES)
             for tlsa in self.records
         ]
 
@@ -157,6 +159,7 @@ def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str,
     identity_id = id_of_active(connection, name)
     owner = OwnerName.parse(name.canonical)
     removed = publication.remove(connection, owner, IDENTIFYING, now=now)
+    end_roll(connection, identity_id)
     connection.execute(
         update(schema.identities)
         .where(schema.identities.c.id == identity_id)

@@ -1,9 +1,10 @@
 """What an authority answers from, read out of the inventory: every change of any process counts at the next query.
 
-The check for changes is one `PRAGMA data_version` on a connection kept for it: no table is read, no lock is taken. What
-was read is remembered until that number moves; what is absent has a memory of its own, so that a flood of random names
-cannot push out what exists. Zones that both live here are delegated by themselves: the parent shows
-the child's NS and DS without a record of its own, so that the two cannot drift apart.
+The check for changes is cheap: on SQLite one `PRAGMA data_version`, which reads no table and takes no lock, on
+PostgreSQL a look at what the server has notified. What was read is remembered until that number moves; what is absent
+has a memory of its own, so that a flood of random names cannot push out what exists. Zones that both live here are
+delegated by themselves: the parent shows the child's NS and DS without a record of its own, so that the two cannot
+drift apart.
 
 Not here: opening key files (a function for it is an argument), signing, answering (`dnsbound.dns.authority`). A zone
 whose keys cannot be read is an error, never an unsigned zone.

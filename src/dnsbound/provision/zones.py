@@ -13,6 +13,7 @@ from dnsbound.provision import event_log, publication, schema
 from dnsbound.provision.database import Database
 from dnsbound.provision.entries import Record, Zone, ZoneSettings
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.lifecycle.standing import check_beside, tlsa_at
 from dnsbound.provision.owner import OwnerName
 from dnsbound.times import Moment
 
@@ -116,7 +117,10 @@ class Zones:
         with self._database.writing() as connection:
             if publication.zone_of(connection, record.owner, record.rdtype) is None:
                 raise NotInInventory(f"no zone of the inventory holds {record.rdtype} records of {record.owner}")
+            before = tlsa_at(connection, record.owner)
             publication.add(connection, record, now=now)
+            if record.rdtype == "TLSA":
+                check_beside(connection, record.owner, before=before)
             detail: dict[str, object] = {"record": record.to_text()}
             event_log.append(
                 connection,
@@ -135,9 +139,12 @@ class Zones:
         kind = rdtype.upper()
         data = None if rdata is None else publication.parse_record(owner, kind, rdata, 0).rdata
         with self._database.writing() as connection:
+            before = tlsa_at(connection, owner)
             removed = publication.remove(connection, owner, frozenset({kind}), data, now=now)
             if not removed:
                 raise NotInInventory(f"{owner} has no such {kind} record")
+            if kind == "TLSA":
+                check_beside(connection, owner, before=before)
             _refuse_block(removed)
             detail: dict[str, object] = {"records": [record.to_text() for record in removed]}
             event_log.append(

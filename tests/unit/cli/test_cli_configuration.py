@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsbound.cli.configuration import Configuration, actor, inventory_path, zone_keys_directory
+from dnsbound.cli.configuration import Configuration, actor, inventory_place, zone_keys_directory
 from dnsbound.cli.opened import trust_anchors, upstream_texts
 from dnsbound.errors import Malformed
 
@@ -20,7 +20,7 @@ def file(tmp_path):
 
 def test_without_a_file(tmp_path):
     assert Configuration.load() == Configuration()
-    assert inventory_path(None) == tmp_path / "share" / "dnsbound" / "inventory.db"
+    assert inventory_place(None) == tmp_path / "share" / "dnsbound" / "inventory.db"
 
 
 def test_the_file_counts_below_option_and_environment(file, tmp_path, monkeypatch):
@@ -28,9 +28,10 @@ def test_the_file_counts_below_option_and_environment(file, tmp_path, monkeypatc
         file,
         'inventory = "store/i.db"\nzone_keys = "/keys"\nresolver = ["192.0.2.1", "192.0.2.2"]\nactor = "night-shift"\n',
     )
-    assert inventory_path(None) == file.parent / "store" / "i.db"
-    assert inventory_path(tmp_path / "other.db") == tmp_path / "other.db"
-    assert str(zone_keys_directory(None, inventory_path(None))) == "/keys"
+    assert inventory_place(None) == file.parent / "store" / "i.db"
+    assert inventory_place(str(tmp_path / "other.db")) == tmp_path / "other.db"
+    assert inventory_place("postgresql://fleet@db.example/cars") == "postgresql://fleet@db.example/cars"
+    assert str(zone_keys_directory(None, inventory_place(None))) == "/keys"
     assert upstream_texts(None) == ["192.0.2.1", "192.0.2.2"]
     assert upstream_texts(["192.0.2.9"]) == ["192.0.2.9"]
     assert upstream_texts(["192.0.2.8,192.0.2.9"]) == ["192.0.2.8", "192.0.2.9"]
@@ -76,7 +77,7 @@ def test_not_text(file):
 def test_relative_xdg_directories_are_ignored(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert inventory_path(None) == tmp_path / ".local" / "share" / "dnsbound" / "inventory.db"
+    assert inventory_place(None) == tmp_path / ".local" / "share" / "dnsbound" / "inventory.db"
 
 
 def test_anchors(file, tmp_path):

@@ -16,8 +16,8 @@ from dnsbound.errors import Reason, Undecided
 from dnsbound.names import ClientName
 from dnsbound.provision import event_log, keys, publication, registration, schema
 from dnsbound.provision.database import Database
-from dnsbound.provision.enrolment.permission import Permission, PermissionState, token_digest
-from dnsbound.provision.enrolment.permissions import key_digest, permission_of
+from dnsbound.provision.enrolment.permission import Permission, PermissionState, key_digest, token_digest
+from dnsbound.provision.enrolment.permissions import permission_of
 from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
 from dnsbound.provision.entries import Identity, IdentityState, Key, KeyState
 from dnsbound.provision.identities import read_one

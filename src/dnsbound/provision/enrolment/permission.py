@@ -63,6 +63,11 @@ def token_digest(token: str) -> bytes | None:
     return hashlib.sha256(token.encode("ascii")).digest() if _TOKEN.fullmatch(token) else None
 
 
+def key_digest(spki: bytes) -> bytes:
+    """What a permission names a key by: SHA-256 of the DER SubjectPublicKeyInfo."""
+    return hashlib.sha256(spki).digest()
+
+
 def key_digest_of_text(text: str) -> bytes:
     """A key's SHA-256 in hexadecimal, colons and spaces passed over; Malformed."""
     digits = re.sub(r"[:\s]", "", text).removeprefix("sha256/")

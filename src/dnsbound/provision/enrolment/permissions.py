@@ -1,6 +1,5 @@
 """Permissions to enrol, as the inventory keeps them: given, listed, taken back. Using one is in `enrolments`."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,14 +8,15 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from dnsbound.errors import Misuse
 from dnsbound.limits import ENROLMENT_SECONDS
 from dnsbound.names import ClientName
-from dnsbound.provision import event_log, schema
+from dnsbound.provision import event_log, registration, schema
 from dnsbound.provision.database import Database
 from dnsbound.provision.enrolment.permission import Permission, new_token, token_digest
-from dnsbound.provision.entries import IdentityState
+from dnsbound.provision.entries import IdentityState, KeyState
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.owner import OwnerName
 from dnsbound.times import Moment
 
-_BATCH = 1000
+_BATCH = 500
 _DIGEST_OCTETS = 32
 
 
@@ -62,6 +62,29 @@ class Permissions:
             raise Misuse("say by what the device is known: its key, or its maker's name for it")
         return self._add(name, None, key_sha256, maker, seconds=seconds, now=now, actor=actor, reason=reason)
 
+    def expect_tagged(
+        self, tag: str, *, below: OwnerName, seconds: int | None = None, now: Moment, actor: str, reason: str = ""
+    ) -> Iterator[Permission]:
+        """Expect every active identity with a tag by its present key, under its own first label below another name;
+        what was given comes back as it is committed. Names that somebody is registered or expected under are passed
+        over, so that a list may be worked through again. Memory stays flat."""
+        until = now + ENROLMENT_SECONDS.checked(seconds)
+        last = 0
+        while True:
+            with self._database.writing() as connection:
+                batch = _tagged(connection, tag, after=last)
+                made = []
+                for _, name, key_sha256 in batch:
+                    client = ClientName.parse(f"{name.partition('.')[0]}.{below.text}")
+                    if _is_free(connection, client, now=now):
+                        permission = _insert(connection, client, None, key_sha256, None, now=now, until=until)
+                        _tell(connection, "permit-enrolment", permission, now=now, actor=actor, reason=reason)
+                        made.append(permission)
+            yield from made
+            if len(batch) < _BATCH:
+                return
+            last = batch[-1][0]
+
     def all(self, *, name: ClientName | None = None) -> Iterator[Permission]:
         """Permissions in the order they were given, used ones too; of one name, or of all. Memory stays flat."""
         rows = schema.enrolment_tokens
@@ -106,25 +129,59 @@ class Permissions:
     ) -> Permission:
         if key_sha256 is not None and len(key_sha256) != _DIGEST_OCTETS:
             raise Misuse("a key is named by its SHA-256, which is 32 octets")
-        rows = schema.enrolment_tokens
-        row = {
-            "digest": digest,
-            "name": name.canonical,
-            "key_sha256": key_sha256,
-            "maker": None if maker is None else maker.canonical,
-            "created_at": now,
-            "expires_at": now + ENROLMENT_SECONDS.checked(seconds),
-        }
+        until = now + ENROLMENT_SECONDS.checked(seconds)
         with self._database.writing() as connection:
-            identities = schema.identities
-            taken = select(identities.c.id).where(
-                identities.c.name == name.canonical, identities.c.state == IdentityState.ACTIVE.value
-            )
-            if connection.execute(taken).first() is not None:
+            if registration.active_id(connection, name) is not None:
                 raise AlreadyInInventory(f"{name} is registered already: its device renews its key, or revoke it first")
-            made = permission_of(connection.execute(insert(rows).returning(rows), row).one())
+            made = _insert(connection, name, digest, key_sha256, maker, now=now, until=until)
             _tell(connection, "permit-enrolment", made, now=now, actor=actor, reason=reason)
             return made
+
+
+def _insert(
+    connection: Connection,
+    name: ClientName,
+    digest: bytes | None,
+    key_sha256: bytes | None,
+    maker: ClientName | None,
+    *,
+    now: Moment,
+    until: Moment,
+) -> Permission:
+    row = {
+        "digest": digest,
+        "name": name.canonical,
+        "key_sha256": key_sha256,
+        "maker": None if maker is None else maker.canonical,
+        "created_at": now,
+        "expires_at": until,
+    }
+    rows = schema.enrolment_tokens
+    return permission_of(connection.execute(insert(rows).returning(rows), row).one())
+
+
+def _tagged(connection: Connection, tag: str, *, after: int) -> list[tuple[int, str, bytes]]:
+    """Row, name and SHA-256 of the present key of the next identities with a tag."""
+    identities, keys, tags = schema.identities, schema.keys, schema.tags
+    query = (
+        select(identities.c.id, identities.c.name, keys.c.spki_sha256)
+        .join(tags, tags.c.identity_id == identities.c.id)
+        .join(keys, keys.c.identity_id == identities.c.id)
+        .where(tags.c.tag == tag, identities.c.state == IdentityState.ACTIVE.value, identities.c.id > after)
+        .where(keys.c.state == KeyState.CURRENT.value)
+        .order_by(identities.c.id)
+        .limit(_BATCH)
+    )
+    return [(row.id, row.name, row.spki_sha256) for row in connection.execute(query)]
+
+
+def _is_free(connection: Connection, name: ClientName, *, now: Moment) -> bool:
+    """Nobody is registered under the name, and nobody expected."""
+    rows = schema.enrolment_tokens
+    expected = select(rows.c.id).where(rows.c.name == name.canonical, rows.c.used_at.is_(None), rows.c.expires_at > now)
+    if connection.execute(expected.limit(1)).first() is not None:
+        return False
+    return registration.active_id(connection, name) is None
 
 
 def permission_of(row: Row[Any]) -> Permission:
@@ -139,11 +196,6 @@ def permission_of(row: Row[Any]) -> Permission:
         used_at=row.used_at,
         used_by=row.used_by,
     )
-
-
-def key_digest(spki: bytes) -> bytes:
-    """What a permission names a key by."""
-    return hashlib.sha256(spki).digest()
 
 
 def _tell(connection: Connection, action: str, permission: Permission, *, now: Moment, actor: str, reason: str) -> None:

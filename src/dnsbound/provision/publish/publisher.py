@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """An RRset that a server holds. rdatas: presentation form as in `Change`, sorted. ttl: seconds, the largest."""
+    """An RRset that a server holds. rdatas: presentation form as in `Change`, sorted. ttl: seconds, the smallest."""
 
     owner: OwnerName
     rdtype: str
@@ -110,7 +110,8 @@ class Publisher(Protocol):
 
         Changes are taken from the iterable as there is room for them, never all at once. Changes of one name come one
         behind the other and are done together. Failures of the server or the way to it are outcomes, not exceptions;
-        what the iterable itself raises passes through.
+        what the iterable itself raises passes through. When the server does nothing for us at all, it ends before it
+        has taken all changes: those not taken were not touched.
         """
         ...
 

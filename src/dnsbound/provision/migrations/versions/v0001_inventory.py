@@ -26,6 +26,17 @@ BEGIN
     RAISE EXCEPTION 'the events of the inventory are append-only' USING ERRCODE = 'integrity_constraint_violation';
 END $$
 """
+_POSTGRESQL_NOTICE = """
+CREATE FUNCTION dnsbound_events_notice() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NOTIFY dnsbound_events;
+    RETURN NULL;
+END $$
+"""
+_POSTGRESQL_NOTICE_OF_INSERTS = """
+CREATE TRIGGER events_are_noticed AFTER INSERT ON events
+FOR EACH STATEMENT EXECUTE FUNCTION dnsbound_events_notice()
+"""
 _POSTGRESQL_APPEND_ONLY = """
 CREATE TRIGGER events_are_not_{word} BEFORE {verb} ON events
 FOR EACH STATEMENT EXECUTE FUNCTION dnsbound_append_only()
@@ -56,6 +67,9 @@ def upgrade() -> None:
     append_only = _SQLITE_APPEND_ONLY if on_sqlite else _POSTGRESQL_APPEND_ONLY
     op.execute(append_only.format(word="changed", verb="UPDATE"))
     op.execute(append_only.format(word="deleted", verb="DELETE" if on_sqlite else "DELETE OR TRUNCATE"))
+    if not on_sqlite:
+        op.execute(_POSTGRESQL_NOTICE)
+        op.execute(_POSTGRESQL_NOTICE_OF_INSERTS)
 
 
 def _zones() -> None:
@@ -142,3 +156,4 @@ def downgrade() -> None:
         op.execute("PRAGMA application_id = 0")
     else:
         op.execute("DROP FUNCTION dnsbound_append_only()")
+        op.execute("DROP FUNCTION dnsbound_events_notice()")
