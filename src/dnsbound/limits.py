@@ -132,6 +132,9 @@ PUBLISH_BATCH: Final = Limit(
 )
 PUBLISH_IN_FLIGHT: Final = Limit("publish-in-flight", 4, 1, 64, "updates sent before the first of them is answered")
 PUBLISH_SECONDS: Final = Limit("publish-seconds", 10, 1, 600, "how long a primary may take for one update or answer")
+PUBLISH_ANSWER_OCTETS: Final = Limit(
+    "publish-answer-octets", 1_048_576, 1024, 1_073_741_824, "octets of one answer of an HTTP API that are read"
+)
 PUBLISH_ATTEMPTS: Final = Limit("publish-attempts", 4, 1, 100, "how often an update is sent before it stays undecided")
 PUBLISH_REMOVALS: Final = Limit(
     "publish-removals", 100, 0, 10_000_000, "names that may lose all records in one run; or a tenth of those published"

@@ -1,4 +1,4 @@
-"""Real primaries with signed zones that take updates, and secondaries of theirs: Knot DNS, BIND, NSD.
+"""Real primaries with signed zones that take updates, and secondaries of theirs: Knot DNS, BIND, PowerDNS, NSD.
 
 Each is started on a loopback port of its own with its own directory and configuration, and ended by its id. The zones
 hold an apex, a name server, and records of somebody else, which must outlive whatever a test does.
@@ -6,6 +6,7 @@ hold an apex, a name server, and records of somebody else, which must outlive wh
 
 import base64
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ KEY: Final = TsigKey.parse(f"hmac-sha256:upd:{base64.b64encode(b'k' * 32).decode
 FOREIGN: Final = "3 1 1 " + "fe" * 32
 """A TLSA record at `foreign.ZONE` and at `shared.ZONE` that is not ours."""
 TRANSFER_SECONDS: Final = 60.0
+_POWERDNS_SCHEMA: Final = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 
 _CONTENT: Final = f"""$TTL 300
 @ SOA ns hostmaster 1 3600 600 86400 5
@@ -151,6 +153,36 @@ zone "@ZONE@" {
     type primary; file "@ZONE@.zone"; dnssec-policy "one"; inline-signing no; update-policy { @GRANT@ };
 };
 """
+_POWERDNS: Final = """
+launch=gsqlite3
+gsqlite3-database=@DIRECTORY@/db
+gsqlite3-dnssec=yes
+gsqlite3-pragma-synchronous=1
+local-address=127.0.0.1
+local-port=@PORT@
+socket-dir=@DIRECTORY@
+setuid=
+setgid=
+loglevel=4
+dnsupdate=yes
+allow-dnsupdate-from=127.0.0.0/8
+allow-axfr-ips=127.0.0.0/8
+default-soa-edit=INCEPTION-INCREMENT
+primary=yes
+only-notify=
+also-notify=@TOLD@
+webserver=yes
+webserver-address=127.0.0.1
+webserver-port=@API@
+webserver-allow-from=127.0.0.0/8
+api=yes
+api-key=@API_KEY@
+cache-ttl=0
+query-cache-ttl=0
+negquery-cache-ttl=0
+zone-metadata-cache-ttl=0
+zone-cache-refresh-interval=0
+"""
 _NSD: Final = """
 server:
     zonesdir: "@DIRECTORY@"
@@ -217,6 +249,44 @@ def bind(
         keys = sorted(directory.glob("K*.key"))
         ds = "".join(_output([program("dnssec-dsfromkey"), "-2", str(path)]) for path in keys)
         yield Server(port=port, daemon=daemon, directory=directory, zones=tuple(zones), ds=ds)
+
+
+API_KEY: Final = "an-api-key-of-the-tests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerDns(Server):
+    """api: the origin of its HTTP API."""
+
+    api: str
+
+
+@contextlib.contextmanager
+def powerdns(
+    directory: Path, *, zones: Sequence[str] = (ZONE,), notify: Sequence[int] = (), key: TsigKey = KEY
+) -> Iterator[PowerDns]:
+    """A PowerDNS primary on SQLite that signs each answer; its API and updates (RFC 2136) may change every type."""
+    _write_zones(directory, zones)
+    configuration, api = directory / "pdns.conf", free_port()
+    told = ",".join(f"127.0.0.1:{port}" for port in notify)
+    text = _filled(_POWERDNS, directory, key, TOLD=told, API=str(api), API_KEY=API_KEY)
+    configuration.write_text(text.replace("@PORT@", "53"))
+    with contextlib.closing(sqlite3.connect(directory / "db")) as database:
+        database.executescript(_POWERDNS_SCHEMA.read_text())
+    tool = [program("pdnsutil"), f"--config-dir={directory}"]
+    _output([*tool, "import-tsig-key", "upd", key.algorithm, _secret(key)])
+    for zone in zones:
+        _output([*tool, "load-zone", zone, str(directory / f"{zone}.zone")])
+        _output([*tool, "set-kind", zone, "primary" if notify else "native"])
+        _output([*tool, "secure-zone", zone])
+        for right in ("TSIG-ALLOW-DNSUPDATE", "TSIG-ALLOW-AXFR"):
+            _output([*tool, "set-meta", zone, right, "upd"])
+        _output([*tool, "rectify-zone", zone])
+    ds = "".join(_output([*tool, "export-zone-ds", zone]) for zone in zones)
+    command = [program("pdns_server"), f"--config-dir={directory}", "--daemon=no", "--guardian=no"]
+    with _served(configuration, text, command, partial(_signed, zones=zones)) as (daemon, port):
+        origin = f"http://127.0.0.1:{api}"
+        yield PowerDns(port=port, daemon=daemon, directory=directory, zones=tuple(zones), ds=ds, api=origin)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,11 @@ from dnsbound.errors import Malformed
 from dnsbound.limits import PUBLISH_BATCH, PUBLISH_REMOVALS
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.endpoint import Endpoint
+from dnsbound.provision.publish.http_exchange import HttpOrigin
 from dnsbound.provision.publish.targets import (
     TARGETS,
     EmbeddedTarget,
+    PowerDnsTarget,
     Rfc2136Target,
     Targets,
     ZoneFileTarget,
@@ -58,6 +60,25 @@ def test_every_kind() -> None:
     assert isinstance(plant, ZoneFileTarget)
     assert (plant.file, plant.whole, plant.after[0]) == (Path("/srv/plant.zone"), True, "nsd-control")
     assert isinstance(targets["lab.example"], EmbeddedTarget)
+
+
+def test_powerdns() -> None:
+    text = 'to = "powerdns"\nurl = "https://dns.example:8443/api-of/"\nkey_file = "api.key"\nca_file = "ca.pem"\n'
+    target = parsed(f'[publish."cars.example"]\n{text}')["cars.example"]
+    origin = HttpOrigin.parse("https://dns.example:8443/api-of", ca_file=Path("/etc/dnsbound/ca.pem"))
+    assert target == PowerDnsTarget(
+        zone=OwnerName.parse("cars.example"), url=origin, key_file=Path("/etc/dnsbound/api.key")
+    )
+    assert target.server_id == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [("http://192.0.2.1", "clear text"), ("ftp://dns.example", "is not https"), ("", "url is text")]
+)
+def test_powerdns_urls_that_cannot_be(url: str, told: str) -> None:
+    with pytest.raises(Malformed, match=told) as caught:
+        parsed(f'[publish."cars.example"]\nto = "powerdns"\nurl = "{url}"\nkey_file = "k"\n')
+    assert 'publish."cars.example"' in str(caught.value)
 
 
 def test_the_nearest_zone_above_a_name_counts() -> None:

@@ -22,6 +22,7 @@ from dnsbound.edge.nameservers import ZoneServers
 from dnsbound.edge.reactor import BlockingReactor, Reactor
 from dnsbound.edge.sweep import Pace, Sweep
 from dnsbound.errors import Misuse
+from dnsbound.provision.publish.publisher import Change
 from dnsbound.times import Moment, Seconds
 
 ANSWER_SECONDS: Final[Seconds] = 5.0
@@ -111,6 +112,17 @@ class Waited:
     @property
     def is_complete(self) -> bool:
         return not self.missing
+
+
+def wanted_of(change: Change) -> Wanted:
+    """What servers should serve once a change has been made; records of others beside ours do not matter."""
+    return Wanted.from_text(
+        change.owner.absolute,
+        change.rdtype,
+        present=change.after,
+        absent=change.removed,
+        ttl=change.ttl if change.after else None,
+    )
 
 
 class Observer:

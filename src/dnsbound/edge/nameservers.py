@@ -8,6 +8,7 @@ Sections: RFC 1034 section 4.2.1 (NS), RFC 4035 section 5 (from the DNSKEY set o
 """
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from dnsbound.edge.resolver import Resolver
 from dnsbound.edge.upstream import DNS_PORT, Upstream
 from dnsbound.errors import LimitExceeded, Malformed, Misuse, Reason, Undecided
 from dnsbound.limits import NAMESERVER_ADDRESSES
+from dnsbound.provision.publish.endpoint import Endpoint
 from dnsbound.verify.engine import REASON_FOR_STATE
 
 _ADDRESSES: Final = (dns.rdatatype.A, dns.rdatatype.AAAA)
@@ -72,18 +74,19 @@ class ZoneServers:
     @classmethod
     def of(cls, zone: str, servers: Iterable[str], *, anchors: TrustAnchors | None = None) -> Self:
         """From addresses (`192.0.2.1`, `[2001:db8::1]:5300`) alone. anchors: used if one is at the zone's name."""
-        name = _zone_name(zone)
-        parsed = tuple(dict.fromkeys(Nameserver.parse(text) for text in servers))
+        name = _name(zone)
+        endpoints = [Endpoint.parse(text) for text in servers]
+        parsed = tuple(dict.fromkeys(Nameserver(address=one.host, port=one.port) for one in endpoints))
         return cls(zone=name, servers=parsed, anchors=_anchor_at(name, anchors))
 
 
 async def find_servers(zone: str, *, resolver: Resolver, servers: Sequence[str] = ()) -> ZoneServers:
     """The servers of a zone and its anchor, from asyncio.
 
-    servers: addresses or host names to use in place of the NS RRset. Undecided when the DNS cannot say, Misuse when the
-    name has no NS records.
+    servers: addresses or host names, with ports if need be, in place of the NS RRset. Undecided when the DNS cannot
+    say, Misuse when the name has no NS records.
     """
-    finding = _find(_zone_name(zone), servers, resolver.anchors)
+    finding = _find(_name(zone), servers, resolver.anchors)
     wanted = next(finding)
     while True:
         answers = await asyncio.gather(*(resolver.lookup(name, rdtype) for name, rdtype in wanted))
@@ -96,7 +99,7 @@ async def find_servers(zone: str, *, resolver: Resolver, servers: Sequence[str] 
 
 def find_servers_blocking(zone: str, *, resolver: Resolver, servers: Sequence[str] = ()) -> ZoneServers:
     """The same from a plain thread."""
-    finding = _find(_zone_name(zone), servers, resolver.anchors)
+    finding = _find(_name(zone), servers, resolver.anchors)
     wanted = next(finding)
     while True:
         try:
@@ -109,12 +112,12 @@ def find_servers_blocking(zone: str, *, resolver: Resolver, servers: Sequence[st
 def _find(zone: dns.name.Name, given: Sequence[str], trusted: TrustAnchors) -> _Finding:
     """Yields what to look up, is sent the answers."""
     addresses: list[Nameserver] = []
-    hosts: list[dns.name.Name] = []
-    for text in given:
-        try:
-            addresses.append(Nameserver.parse(text))
-        except Malformed:
-            hosts.append(_host_name(text))
+    hosts: list[tuple[dns.name.Name, int]] = []
+    for endpoint in map(Endpoint.parse, given):
+        if _is_address(endpoint.host):
+            addresses.append(Nameserver(address=endpoint.host, port=endpoint.port))
+        else:
+            hosts.append((_name(endpoint.host), endpoint.port))
     anchors = _anchor_at(zone, trusted)
     first: list[_Lookup] = [] if anchors else [(zone, dns.rdatatype.DNSKEY)]
     if not given:
@@ -123,11 +126,11 @@ def _find(zone: dns.name.Name, given: Sequence[str], trusted: TrustAnchors) -> _
     if anchors is None:
         anchors = _anchor_of(answers[0], zone)
     if not given:
-        hosts = _hosts(answers[-1], zone)
-    answers = yield [(host, rdtype) for host in hosts for rdtype in _ADDRESSES]
+        hosts = [(host, DNS_PORT) for host in _hosts(answers[-1], zone)]
+    answers = yield [(host, rdtype) for host, _ in hosts for rdtype in _ADDRESSES]
     without = []
-    for position, host in enumerate(hosts):
-        of_host = _addresses(host, answers[2 * position : 2 * position + 2])
+    for position, (host, port) in enumerate(hosts):
+        of_host = _addresses(host, port, answers[2 * position : 2 * position + 2])
         addresses += of_host
         if not of_host:
             without.append(host.to_text(omit_final_dot=True))
@@ -135,20 +138,19 @@ def _find(zone: dns.name.Name, given: Sequence[str], trusted: TrustAnchors) -> _
     return ZoneServers(zone=zone, servers=unique, anchors=anchors, without_address=tuple(without))
 
 
-def _zone_name(text: str) -> dns.name.Name:
+def _name(text: str) -> dns.name.Name:
     try:
         return dns.name.from_text(text)
     except (dns.exception.DNSException, ValueError) as error:
-        raise Malformed(f"zone {text!r}: {error}") from None
+        raise Malformed(f"{text!r}: {error}") from None
 
 
-def _host_name(text: str) -> dns.name.Name:
+def _is_address(text: str) -> bool:
     try:
-        if not text or ":" in text or "/" in text:
-            raise Malformed(f"name server {text!r} is neither an address nor a host name")
-        return dns.name.from_text(text)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise Malformed(f"name server {text!r}: {error}") from None
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _anchor_at(zone: dns.name.Name, anchors: TrustAnchors | None) -> TrustAnchors | None:
@@ -175,7 +177,7 @@ def _hosts(answer: Answer, zone: dns.name.Name) -> list[dns.name.Name]:
     return hosts
 
 
-def _addresses(host: dns.name.Name, answers: Iterable[Answer]) -> list[Nameserver]:
+def _addresses(host: dns.name.Name, port: int, answers: Iterable[Answer]) -> list[Nameserver]:
     """The host's addresses, those without a route left out where another has one."""
     found = []
     for answer in answers:
@@ -183,7 +185,7 @@ def _addresses(host: dns.name.Name, answers: Iterable[Answer]) -> list[Nameserve
         found += [record.address for record in answer.records if isinstance(record, A | AAAA)]
     routed = [address for address in found if _has_route(address)]
     text = host.to_text(omit_final_dot=True)
-    return [Nameserver(address=address, host=text) for address in routed or found]
+    return [Nameserver(address=address, port=port, host=text) for address in routed or found]
 
 
 def _decided(answer: Answer, subject: str) -> None:

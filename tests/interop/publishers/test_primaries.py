@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from interop.daemon import eventually, free_port
-from interop.primaries import FOREIGN, ZONE, Server, bind, knot, nsd, nsd_secondary
+from interop.primaries import FOREIGN, ZONE, Server, bind, knot, nsd, nsd_secondary, powerdns
 
 PRIMARIES = [
     pytest.param(knot, id="knot", marks=[pytest.mark.peer("knotd"), pytest.mark.peer("keymgr")]),
     pytest.param(bind, id="bind", marks=[pytest.mark.peer("named"), pytest.mark.peer("dnssec-dsfromkey")]),
+    pytest.param(powerdns, id="powerdns", marks=[pytest.mark.peer("pdns_server"), pytest.mark.peer("pdnsutil")]),
 ]
 
 

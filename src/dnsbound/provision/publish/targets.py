@@ -1,7 +1,7 @@
 """Where each zone is published, as the tables of `dnsbound.toml` or of a file of their own say:
 
     [publish."cars.example"]
-    to = "rfc2136"                       # or "zonefile", "embedded"
+    to = "rfc2136"                       # or "powerdns", "zonefile", "embedded"
     server = "192.0.2.1"                 # the primary that takes updates
     key_file = "cars.example.key"        # TSIG: BIND's `key {}` or `algorithm:name:secret`; mode 0600
     servers = ["192.0.2.1", "192.0.2.2"] # everybody who answers for the zone; found in the DNS when not said
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final, TypeAlias
 
-from dnsbound.errors import Malformed, Misuse
+from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.limits import (
     PUBLISH_AFTER_SECONDS,
     PUBLISH_BATCH,
@@ -27,6 +27,10 @@ from dnsbound.limits import (
 )
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.endpoint import Endpoint
+from dnsbound.provision.publish.http_exchange import HttpOrigin
+
+SERVER_ID: Final = "localhost"
+"""The only server an authoritative PowerDNS has; a proxy before several may know others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,23 @@ class Rfc2136Target(Target):
     kind: ClassVar[str] = "rfc2136"
     server: Endpoint
     key_file: Path
+    batch: int = PUBLISH_BATCH.default
+    in_flight: int = PUBLISH_IN_FLIGHT.default
+    seconds: int = PUBLISH_SECONDS.default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerDnsTarget(Target):
+    """The HTTP API of a PowerDNS authoritative server.
+
+    url: https, or http to a loopback address. key_file: one line, the API key. server_id: as in the API's paths.
+    in_flight: names that are read at once.
+    """
+
+    kind: ClassVar[str] = "powerdns"
+    url: HttpOrigin
+    key_file: Path
+    server_id: str = SERVER_ID
     batch: int = PUBLISH_BATCH.default
     in_flight: int = PUBLISH_IN_FLIGHT.default
     seconds: int = PUBLISH_SECONDS.default
@@ -93,6 +114,9 @@ class TargetTable:
         if not isinstance(value, str) or not value:
             raise self.wrong(f"{key} is missing" if value is None else f"{key} is text")
         return value
+
+    def optional_text(self, key: str, default: str) -> str:
+        return self.text(key) if key in self._left else default
 
     def path(self, key: str) -> Path:
         return self._where.parent / Path(self.text(key)).expanduser()
@@ -151,6 +175,25 @@ def _rfc2136(table: TargetTable) -> Target:
     )
 
 
+def _powerdns(table: TargetTable) -> Target:
+    url = table.text("url")
+    try:
+        origin = HttpOrigin.parse(url, ca_file=table.optional_path("ca_file"))
+    except DnsboundError as error:
+        raise table.wrong(f"url: {error}") from None
+    return PowerDnsTarget(
+        zone=table.zone,
+        url=origin,
+        key_file=table.path("key_file"),
+        server_id=table.optional_text("server_id", SERVER_ID),
+        batch=table.number("batch", PUBLISH_BATCH),
+        in_flight=table.number("in_flight", PUBLISH_IN_FLIGHT),
+        seconds=table.number("seconds", PUBLISH_SECONDS),
+        servers=table.endpoints("servers"),
+        removals=table.number("removals", PUBLISH_REMOVALS),
+    )
+
+
 def _zonefile(table: TargetTable) -> Target:
     return ZoneFileTarget(
         zone=table.zone,
@@ -170,6 +213,7 @@ def _embedded(table: TargetTable) -> Target:
 TARGETS: Final[Mapping[str, Callable[[TargetTable], Target]]] = MappingProxyType(
     {
         Rfc2136Target.kind: _rfc2136,
+        PowerDnsTarget.kind: _powerdns,
         ZoneFileTarget.kind: _zonefile,
         EmbeddedTarget.kind: _embedded,
     }

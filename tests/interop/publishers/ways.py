@@ -1,0 +1,73 @@
+"""Every way to publish beside a real server, in one form: the tests of this directory go through all of them."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.publish.http_exchange import HttpOrigin
+from dnsbound.provision.publish.powerdns import PowerDnsPublisher
+from dnsbound.provision.publish.publisher import Change, Outcome, OutcomeKind, Publisher
+from dnsbound.provision.publish.targets import PowerDnsTarget
+from interop.primaries import API_KEY, ZONE, Server, powerdns
+
+NEW: Final = "3 1 1 " + "ab" * 32
+OTHER: Final = "3 1 1 " + "cd" * 32
+TTL: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A running server and how to open a publisher for it. open: (zone, whether with the right secret)."""
+
+    server: Server
+    open: Callable[[str, bool], Publisher]
+
+    @contextlib.contextmanager
+    def publisher(self, zone: str = ZONE, *, right: bool = True) -> Iterator[Publisher]:
+        opened = self.open(zone, right)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@contextlib.contextmanager
+def powerdns_api(directory: Path) -> Iterator[Way]:
+    """PowerDNS through its HTTP API."""
+    with powerdns(directory) as server:
+
+        def opened(zone: str, right: bool) -> Publisher:
+            target = PowerDnsTarget(
+                zone=OwnerName.parse(zone), url=HttpOrigin.parse(server.api), key_file=directory / "unused", batch=100
+            )
+            return PowerDnsPublisher(target, API_KEY if right else "another-key")
+
+        yield Way(server=server, open=opened)
+
+
+def change(
+    name: str,
+    *,
+    after: tuple[str, ...] = (),
+    before: tuple[str, ...] = (),
+    rdtype: str = "TLSA",
+    ttl: int = TTL,
+    zone: str = ZONE,
+) -> Change:
+    """A change of a name relative to the zone."""
+    return Change(
+        owner=OwnerName.parse(f"{name}.{zone}", wildcard=True), rdtype=rdtype, before=before, after=after, ttl=ttl
+    )
+
+
+def applied(publisher: Publisher, *changes: Change) -> list[OutcomeKind]:
+    """What became of the changes, in their order; one outcome each."""
+    outcomes: dict[Change, Outcome] = {outcome.change: outcome for outcome in publisher.apply(changes)}
+    assert len(outcomes) == len(changes)
+    for outcome in outcomes.values():
+        assert (outcome.kind is OutcomeKind.DONE) == (outcome.line == "")
+        assert "\n" not in outcome.line
+    return [outcomes[one].kind for one in changes]
