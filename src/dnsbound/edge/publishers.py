@@ -8,9 +8,10 @@ from typing import Any, Final
 from dnsbound.dns.tsig import TsigKey
 from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.errors import Malformed, Misuse
+from dnsbound.provision.publish.powerdns import PowerDnsPublisher, parse_api_key
 from dnsbound.provision.publish.publisher import Publisher
 from dnsbound.provision.publish.rfc2136 import Rfc2136Publisher
-from dnsbound.provision.publish.targets import Rfc2136Target, Target
+from dnsbound.provision.publish.targets import PowerDnsTarget, Rfc2136Target, Target
 
 
 def load_tsig_key(path: Path) -> TsigKey:
@@ -29,7 +30,23 @@ def _rfc2136(target: Rfc2136Target) -> Publisher:
     return Rfc2136Publisher(target, load_tsig_key(target.key_file))
 
 
-_OPENERS: Final[Mapping[str, Callable[[Any], Publisher]]] = MappingProxyType({Rfc2136Target.kind: _rfc2136})
+def load_api_key(path: Path) -> str:
+    """The key of an HTTP API, the one line of a file. Misuse, without the key, when it cannot be read, others may read
+    it, or it is something else."""
+    octets = read_secret_file(path)
+    try:
+        return parse_api_key(octets)
+    except Misuse as error:
+        raise Misuse(f"{path}: {error}") from None
+
+
+def _powerdns(target: PowerDnsTarget) -> Publisher:
+    return PowerDnsPublisher(target, load_api_key(target.key_file))
+
+
+_OPENERS: Final[Mapping[str, Callable[[Any], Publisher]]] = MappingProxyType(
+    {Rfc2136Target.kind: _rfc2136, PowerDnsTarget.kind: _powerdns}
+)
 
 
 def open_publisher(target: Target) -> Publisher:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import dns.flags
@@ -17,17 +18,24 @@ from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.publisher import Change, OutcomeKind, Publisher, Served, ServerRefused, changes_nothing
 from dnsbound.testing.peer_configuration import Stub
 from interop import daemon
-from interop.primaries import FOREIGN, ZONE
-from interop.publishers.ways import NEW, OTHER, TTL, Way, applied, change, powerdns_api
+from interop.primaries import FOREIGN, ZONE, bind, knot, powerdns
+from interop.publishers.ways import NEW, OTHER, TTL, Way, applied, change, powerdns_api, updates
 
 DONE, REFUSED, UNDECIDED = OutcomeKind.DONE, OutcomeKind.REFUSED, OutcomeKind.UNDECIDED
 CAR = "car54._device"
 TLSA = dns.rdatatype.TLSA
 
+POWERDNS = [pytest.mark.peer("pdns_server"), pytest.mark.peer("pdnsutil")]
+BIND_GRANT = "grant upd zonesub TLSA; grant upd zonesub CNAME;"
 WAYS = [
+    pytest.param(partial(updates, knot), id="knot", marks=[pytest.mark.peer("knotd"), pytest.mark.peer("keymgr")]),
     pytest.param(
-        powerdns_api, id="powerdns-api", marks=[pytest.mark.peer("pdns_server"), pytest.mark.peer("pdnsutil")]
+        partial(updates, partial(bind, grant=BIND_GRANT)),
+        id="bind",
+        marks=[pytest.mark.peer("named"), pytest.mark.peer("dnssec-dsfromkey")],
     ),
+    pytest.param(partial(updates, powerdns), id="powerdns-updates", marks=POWERDNS),
+    pytest.param(powerdns_api, id="powerdns-api", marks=POWERDNS),
 ]
 
 

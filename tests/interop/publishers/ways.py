@@ -1,17 +1,21 @@
 """Every way to publish beside a real server, in one form: the tests of this directory go through all of them."""
 
+import base64
 import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dnsbound.dns.tsig import TsigKey
+from dnsbound.edge.publishers import open_publisher
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.publish.endpoint import Endpoint
 from dnsbound.provision.publish.http_exchange import HttpOrigin
-from dnsbound.provision.publish.powerdns import PowerDnsPublisher
 from dnsbound.provision.publish.publisher import Change, Outcome, OutcomeKind, Publisher
-from dnsbound.provision.publish.targets import PowerDnsTarget
-from interop.primaries import API_KEY, ZONE, Server, powerdns
+from dnsbound.provision.publish.targets import PowerDnsTarget, Rfc2136Target
+from interop.primaries import API_KEY, ZONE, Server, powerdns, write_key
 
 NEW: Final = "3 1 1 " + "ab" * 32
 OTHER: Final = "3 1 1 " + "cd" * 32
@@ -37,15 +41,39 @@ class Way:
 @contextlib.contextmanager
 def powerdns_api(directory: Path) -> Iterator[Way]:
     """PowerDNS through its HTTP API."""
+    keys = {
+        right: write_key_line(directory, f"{right}.key", API_KEY if right else "another") for right in (True, False)
+    }
     with powerdns(directory) as server:
 
         def opened(zone: str, right: bool) -> Publisher:
-            target = PowerDnsTarget(
-                zone=OwnerName.parse(zone), url=HttpOrigin.parse(server.api), key_file=directory / "unused", batch=100
-            )
-            return PowerDnsPublisher(target, API_KEY if right else "another-key")
+            url = HttpOrigin.parse(server.api)
+            return open_publisher(PowerDnsTarget(zone=OwnerName.parse(zone), url=url, key_file=keys[right], batch=100))
 
         yield Way(server=server, open=opened)
+
+
+@contextlib.contextmanager
+def updates(primary: Callable[[Path], AbstractContextManager[Server]], directory: Path) -> Iterator[Way]:
+    """A primary that takes dynamic updates."""
+    wrong = TsigKey.parse(f"hmac-sha256:upd:{base64.b64encode(b'w' * 32).decode()}")
+    keys = {True: write_key(directory), False: write_key(directory, wrong, name="wrong.key")}
+    with primary(directory) as server:
+
+        def opened(zone: str, right: bool) -> Publisher:
+            endpoint = Endpoint.parse(server.address)
+            return open_publisher(
+                Rfc2136Target(zone=OwnerName.parse(zone), server=endpoint, key_file=keys[right], batch=100)
+            )
+
+        yield Way(server=server, open=opened)
+
+
+def write_key_line(directory: Path, name: str, line: str) -> Path:
+    path = directory / name
+    path.write_text(f"{line}\n")
+    path.chmod(0o600)
+    return path
 
 
 def change(

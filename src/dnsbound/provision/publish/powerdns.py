@@ -26,7 +26,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.limits import PUBLISH_ATTEMPTS
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.http_exchange import HttpClient, HttpOrigin, HttpReply
@@ -39,6 +39,7 @@ from dnsbound.provision.publish.publisher import (
     ServerRefused,
     ServerUnclear,
 )
+from dnsbound.provision.publish.record_text import text_of_rdata, wire_of_text
 from dnsbound.provision.publish.targets import PowerDnsTarget
 from dnsbound.times import Seconds
 
@@ -331,25 +332,26 @@ def _content(rdtype: str, record: object) -> bytes:
 def _canonical(rdtype: str, text: object) -> bytes:
     """Record data for comparison; what does not parse is somebody else's and equals nothing of ours."""
     try:
-        return dns.rdata.from_text(dns.rdataclass.IN, rdtype, str(text)).to_digestable()
-    except (dns.exception.DNSException, ValueError):
+        return wire_of_text(rdtype, str(text))
+    except Malformed:
         return b"?" + str(text).encode()
 
 
 def _served(owner: OwnerName, rrset: Mapping[str, Any]) -> Served | None:
     """What a resolver would get of an RRset, in the spelling of `Change`."""
-    rdtype, texts = str(rrset.get("type")), []
-    for record in rrset["records"]:
-        if isinstance(record, dict) and not record.get("disabled"):
-            text = str(record.get("content"))
-            try:
-                texts.append(dns.rdata.from_text(dns.rdataclass.IN, rdtype, text).to_text())
-            except (dns.exception.DNSException, ValueError):
-                texts.append(text)
-    ttl = rrset.get("ttl")
-    if not texts or not isinstance(ttl, int):
+    rdtype, ttl = str(rrset.get("type")), rrset.get("ttl")
+    shown = [record for record in rrset["records"] if isinstance(record, dict) and not record.get("disabled")]
+    if not shown or not isinstance(ttl, int):
         return None
-    return Served(owner=owner, rdtype=rdtype, rdatas=tuple(sorted(texts)), ttl=ttl)
+    texts = sorted(_spelled(rdtype, str(record.get("content"))) for record in shown)
+    return Served(owner=owner, rdtype=rdtype, rdatas=tuple(texts), ttl=ttl)
+
+
+def _spelled(rdtype: str, text: str) -> str:
+    try:
+        return text_of_rdata(dns.rdata.from_text(dns.rdataclass.IN, rdtype, text))
+    except (dns.exception.DNSException, ValueError):
+        return text
 
 
 def _said(reply: HttpReply) -> str:

@@ -76,7 +76,8 @@ class NameChanges:
             self._write_condition(update, name, alias)
         for change in self.changes:
             number = type_number(change.rdtype)
-            for text in change.removed if self._removes(change) else ():
+            # What stands and shall go on standing goes too: Knot gives a record it has no new TTL.
+            for text in change.before if self._removes(change) else ():
                 update.remove(name, number, wire_of_text(change.rdtype, text))
             for text in () if clearing else change.after:
                 update.add(name, number, change.ttl, wire_of_text(change.rdtype, text))
@@ -170,5 +171,5 @@ def _room() -> int:
 
 
 def _all(change: Change) -> Iterator[str]:
-    yield from change.removed
+    yield from change.before
     yield from change.after
