@@ -126,6 +126,9 @@ TAGS_PER_IDENTITY: Final = Limit("tags-per-identity", 64, 0, 64, "tags of one id
 RECORD_TTL: Final = Limit(
     "record-ttl", 300, 0, 604_800, "seconds; how long a removed identity may live on in caches (ARCH Availability)"
 )
+LEASE_SECONDS: Final = Limit(
+    "lease-seconds", 2_592_000, 60, 315_576_000, "from the start of a lease to its end: a minute to ten years"
+)
 RECORDS_PER_NAME: Final = Limit("records-per-name", 64, 1, 1024, "records of one type at one name in the inventory")
 PUBLISH_BATCH: Final = Limit(
     "publish-batch", 500, 1, 2000, "names of one update; the message has 65,535 octets at most"
@@ -155,6 +158,9 @@ ADOPTION_BATCH: Final = Limit(
     "adoption-batch", 1000, 1, 10_000, "identities of one transaction: others who write wait so long"
 )
 ADOPTION_LISTED: Final = Limit("adoption-listed", 20, 0, 1_000_000, "rows of each kind that a plan shows to people")
+TRANSFER_SECONDS: Final = Limit(
+    "transfer-seconds", 2_592_000, 60, 315_576_000, "how long both names of a transfer are valid: a minute to ten years"
+)
 EARLY_OCTETS: Final = Limit(
     "early-octets", 65_536, 16_384, 1_048_576, "ciphertext kept of a client whose verdict is still awaited"
 )

@@ -42,6 +42,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "NotInInventory": ExitCode.NO,
         "AlreadyInInventory": ExitCode.NO,
         "RollRefused": ExitCode.NO,
+        "LeaseRefused": ExitCode.NO,
         "NameBlocked": ExitCode.NO,
         "EnrolmentRefused": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,

@@ -15,6 +15,10 @@ class RollRefused(Misuse):
     """A step of a roll that would refuse the client somewhere, or that may not be taken where the roll stands."""
 
 
+class LeaseRefused(Misuse):
+    """A name that cannot be leased, a device that cannot carry a lease, or a lease that is over."""
+
+
 class NameBlocked(Misuse):
     """The name is blocked: nothing is published at it until that is lifted."""
 

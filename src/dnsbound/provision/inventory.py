@@ -16,7 +16,11 @@ from dnsbound.provision.event_log import EventLog
 from dnsbound.provision.identities import Identities
 from dnsbound.provision.lifecycle.roll_mover import Observe, RollMover
 from dnsbound.provision.lifecycle.rolls import Rolls
+from dnsbound.provision.ownership.authorities import Authorities
 from dnsbound.provision.ownership.blocks import Blocks
+from dnsbound.provision.ownership.gaps import Gaps
+from dnsbound.provision.ownership.leases import Leases
+from dnsbound.provision.ownership.transfers import Transfers
 from dnsbound.provision.zones import Zones
 
 
@@ -32,6 +36,10 @@ class Inventory:
         self.blocks = Blocks(database)
         self.permissions = Permissions(database)
         self.enrolments = Enrolments(database)
+        self.authorities = Authorities(database)
+        self.gaps = Gaps(database)
+        self.leases = Leases(database)
+        self.transfers = Transfers(database)
 
     @classmethod
     def open(cls, place: Path | str, *, create: bool = False, busy_seconds: int | None = None) -> Self:

@@ -5,7 +5,7 @@ CNAME stands alone), RFC 2181 section 5.2 (one TTL for an RRset), RFC 1034 secti
 only glue), RFC 4035 section 2.4 (DS and the delegation's NS belong to the parent).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import dns.exception
@@ -207,11 +207,21 @@ def ttl_at(connection: Connection, owner: OwnerName, ttl: int | None = None) -> 
     return int(connection.execute(select(schema.zones.c.ttl).where(schema.zones.c.id == zone[0])).scalar_one())
 
 
+def check_block(owner: OwnerName, present: Iterable[Record]) -> None:
+    """NameBlocked when the records of a name are the block of one."""
+    if any(record.rdtype == "TLSA" and record.rdata == BLOCK_DATA for record in present):
+        raise _blocked(owner)
+
+
+def _blocked(owner: OwnerName) -> NameBlocked:
+    return NameBlocked(f"{owner} is blocked; `dnsbound id unblock` lifts that")
+
+
 def check_neighbours(record: Record, present: Sequence[tuple[str, str]]) -> None:
     """May the record stand beside these (type, data) of its name? AlreadyInInventory, NameBlocked, Misuse,
     LimitExceeded."""
     if ("TLSA", BLOCK_DATA) in present:
-        raise NameBlocked(f"{record.owner} is blocked; `dnsbound id unblock` lifts that")
+        raise _blocked(record.owner)
     if (record.rdtype, record.rdata) in present:
         raise AlreadyInInventory(f"{record.owner} has this {record.rdtype} record already")
     if record.rdtype == "CNAME" and present:

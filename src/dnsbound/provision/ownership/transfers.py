@@ -1,0 +1,379 @@
+"""Transfers: one key passes to another name, and the former name goes when the overlap is over.
+
+During the overlap both names are valid and every door may change its list in its own time. Then the former name is
+revoked, with a block where a wildcard could speak for it; not while the new name waits to be published, and not when
+the new name was revoked meanwhile. Where the new name is kept by another inventory, the file of `transfer_file.py` goes
+there and only the end is kept here.
+
+Sections: ARCH, change of ownership.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from dnsbound.errors import Misuse
+from dnsbound.iana import Usage
+from dnsbound.limits import TRANSFER_SECONDS
+from dnsbound.names import ClientName
+from dnsbound.provision import event_log, identities, registration, schema
+from dnsbound.provision.database import Database
+from dnsbound.provision.entries import Identity, IdentityState
+from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.ownership.transfer_file import MAX_HISTORY, TransferFile
+from dnsbound.provision.registration import Registration
+from dnsbound.records.tlsa import TLSA
+from dnsbound.times import Moment, iso
+
+_BATCH: Final = 1000
+
+
+class TransferState(StrEnum):
+    """Where a transfer stands."""
+
+    OVERLAPPING = "overlapping"
+    """Both names are valid."""
+    DONE = "done"
+    """The former name is revoked. Final."""
+    CANCELLED = "cancelled"
+    """The former name stays. Final."""
+
+
+TRANSFER_TRANSITIONS: Final[Mapping[TransferState, frozenset[TransferState]]] = MappingProxyType(
+    {
+        TransferState.OVERLAPPING: frozenset({TransferState.DONE, TransferState.CANCELLED}),
+        TransferState.DONE: frozenset(),
+        TransferState.CANCELLED: frozenset(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One transfer."""
+
+    number: int
+    former: ClientName
+    new: ClientName | None
+    """None where another inventory keeps it and it was not said."""
+    is_here: bool
+    """Whether the new name is an identity of this inventory."""
+    overlap_until: Moment
+    state: TransferState
+
+
+class Transfers:
+    """The transfers of one inventory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self,
+        former: ClientName,
+        new: ClientName,
+        *,
+        overlap_until: Moment,
+        owner: str = "",
+        now: Moment,
+        actor: str,
+        reason: str = "",
+    ) -> Transfer:
+        """Register the key of `former` under `new` as well, and revoke `former` when the overlap is over.
+
+        owner: who answers for it from now on. The new name gets the records of usage 3, which hold under any name.
+        Misuse where there are none, or while the key is being rolled; AlreadyInInventory, NotInInventory, NameBlocked.
+        """
+        with self._database.writing() as connection:
+            _check_overlap(overlap_until, now)
+            identity = _of(connection, former)
+            registered = Registration.checked(
+                new,
+                spki=identity.spki,
+                records=_portable(identity),
+                ttl=identity.ttl,
+                owner=owner,
+                tags=identity.tags,
+                certificate=identity.key.certificate,
+            )
+            to_id = registration.register(connection, registered, now=now, actor=actor, reason=reason)
+            row = _row_of(connection, former, overlap_until) | {"to_identity_id": to_id, "to_name": new.canonical}
+            detail = {"to": new.canonical, "overlap_until": iso(overlap_until)}
+            return _insert(connection, row, former, detail, now=now, actor=actor, reason=reason)
+
+    def export(
+        self,
+        former: ClientName,
+        *,
+        to: ClientName | None = None,
+        overlap_until: Moment | None = None,
+        now: Moment,
+        actor: str,
+        reason: str = "",
+    ) -> TransferFile:
+        """The identity for another inventory. overlap_until: when the name is revoked here; None leaves it as it is."""
+        with self._database.writing() as connection:
+            identity = _of(connection, former)
+            file = TransferFile(
+                name=former,
+                spki=identity.spki,
+                certificate=identity.key.certificate,
+                records=_portable(identity),
+                exported_at=now,
+                valid_until=overlap_until,
+                history=_history(connection, former),
+            )
+            if overlap_until is None:
+                event_log.append(
+                    connection,
+                    at=now,
+                    actor=actor,
+                    action="transfer-export",
+                    subject=former.canonical,
+                    detail={},
+                    reason=reason,
+                )
+                return file
+            _check_overlap(overlap_until, now)
+            row = _row_of(connection, former, overlap_until) | {"to_name": "" if to is None else to.canonical}
+            detail = {"to": None if to is None else to.canonical, "overlap_until": iso(overlap_until)}
+            _insert(connection, row, former, detail, now=now, actor=actor, reason=reason)
+            return file
+
+    def take(
+        self,
+        file: TransferFile,
+        new: ClientName,
+        *,
+        owner: str = "",
+        ttl: int | None = None,
+        now: Moment,
+        actor: str,
+        reason: str = "",
+    ) -> Identity:
+        """Register what another inventory exported. That the device holds the key was proved to the caller."""
+        new_registration = Registration.checked(
+            new, spki=file.spki, records=file.records, ttl=ttl, owner=owner, certificate=file.certificate
+        )
+        history = [f"{iso(at)} {action}" for at, action in file.history]
+        detail: dict[str, object] = {"from": file.name.canonical, "exported_at": iso(file.exported_at)}
+        with self._database.writing() as connection:
+            identity_id = registration.register(connection, new_registration, now=now, actor=actor, reason=reason)
+            detail["history"] = history
+            event_log.append(
+                connection,
+                at=now,
+                actor=actor,
+                action="transfer-import",
+                subject=new.canonical,
+                detail=detail,
+                reason=reason,
+            )
+            return identities.read_one(connection, identity_id)
+
+    def finish(self, former: ClientName, *, now: Moment, actor: str, reason: str = "") -> Transfer:
+        """End the overlap now: the former name is revoked. NotInInventory."""
+        with self._database.writing() as connection:
+            transfer = _open(connection, former)
+            _close(connection, transfer, now=now, actor=actor, reason=reason)
+            return _numbered(connection, transfer.number)
+
+    def cancel(self, former: ClientName, *, now: Moment, actor: str, reason: str = "") -> Transfer:
+        """Take a transfer back: the former name stays, and the new one is revoked if it is kept here."""
+        with self._database.writing() as connection:
+            transfer = _open(connection, former)
+            if transfer.is_here and transfer.new is not None and _is_active(connection, transfer, "to_identity_id"):
+                registration.revoke(connection, transfer.new, now=now, actor=actor, reason=reason)
+            _end(connection, transfer, TransferState.CANCELLED, now=now, actor=actor, reason=reason)
+            return _numbered(connection, transfer.number)
+
+    def of(self, name: ClientName) -> Transfer | None:
+        """The open transfer from or to a name, or None."""
+        with self._database.reading() as connection:
+            return _find(connection, name)
+
+    def all(self, *, state: TransferState | None = None) -> Iterator[Transfer]:
+        """Transfers in the order they began. Memory stays flat."""
+        rows = schema.transfers
+        query = _QUERY.order_by(rows.c.id).limit(_BATCH)
+        if state is not None:
+            query = query.where(rows.c.state == state.value)
+        last = 0
+        while True:
+            with self._database.reading() as connection:
+                found = connection.execute(query.where(rows.c.id > last)).all()
+            yield from map(_transfer, found)
+            if len(found) < _BATCH:
+                return
+            last = found[-1].id
+
+    def next_due(self) -> Moment | None:
+        """When an overlap is next to end; None when nothing overlaps."""
+        rows = schema.transfers
+        query = select(rows.c.overlap_until).where(rows.c.state == TransferState.OVERLAPPING.value)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(rows.c.overlap_until).limit(1)).scalar_one_or_none()
+        return None if found is None else float(found)
+
+    def due(self, *, now: Moment, limit: int) -> list[Transfer]:
+        """Transfers whose overlap is over, the longest overdue first."""
+        rows = schema.transfers
+        query = _QUERY.where(rows.c.state == TransferState.OVERLAPPING.value, rows.c.overlap_until <= now)
+        with self._database.reading() as connection:
+            return [_transfer(row) for row in connection.execute(query.order_by(rows.c.overlap_until).limit(limit))]
+
+    def close_due(self, number: int, *, now: Moment, actor: str) -> bool:
+        """Revoke the former name of a transfer that is over. False when somebody else was first, and while the new name
+        still waits to be published: the device would be known nowhere."""
+        with self._database.writing() as connection:
+            transfer = _numbered(connection, number)
+            if transfer.state is not TransferState.OVERLAPPING or now < transfer.overlap_until:
+                return False
+            if transfer.new is not None and transfer.is_here and _is_waiting(connection, transfer.new):
+                return False
+            _close(connection, transfer, now=now, actor=actor, reason="")
+            return True
+
+
+def _check_overlap(overlap_until: Moment, now: Moment) -> None:
+    TRANSFER_SECONDS.checked(int(overlap_until - now))
+
+
+def _of(connection: Connection, name: ClientName) -> Identity:
+    """The active identity of a name that may be transferred."""
+    identity = identities.read_one(connection, registration.id_of_active(connection, name))
+    if identity.next_key is not None:
+        raise Misuse(f"the key of {name} is being rolled: finish or cancel that first")
+    if _find(connection, name) is not None:
+        raise AlreadyInInventory(f"{name} is part of a transfer already")
+    return identity
+
+
+def _portable(identity: Identity) -> tuple[TLSA, ...]:
+    """RFC 7671 section 5.1: a record of usage 3 asks for no name in the certificate."""
+    records = [TLSA.from_text(record.rdata) for record in identity.records if record.rdtype == "TLSA"]
+    portable = tuple(record for record in records if record.usage == Usage.DANE_EE)
+    if not portable:
+        raise Misuse(
+            f"{identity.name} has no record of usage 3: under another name it needs a certificate that shows that name"
+        )
+    return portable
+
+
+def _history(connection: Connection, name: ClientName) -> tuple[tuple[Moment, str], ...]:
+    rows = schema.events
+    query = select(rows.c.at, rows.c.action).where(rows.c.subject == name.canonical)
+    found = connection.execute(query.order_by(rows.c.id.desc()).limit(MAX_HISTORY)).all()
+    return tuple((row.at, row.action) for row in reversed(found))
+
+
+def _row_of(connection: Connection, former: ClientName, overlap_until: Moment) -> dict[str, object]:
+    return {
+        "from_identity_id": registration.id_of_active(connection, former),
+        "overlap_until": overlap_until,
+        "state": TransferState.OVERLAPPING.value,
+    }
+
+
+def _insert(
+    connection: Connection,
+    row: dict[str, object],
+    former: ClientName,
+    detail: Mapping[str, object],
+    *,
+    now: Moment,
+    actor: str,
+    reason: str,
+) -> Transfer:
+    rows = schema.transfers
+    number = int(connection.execute(insert(rows).returning(rows.c.id), row).scalar_one())
+    event_log.append(
+        connection, at=now, actor=actor, action="transfer", subject=former.canonical, detail=detail, reason=reason
+    )
+    return _numbered(connection, number)
+
+
+def _close(connection: Connection, transfer: Transfer, *, now: Moment, actor: str, reason: str) -> None:
+    """Revoke the former name, unless the new one is gone: then the device keeps the name it has."""
+    if transfer.is_here and not _is_active(connection, transfer, "to_identity_id"):
+        told = reason or f"{transfer.new} is no longer active"
+        _end(connection, transfer, TransferState.CANCELLED, now=now, actor=actor, reason=told)
+        return
+    if _is_active(connection, transfer, "from_identity_id"):
+        registration.revoke(connection, transfer.former, now=now, actor=actor, reason=reason or "transferred")
+    _end(connection, transfer, TransferState.DONE, now=now, actor=actor, reason=reason)
+
+
+def _end(
+    connection: Connection, transfer: Transfer, state: TransferState, *, now: Moment, actor: str, reason: str
+) -> None:
+    if state not in TRANSFER_TRANSITIONS[transfer.state]:
+        raise Misuse(f"a transfer that is {transfer.state.value} does not become {state.value}")
+    rows = schema.transfers
+    connection.execute(update(rows).where(rows.c.id == transfer.number).values(state=state.value))
+    detail: dict[str, object] = {"to": None if transfer.new is None else transfer.new.canonical}
+    event_log.append(
+        connection,
+        at=now,
+        actor=actor,
+        action=f"transfer-{state.value}",
+        subject=transfer.former.canonical,
+        detail=detail,
+        reason=reason,
+    )
+
+
+def _is_active(connection: Connection, transfer: Transfer, column: str) -> bool:
+    """Of the very identity that the transfer is about: its name may have been registered anew."""
+    rows, of = schema.identities, schema.transfers
+    query = select(rows.c.state).join(of, of.c[column] == rows.c.id).where(of.c.id == transfer.number)
+    return connection.execute(query).scalar_one_or_none() == IdentityState.ACTIVE.value
+
+
+def _is_waiting(connection: Connection, name: ClientName) -> bool:
+    rows = schema.outbox
+    return connection.execute(select(rows.c.owner).where(rows.c.owner == name.canonical)).first() is not None
+
+
+_QUERY: Final = select(schema.transfers, schema.identities.c.name.label("former")).join(
+    schema.identities, schema.identities.c.id == schema.transfers.c.from_identity_id
+)
+
+
+def _numbered(connection: Connection, number: int) -> Transfer:
+    row = connection.execute(_QUERY.where(schema.transfers.c.id == number)).one_or_none()
+    if row is None:
+        raise NotInInventory(f"there is no transfer {number}")
+    return _transfer(row)
+
+
+def _find(connection: Connection, name: ClientName) -> Transfer | None:
+    rows = schema.transfers
+    either = or_(schema.identities.c.name == name.canonical, rows.c.to_name == name.canonical)
+    query = _QUERY.where(rows.c.state == TransferState.OVERLAPPING.value, either).order_by(rows.c.id)
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else _transfer(row)
+
+
+def _open(connection: Connection, former: ClientName) -> Transfer:
+    found = _find(connection, former)
+    if found is None:
+        raise NotInInventory(f"{former} is not being transferred")
+    if found.former != former:
+        raise Misuse(f"{former} is the new name; the transfer is that of {found.former}")
+    return found
+
+
+def _transfer(row: Row[Any]) -> Transfer:
+    return Transfer(
+        number=row.id,
+        former=ClientName.parse(row.former),
+        new=ClientName.parse(row.to_name) if row.to_name else None,
+        is_here=row.to_identity_id is not None,
+        overlap_until=row.overlap_until,
+        state=TransferState(row.state),
+    )
