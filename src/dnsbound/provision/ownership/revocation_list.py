@@ -52,7 +52,7 @@ class RevocationList:
                 authority = certificate_from_der(der)
                 if authority.subject == self._list.issuer and self._list.is_signature_valid(authority.public_key()):  # type: ignore[arg-type] # a key of another kind is a TypeError
                     return der
-            except (*UNPARSABLE, InvalidSignature, UnsupportedAlgorithm, TypeError):
+            except (*UNPARSABLE, Malformed, InvalidSignature, UnsupportedAlgorithm, TypeError):
                 continue
         return None
 

@@ -226,6 +226,12 @@ class Transfers:
         with self._database.reading() as connection:
             return [_transfer(row) for row in connection.execute(query.order_by(rows.c.overlap_until).limit(limit))]
 
+    def is_waiting(self, number: int) -> bool:
+        """Whether a transfer whose overlap is over waits for its new name to be published."""
+        with self._database.reading() as connection:
+            transfer = _numbered(connection, number)
+            return transfer.state is TransferState.OVERLAPPING and _must_wait(connection, transfer)
+
     def close_due(self, number: int, *, now: Moment, actor: str) -> bool:
         """Revoke the former name of a transfer that is over. False when somebody else was first, and while the new name
         still waits to be published: the device would be known nowhere."""
@@ -233,7 +239,7 @@ class Transfers:
             transfer = _numbered(connection, number)
             if transfer.state is not TransferState.OVERLAPPING or now < transfer.overlap_until:
                 return False
-            if transfer.new is not None and transfer.is_here and _is_waiting(connection, transfer.new):
+            if _must_wait(connection, transfer):
                 return False
             _close(connection, transfer, now=now, actor=actor, reason="")
             return True
@@ -334,9 +340,12 @@ def _is_active(connection: Connection, transfer: Transfer, column: str) -> bool:
     return connection.execute(query).scalar_one_or_none() == IdentityState.ACTIVE.value
 
 
-def _is_waiting(connection: Connection, name: ClientName) -> bool:
+def _must_wait(connection: Connection, transfer: Transfer) -> bool:
+    if transfer.new is None or not transfer.is_here:
+        return False
     rows = schema.outbox
-    return connection.execute(select(rows.c.owner).where(rows.c.owner == name.canonical)).first() is not None
+    query = select(rows.c.owner).where(rows.c.owner == transfer.new.canonical)
+    return connection.execute(query).first() is not None
 
 
 _QUERY: Final = select(schema.transfers, schema.identities.c.name.label("former")).join(
