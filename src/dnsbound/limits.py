@@ -251,3 +251,7 @@ OBSERVED_AT_ONCE: Final = Limit(
 OBSERVED_PER_SECOND: Final = Limit(
     "observed-per-second", 2000, 1, 1_000_000, "questions one authoritative server is asked per second"
 )
+RUNNER_SECONDS: Final = Limit(
+    "runner-seconds", 15, 1, 3600, "longest time between two looks of a runner at what other processes added"
+)
+RUNNER_ROWS: Final = Limit("runner-rows", 2000, 1, 100_000, "rows one mover works on before it is another's turn")

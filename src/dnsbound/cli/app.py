@@ -15,6 +15,7 @@ import typer
 
 from dnsbound.cli import bytes as byte_accounts
 from dnsbound.cli import chain, demo, doctor, enrol, explain, identity, lab, match, record, serve, zone
+from dnsbound.cli import run as runner
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
 
@@ -69,6 +70,7 @@ app.command(
 )(byte_accounts.measure)
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
+app.command("run", epilog=example("dnsbound run", "dnsbound run --once --json"))(runner.run)
 app.command("lab", epilog=example("dnsbound lab", "dnsbound lab --directory lab --port 5300"))(lab.lab)
 
 

@@ -10,6 +10,9 @@ file could change whom to trust. Its keys:
     anchors = "/etc/dnsbound/anchors.txt"
     actor = "operations"
 
+    [publish."cars.example"]     # as in dnsbound.provision.publish.targets
+    to = "rfc2136"
+
 XDG Base Directory Specification 0.8.
 """
 
@@ -18,10 +21,13 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from dnsbound.errors import Malformed
 from dnsbound.provision.place import is_url, parse_place
+
+if TYPE_CHECKING:
+    from dnsbound.provision.publish.targets import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ class Configuration:
     resolver: tuple[str, ...] = ()
     anchors: Path | None = None
     actor: str | None = None
+    publish: "Targets | None" = None
+    """Where zones are published."""
 
     @classmethod
     def load(cls) -> Self:
@@ -72,7 +80,12 @@ class Configuration:
             if key in ("zone_keys", "anchors")
         }
         inventory = None if texts["inventory"] is None else parse_place(texts["inventory"], relative_to=where.parent)
-        return cls(**paths, inventory=inventory, resolver=tuple(resolver), actor=texts["actor"])
+        publish = None
+        if "publish" in table:
+            from dnsbound.provision.publish.targets import parse_targets
+
+            publish = parse_targets(table["publish"], where)
+        return cls(**paths, inventory=inventory, resolver=tuple(resolver), actor=texts["actor"], publish=publish)
 
 
 def inventory_place(option: str | None) -> Path | str:

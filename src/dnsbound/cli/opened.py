@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dnsbound.dns.anchors import TrustAnchors
     from dnsbound.edge.resolver import Resolver
     from dnsbound.provision.inventory import Inventory
+    from dnsbound.provision.publish.targets import Targets
 
 
 @contextmanager
@@ -26,6 +27,24 @@ def opened_inventory(option: str | None, *, create: bool = False) -> Iterator["I
         raise InventoryMissing(f"{error}; `dnsbound zone create` or `dnsbound id new` makes one") from None
     with inventory:
         yield inventory
+
+
+def publish_targets(option: Path | None) -> "Targets":
+    """Where zones are published: the `publish` tables of the file that was named, or of the configuration."""
+    import tomllib
+
+    from dnsbound.provision.publish.targets import parse_targets
+
+    if option is None:
+        return Configuration.load().publish or {}
+    try:
+        table = tomllib.loads(option.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"{option}: {error}") from None
+    unknown = set(table) - {"publish"}
+    if unknown:
+        raise Malformed(f'{option}: unknown key {min(unknown)!r}; it holds [publish."ZONE"] tables alone')
+    return parse_targets(table.get("publish", {}), option)
 
 
 def trust_anchors(option: Path | None) -> "TrustAnchors":

@@ -47,6 +47,16 @@ SelectorOption: TypeAlias = Annotated[str, typer.Option("--selector", help="0 or
 MatchingOption: TypeAlias = Annotated[
     str, typer.Option("--matching", help="Matching type: 0 or Full, 1 or SHA2-256, 2 or SHA2-512.")
 ]
+TargetsOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--targets",
+        envvar="DNSBOUND_TARGETS",
+        help="TOML file that says where zones are published.",
+        dir_okay=False,
+        show_default="the configuration file",
+    ),
+]
 ReasonOption: TypeAlias = Annotated[
     str, typer.Option("--reason", help="Why; kept in the log of changes.", show_default=False)
 ]
