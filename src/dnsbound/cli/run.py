@@ -57,7 +57,7 @@ def run(
 
     Any number of runners may work on one inventory.
     """
-    from dnsbound.cli.service_manager import log_to_stderr, notify
+    from dnsbound.cli.as_service import log_to_stderr, notify
     from dnsbound.provision.runner.runner import Runner
 
     log_to_stderr()
@@ -103,7 +103,7 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 
 def _tell(part: "Part", *, as_json: bool) -> None:
-    from dnsbound.cli.service_manager import notify
+    from dnsbound.cli.as_service import notify
     from dnsbound.provision.runner.runner import logger
 
     notify(WATCHDOG="1")
