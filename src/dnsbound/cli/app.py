@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dnsbound.cli import bytes as byte_accounts
-from dnsbound.cli import chain, demo, doctor, enrol, explain, identity, lab, match, record, serve, zone
+from dnsbound.cli import chain, demo, doctor, enrol, explain, identity, lab, match, publish, record, serve, zone
 from dnsbound.cli import run as runner
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
@@ -63,6 +63,9 @@ app.add_typer(serve.app, name="serve")
 app.add_typer(enrol.app, name="enrol")
 app.add_typer(chain.app, name="chain")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
+app.command(
+    "publish", epilog=example("dnsbound publish", "dnsbound publish cars.example --check", "dnsbound publish --wait 60")
+)(publish.publish)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command(

@@ -46,6 +46,8 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "NameBlocked": ExitCode.NO,
         "EnrolmentRefused": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,
+        "ServerRefused": ExitCode.NO,
+        "ServerUnclear": ExitCode.UNDECIDED,
         Misuse.__name__: ExitCode.USAGE,
         Malformed.__name__: ExitCode.USAGE,
         PeerError.__name__: ExitCode.UNDECIDED,

@@ -75,13 +75,17 @@ def run(
 
 
 def _movers(store: "Inventory", resolver: "Resolver", targets: "Targets") -> "list[Mover]":
+    from dnsbound.edge.publishers import open_publisher
     from dnsbound.edge.roll_observer import RollObserver
+    from dnsbound.provision.publish.mover import OutboxMover
+    from dnsbound.provision.publish.reconcile import Publishing
 
     # Names this runner among others at the same inventory, of this machine and of others.
     by = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}"
     who = actor()
     observe = RollObserver(resolver, targets=targets, zones=lambda: (zone.name for zone in store.zones.all()))
-    return [store.roll_mover(observe, by=by, actor=who)]
+    outbox = OutboxMover(lambda: Publishing(store, targets, open_publisher))
+    return [outbox, store.roll_mover(observe, by=by, actor=who)]
 
 
 @contextmanager

@@ -171,25 +171,11 @@ def withdraw(
 def export(name: ZoneArgument, *, inventory: InventoryOption = None) -> None:
     """Print the zone as a zone file (RFC 1035 section 5), unsigned, for another server to sign and serve."""
     from dnsbound.provision.owner import OwnerName
+    from dnsbound.provision.publish.zone_text import zone_lines
 
-    zone_name = OwnerName.parse(name)
     with opened_inventory(inventory) as store:
-        zone = store.zones.named(zone_name)
-        settings = zone.settings
-        say(f"$ORIGIN {zone_name.absolute}")
-        say(
-            f"{zone_name.absolute} {settings.ttl} IN SOA {settings.nameservers[0].absolute} {settings.rname.absolute} "
-            f"{zone.serial} {settings.refresh} {settings.retry} {settings.expire} {settings.negative_ttl}"
-        )
-        for host in settings.nameservers:
-            say(f"{zone_name.absolute} {settings.ttl} IN NS {host.absolute}")
-        for record in store.zones.records(zone_name):
-            say(record.to_text())
-        for child in store.zones.delegated_from(zone_name):
-            for host in child.settings.nameservers:
-                say(f"{child.name.absolute} {child.settings.ttl} IN NS {host.absolute}")
-            for text in child.ds:
-                say(f"{child.name.absolute} {child.settings.ttl} IN DS {text}")
+        for line in zone_lines(store, store.zones.named(OwnerName.parse(name))):
+            say(line)
 
 
 @app.command("roll-key", epilog=example("dnsbound zone roll-key cars.example", "… --activate", "… --finish"))

@@ -167,7 +167,8 @@ published: Final = Table(
 )
 
 # Names whose records changed and are not published yet. `changes` counts them, so that who has published what he read
-# removes the row only if nothing was changed meanwhile. `not_before`: of the next attempt, or of the end of a claim.
+# removes the row only if nothing was changed meanwhile. `claimed`: that count when the name was taken to be published;
+# null while nobody has it. `not_before`: of the next attempt, or of the end of a claim.
 outbox: Final = Table(
     "outbox",
     metadata,
@@ -175,6 +176,7 @@ outbox: Final = Table(
     Column("sort_key", TEXT, nullable=False, index=True),
     Column("since", MOMENT, nullable=False),
     Column("changes", NUMBER, nullable=False),
+    Column("claimed", NUMBER),
     Column("attempts", NUMBER, nullable=False),
     Column("not_before", MOMENT, nullable=False, index=True),
     Column("problem", TEXT, nullable=False, server_default=_NOTHING),

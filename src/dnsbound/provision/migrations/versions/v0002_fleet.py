@@ -166,6 +166,7 @@ def _publishing() -> None:
         sa.Column("sort_key", TEXT, nullable=False),
         sa.Column("since", MOMENT, nullable=False),
         sa.Column("changes", NUMBER, nullable=False),
+        sa.Column("claimed", NUMBER),
         sa.Column("attempts", NUMBER, nullable=False),
         sa.Column("not_before", MOMENT, nullable=False),
         sa.Column("problem", TEXT, nullable=False, server_default=_NOTHING),
