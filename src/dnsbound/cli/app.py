@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dnsbound.cli import bytes as byte_accounts
-from dnsbound.cli import chain, demo, doctor, enrol, explain, identity, lab, match, publish, record, serve, zone
+from dnsbound.cli import chain, demo, doctor, enrol, explain, identity, lab, match, publish, record, roll, serve, zone
 from dnsbound.cli import run as runner
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
@@ -57,6 +57,21 @@ def _program(
     """Clients that log in by their DNS name: issue, publish, check, revoke."""
 
 
+identity.app.command(
+    "roll",
+    epilog=example(
+        "dnsbound id roll car54._device.cars.example --csr new.csr",
+        "dnsbound id roll --tag fleet-2024 --parameters '3 1 1, 3 1 2'",
+    ),
+)(roll.roll)
+identity.app.command("status", epilog=example("dnsbound id status --state switch --json"))(roll.status)
+identity.app.command(
+    "confirm",
+    epilog=example(
+        "dnsbound id confirm car54._device.cars.example", "tail -F door.log | dnsbound id confirm --from-log -"
+    ),
+)(roll.confirm)
+identity.app.command("cancel", epilog=example("dnsbound id cancel car54._device.cars.example"))(roll.cancel)
 app.add_typer(identity.app, name="id")
 app.add_typer(zone.app, name="zone")
 app.add_typer(serve.app, name="serve")

@@ -203,3 +203,11 @@ def look(
     if left > 0:
         return Step(event=None, evidence=known, again_in=left)
     return Step(event=RollEvent.WAITED, evidence=known)
+
+
+def earliest_end(state: RollState, evidence: Evidence) -> Moment | None:
+    """When the roll may leave its state, by the wall clock and for people; None where that is not up to time, or where
+    the wait has not begun."""
+    if state not in (RollState.PREPUBLISH, RollState.RETIRE) or not evidence.watches:
+        return None
+    return min(watch.at for watch in evidence.watches) + wait_seconds(state, evidence)

@@ -4,12 +4,14 @@ Every change is one transaction with one event; what no step may break is checke
 (`plan`, `invariant`). Moving rolls on by what servers show is `roll_mover`'s.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import Connection, func, select, update
 
+from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision import registration, schema
 from dnsbound.provision.database import Database
@@ -24,6 +26,7 @@ from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, Seconds
 
 _BATCH: Final = 500
+_BEGUN_AT_ONCE: Final = 100
 DOOR: Final = "door "
 """Before the name of a door, where it says who confirmed a key."""
 
@@ -41,6 +44,25 @@ class Rolls:
         """
         with self._database.writing() as connection:
             return beginning.begin(connection, name, wish, now=now, actor=actor, reason=reason)
+
+    def begin_many(
+        self, wishes: Iterable[tuple[ClientName, Wish]], *, now: Moment, actor: str, reason: str = ""
+    ) -> Iterator[tuple[ClientName, Roll | Misuse]]:
+        """Begin many, some in each transaction: the roll of each name, or why it was not begun. What was yielded is
+        kept, whatever comes after it."""
+        rest = iter(wishes)
+        while some := list(islice(rest, _BEGUN_AT_ONCE)):
+            outcomes: list[tuple[ClientName, Roll | Misuse]] = []
+            with self._database.writing() as connection:
+                for name, wish in some:
+                    try:
+                        with connection.begin_nested():
+                            roll = beginning.begin(connection, name, wish, now=now, actor=actor, reason=reason)
+                    except Misuse as error:
+                        outcomes.append((name, error))
+                    else:
+                        outcomes.append((name, roll))
+            yield from outcomes
 
     def confirm(
         self, name: ClientName, *, now: Moment, actor: str, reason: str = "", digest: bytes | None = None, by: str = ""
