@@ -109,8 +109,7 @@ def test_commands_and_options_exist(command: str, option: str | None) -> None:
         assert option in {name for parameter in found.params for name in parameter.opts}
 
 
-def test_there_is_no_zone_delete_and_no_bulk_registration() -> None:
+def test_there_is_no_zone_delete() -> None:
     commands = typer.main.get_command(command_line.app).commands  # type: ignore[attr-defined]
     assert "`zone delete`" in TEXT
     assert "delete" not in commands["zone"].commands
-    assert set(commands["id"].commands) == {"new", "list", "show", "revoke"}

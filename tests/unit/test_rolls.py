@@ -14,8 +14,8 @@ from unit.rolling import ACT, CAR, NOW, TTL, Rolling, begin, digest, new_spki, r
 
 
 @pytest.fixture
-def inventory(tmp_path):
-    with Inventory.open(tmp_path / "inventory.db", create=True) as opened:
+def inventory(database_url):
+    with Inventory.open(database_url, create=True) as opened:
         yield opened
 
 
