@@ -235,6 +235,9 @@ ENROLMENTS_AT_ONCE: Final = Limit("enrolments-at-once", 64, 1, 10_000, "requests
 ENROLMENT_RETRY_SECONDS: Final = Limit(
     "enrolment-retry-seconds", 5, 1, 86_400, "RFC 7030 section 4.2.3: Retry-After while a record is not served yet"
 )
+RENEWAL_RETRY_SECONDS: Final = Limit(
+    "renewal-retry-seconds", 60, 1, 86_400, "Retry-After while a device is to use its former key; a roll takes two TTLs"
+)
 ENROLMENT_ANSWER_OCTETS: Final = Limit(
     "enrolment-answer-octets", 262_144, 4096, 1_048_576, "octets of an enrolment server's answer that are read"
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from dnsbound.credential.association import tlsa_for_spki
 from dnsbound.credential.certificate_request import CertificateRequest, certificate_request
 from dnsbound.credential.keys import KeyAlgorithm, generate_private_key, spki_der
 from dnsbound.errors import Malformed, Misuse, Reason, Undecided
@@ -32,6 +33,13 @@ def inventory(tmp_path):
         yield opened
 
 
+@pytest.fixture
+def any_inventory(database_url):
+    """Of SQLite and of PostgreSQL: for what the database itself has to see to."""
+    with Inventory.open(database_url, create=True) as opened:
+        yield opened
+
+
 def spki() -> bytes:
     return spki_der(generate_private_key(KeyAlgorithm.P256).public_key())
 
@@ -52,10 +60,11 @@ def because(inventory, requester, key, **given) -> Because:
     return caught.value.because
 
 
-def test_a_token_registers_one_key_under_its_name(inventory) -> None:
+def test_a_token_registers_one_key_under_its_name(any_inventory) -> None:
+    inventory = any_inventory
     token, key = issued(inventory), spki()
     made = enrolled(inventory, Requester(token=token), key)
-    assert (made.again, made.identity.name, made.key.spki) == (False, CAR, key)
+    assert (made.again, made.identity.name, made.identity.spki) == (False, CAR, key)
     assert [record.rdata for record in made.identity.records] == [f"3 1 1 {hashlib.sha256(key).hexdigest()}"]
     [permission] = inventory.permissions.all()
     assert permission.state(NOW + 2) is PermissionState.USED
@@ -63,16 +72,18 @@ def test_a_token_registers_one_key_under_its_name(inventory) -> None:
     assert [event.action for event in inventory.events()] == ["permit-enrolment", "register", "enrol"]
 
 
-def test_the_token_itself_is_kept_nowhere(inventory, tmp_path) -> None:
-    token = issued(inventory)
+def test_the_token_itself_is_kept_nowhere(tmp_path) -> None:
+    with Inventory.open(tmp_path / "inventory.db", create=True) as inventory:
+        token = issued(inventory)
     secret = token.removeprefix("dnsbound-enrol-").encode()
-    files = [path.read_bytes() for path in tmp_path.iterdir()]
+    files = [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()]
     assert hashlib.sha256(token.encode()).digest() in b"".join(files), "its digest is what is looked for"
     assert not [octets for octets in files if secret in octets]
     assert token not in repr(Requester(token=token))
 
 
-def test_the_same_device_may_ask_again_and_no_other_key_ever(inventory) -> None:
+def test_the_same_device_may_ask_again_and_no_other_key_ever(any_inventory) -> None:
+    inventory = any_inventory
     token, key = issued(inventory), spki()
     first = enrolled(inventory, Requester(token=token), key)
     again = enrolled(inventory, Requester(token=token), key, now=NOW + 90_000)
@@ -130,13 +141,13 @@ def test_a_token_bound_to_a_key_needs_that_key(inventory) -> None:
     wrong = Requester(token=token, proved_keys=frozenset({key_digest(spki())}))
     assert because(inventory, wrong, fresh) is Because.ANOTHER_KEY
     right = Requester(token=token, proved_keys=frozenset({key_digest(factory)}))
-    assert enrolled(inventory, right, fresh).key.spki == fresh
+    assert enrolled(inventory, right, fresh).identity.spki == fresh
 
 
 def test_a_token_bound_to_a_key_may_register_that_very_key(inventory) -> None:
     factory = spki()
     token = issued(inventory, key_sha256=key_digest(factory))
-    assert enrolled(inventory, Requester(token=token), factory).key.spki == factory
+    assert enrolled(inventory, Requester(token=token), factory).identity.spki == factory
 
 
 def test_a_known_key_needs_no_token(inventory) -> None:
@@ -147,7 +158,7 @@ def test_a_known_key_needs_no_token(inventory) -> None:
     assert because(inventory, by_maker, fresh) is Because.NOT_AUTHORISED
     proved = Requester(proved_keys=frozenset({key_digest(factory)}))
     assert because(inventory, proved, fresh, name=OTHER) is Because.NOT_AUTHORISED
-    assert enrolled(inventory, proved, fresh).key.spki == fresh
+    assert enrolled(inventory, proved, fresh).identity.spki == fresh
     assert enrolled(inventory, proved, fresh).again
     assert because(inventory, proved, spki()) is Because.USED
 
@@ -157,16 +168,17 @@ def test_a_makers_name_needs_no_token(inventory) -> None:
     key = spki()
     assert because(inventory, Requester(), key) is Because.NOT_AUTHORISED
     assert because(inventory, Requester(maker=OTHER), key) is Because.NOT_AUTHORISED
-    assert enrolled(inventory, Requester(maker=MAKER), key).key.spki == key
+    assert enrolled(inventory, Requester(maker=MAKER), key).identity.spki == key
 
 
-def test_a_permission_by_key_and_maker_needs_both(inventory) -> None:
+def test_a_permission_by_key_and_maker_needs_both(any_inventory) -> None:
+    inventory = any_inventory
     factory, key = spki(), spki()
     inventory.permissions.expect(CAR, key_sha256=key_digest(factory), maker=MAKER, now=NOW, actor="operations")
     proved = Requester(proved_keys=frozenset({key_digest(factory)}))
     assert because(inventory, proved, key) is Because.NOT_AUTHORISED
     assert because(inventory, Requester(maker=MAKER), key) is Because.NOT_AUTHORISED
-    assert enrolled(inventory, replace(proved, maker=MAKER), key).key.spki == key
+    assert enrolled(inventory, replace(proved, maker=MAKER), key).identity.spki == key
 
 
 def test_a_token_does_not_open_what_is_expected_by_key(inventory) -> None:
@@ -174,7 +186,8 @@ def test_a_token_does_not_open_what_is_expected_by_key(inventory) -> None:
     assert because(inventory, Requester(token=issued(inventory, OTHER)), spki()) is Because.NOT_AUTHORISED
 
 
-def test_who_is_expected_at_the_door(inventory) -> None:
+def test_who_is_expected_at_the_door(any_inventory) -> None:
+    inventory = any_inventory
     expected = inventory.enrolments.is_expected
     assert not expected(CAR, now=NOW)
     inventory.permissions.expect(CAR, maker=MAKER, seconds=60, now=NOW, actor="operations")
@@ -212,7 +225,43 @@ def test_a_name_no_zone_holds(inventory) -> None:
     assert not enrolled(inventory, Requester(token=token), spki(), elsewhere=None).again
 
 
-def test_what_was_not_used_can_be_taken_back(inventory) -> None:
+def test_a_makers_list_is_expected_by_its_keys(any_inventory) -> None:
+    inventory = any_inventory
+    keys = {f"sn{number}": spki() for number in range(5)}
+    for label, key in keys.items():
+        name = ClientName.parse(f"{label}._device.stock.example")
+        record = tlsa_for_spki(key)
+        tags = ["stock"] if label != "sn4" else ["sold"]
+        inventory.identities.register(
+            name, spki=key, records=[record], ttl=None, now=NOW, actor="operations", tags=tags
+        )
+    below = OwnerName.parse("_device.cars.example")
+    inventory.permissions.expect(
+        ClientName.parse(f"sn0.{below}"), key_sha256=key_digest(keys["sn0"]), now=NOW, actor="operations"
+    )
+
+    def expected():
+        found = inventory.permissions.expect_tagged("stock", below=below, now=NOW, actor="operations")
+        return [(made.name.text, made.key_sha256) for made in found]
+
+    assert expected() == [(f"sn{n}.{below}", key_digest(keys[f"sn{n}"])) for n in (1, 2, 3)]
+    assert expected() == []
+    proved = Requester(proved_keys=frozenset({key_digest(keys["sn2"])}))
+    fresh = spki()
+    assert because(inventory, proved, fresh, name=ClientName.parse(f"sn3.{below}")) is Because.NOT_AUTHORISED
+    assert enrolled(inventory, proved, fresh, name=ClientName.parse(f"sn2.{below}")).identity.spki == fresh
+
+
+def test_a_blocked_name(inventory) -> None:
+    token = issued(inventory)
+    inventory.blocks.block(CAR, now=NOW + 1, actor="operations")
+    assert because(inventory, Requester(token=token), spki()) is Because.BLOCKED
+    inventory.blocks.lift(CAR, now=NOW + 1, actor="operations")
+    assert not enrolled(inventory, Requester(token=token), spki()).again
+
+
+def test_what_was_not_used_can_be_taken_back(any_inventory) -> None:
+    inventory = any_inventory
     token = issued(inventory)
     [permission] = inventory.permissions.all(name=CAR)
     inventory.permissions.cancel(permission.number, now=NOW + 1, actor="operations", reason="lost")
@@ -247,7 +296,6 @@ def test_digests_as_people_write_them() -> None:
 
 RACER = """
 import sys
-from pathlib import Path
 from dnsbound.names import ClientName
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.enrolment.enrolments import Requester
@@ -255,7 +303,7 @@ from dnsbound.provision.enrolment.refusal import EnrolmentRefused
 from dnsbound.credential.keys import KeyAlgorithm, generate_private_key, spki_der
 place, name, token, now = sys.argv[1:]
 key = spki_der(generate_private_key(KeyAlgorithm.P256).public_key())
-with Inventory.open(Path(place)) as inventory:
+with Inventory.open(place) as inventory:
     print("ready", flush=True)
     sys.stdin.readline()
     try:
@@ -268,9 +316,10 @@ with Inventory.open(Path(place)) as inventory:
 """
 
 
-def test_of_many_at_once_exactly_one_wins(inventory, tmp_path) -> None:
+def test_of_many_at_once_exactly_one_wins(any_inventory, database_url) -> None:
+    inventory = any_inventory
     token = issued(inventory)
-    arguments = [sys.executable, "-c", RACER, str(tmp_path / "inventory.db"), CAR.text, token, str(NOW + 1)]
+    arguments = [sys.executable, "-c", RACER, database_url, CAR.text, token, str(NOW + 1)]
     racers = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     try:
         for racer in racers:

@@ -36,6 +36,7 @@ from dnsbound.limits import (
     ENROLMENT_REQUEST_OCTETS,
     ENROLMENT_RETRY_SECONDS,
     ENROLMENTS_AT_ONCE,
+    RENEWAL_RETRY_SECONDS,
 )
 from dnsbound.names import ClientName
 from dnsbound.provision.enrolment.refusal import STRANGERS, Because, EnrolmentRefused
@@ -63,6 +64,7 @@ STATUS_FOR_REFUSAL: Final[Mapping[Because, int]] = MappingProxyType(
         Because.REGISTERED: 403,
         Because.REVOKED: 403,
         Because.BLOCKED: 403,
+        Because.IN_CHANGE: 409,
         Because.NO_ZONE: 403,
     }
 )
@@ -88,7 +90,8 @@ class _Answer(Exception):
 
 class EnrolmentApplication:
     """See the module. labels: what may stand in the path before the operation, and below which name those who use it
-    must ask; requests without a label may ask for any. limits: of sources."""
+    must ask; requests without a label may ask for any. limits: of sources. retry_seconds, renewal_seconds: when devices
+    ask again while a record is not served yet, and while the former key is to be used."""
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class EnrolmentApplication:
         labels: Mapping[str, OwnerName] | None = None,
         limits: EnrolmentLimits | None = None,
         retry_seconds: int | None = None,
+        renewal_seconds: int | None = None,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
@@ -106,6 +110,7 @@ class EnrolmentApplication:
         self._labels = dict(labels or {})
         self._limits = limits or EnrolmentLimits()
         self._retry_seconds = ENROLMENT_RETRY_SECONDS.checked(retry_seconds)
+        self._renewal_seconds = RENEWAL_RETRY_SECONDS.checked(renewal_seconds)
 
     def asgi(self) -> Starlette:
         """The ASGI application."""
@@ -162,6 +167,7 @@ class EnrolmentApplication:
                 token=None if credentials is None else credentials.password,
                 maker=maker,
                 source=source,
+                wants_certificate=not _wants_records(request),
             )
         except EnrolmentRefused as refusal:
             request.state.name = "" if credentials is None else credentials.user[:253]
@@ -182,17 +188,25 @@ class EnrolmentApplication:
         _check_below(name, self._below(request))
         if client.spki is not None:
             await asyncio.to_thread(self._service.sighted, name, client.spki)
-        granted = await asyncio.to_thread(self._service.renew, asked, client, name=name, source=source)
+        granted = await asyncio.to_thread(
+            self._service.renew,
+            asked,
+            client,
+            name=name,
+            source=source,
+            wants_certificate=not _wants_records(request),
+        )
         return await self._granted(request, granted)
 
     async def _granted(self, request: Request, granted: Granted) -> Response:
         request.state.name = granted.identity.name.canonical
         served = await self._publication.is_served(granted.identity, now=self._service.now())
         if not served or not granted.may_switch:
-            why = "the record is not served everywhere yet" if not served else "the former key is to be used yet"
-            raise _answer(202, why, "waiting", retry_after=self._retry_seconds)
+            why = "the former key is to be used yet" if served else "the record is not served everywhere yet"
+            pause = self._retry_seconds if granted.may_switch else self._renewal_seconds
+            raise _answer(202, why, "waiting", retry_after=pause)
         request.state.outcome = "again" if granted.again else "enrolled"
-        if wire.RECORDS in request.headers.get("accept", "").lower():
+        if _wants_records(request):
             lines = "".join(record.to_text() + "\n" for record in granted.identity.records)
             return Response(lines, media_type=wire.RECORDS)
         return _pkcs7((granted.certificate,), wire.CERTS_ONLY)
@@ -260,6 +274,10 @@ class EnrolmentApplication:
 
     async def _name_of(self, client: Client, source: str) -> ClientName | None:
         return await name_in_certificate(client, self._authenticator, source=source)
+
+
+def _wants_records(request: Request) -> bool:
+    return wire.RECORDS in request.headers.get("accept", "").lower()
 
 
 def _parsed(user: str) -> ClientName:

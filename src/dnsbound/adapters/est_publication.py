@@ -39,7 +39,7 @@ class ServersOfZones:
         records = [record for record in identity.records if record.rdtype == "TLSA"]
         wanted = Wanted.from_text(owner.absolute, "TLSA", present=[record.rdata for record in records])
         try:
-            observer = Observer(await self._servers(target, now))
+            observer = Observer(await self._servers(target, now), clock=lambda: now)
             async for seen in observer.observe([wanted]):
                 return isinstance(seen.outcome, ServedEverywhere)
         except DnsboundError as error:

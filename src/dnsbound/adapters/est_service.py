@@ -5,10 +5,9 @@ thrown away: verifiers of usage 3 look at the key alone (RFC 7671 section 5.1), 
 the device in and what ends it. Blocking; one object serves any number of threads.
 """
 
-import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from dnsbound.adapters.est_connection import Client
 from dnsbound.credential.certificate import CLIENT_LIFETIME
@@ -19,13 +18,11 @@ from dnsbound.names import ClientName
 from dnsbound.provision.enrolment.enrolments import Requester
 from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
 from dnsbound.provision.enrolment.request import check_linked, check_request
-from dnsbound.provision.entries import Identity, IdentityState, Key, KeyState
+from dnsbound.provision.entries import Identity, IdentityState
 from dnsbound.provision.errors import NotInInventory
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.times import Moment
-
-_log: Final = logging.getLogger("dnsbound.enrolment")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +42,9 @@ class Granted:
 class Renewals(Protocol):
     """Changing the key of an identity in use: the roll of RFC 7671 section 8.1."""
 
-    def renew(self, name: ClientName, spki: bytes, certificate: bytes, *, now: Moment, actor: str, reason: str) -> bool:
+    def renew(
+        self, name: ClientName, spki: bytes, certificate: bytes | None, *, now: Moment, actor: str, reason: str
+    ) -> bool:
         """Begin or go on with the change to this key; whether it may be used now. EnrolmentRefused."""
         ...
 
@@ -93,9 +92,11 @@ class EnrolmentService:
         token: str | None,
         maker: ClientName | None,
         source: str,
+        wants_certificate: bool = True,
     ) -> Granted:
         """A new device (RFC 7030 section 4.2.1). name: whose token it is, or whom the request asks to be. maker: the
-        client's own name, authenticated. EnrolmentRefused, Undecided."""
+        client's own name, authenticated. wants_certificate: it is kept with the key; not so where the bare key is used.
+        EnrolmentRefused, Undecided."""
         requester = Requester(token=token, proved_keys=client.proved_keys, maker=maker)
         self._check(request, client, name)
         now = self.now()
@@ -104,7 +105,7 @@ class EnrolmentService:
             requester,
             name,
             spki=request.spki,
-            certificate=certificate,
+            certificate=certificate if wants_certificate else None,
             ttl=self._ttl,
             elsewhere=self._elsewhere,
             now=now,
@@ -113,42 +114,51 @@ class EnrolmentService:
         )
         return Granted(
             identity=made.identity,
-            certificate=made.key.certificate or certificate,
+            certificate=made.identity.key.certificate or certificate,
             spki=request.spki,
             again=made.again,
         )
 
-    def renew(self, request: CertificateRequest, client: Client, *, name: ClientName, source: str) -> Granted:
+    def renew(
+        self,
+        request: CertificateRequest,
+        client: Client,
+        *,
+        name: ClientName,
+        source: str,
+        wants_certificate: bool = True,
+    ) -> Granted:
         """A device that is known (RFC 7030 section 4.2.2): another certificate for its key, or another key. name: its
         own, authenticated by DANE. EnrolmentRefused, Undecided."""
         self._check(request, client, name)
         now = self.now()
         identity = self._active(name)
         certificate = self._certified(name, request.spki, now)
-        if request.spki == _current(identity).spki:
+        if request.spki == identity.spki:
             return Granted(identity=identity, certificate=certificate, spki=request.spki, again=False)
         if self._renewals is None:
-            raise EnrolmentRefused(Because.REGISTERED, f"{name} has another key, and keys are not changed here")
-        before = {key.spki for key in identity.keys}
+            raise EnrolmentRefused(Because.IN_CHANGE, f"{name} has another key, and keys are not changed here")
         may_switch = self._renewals.renew(
             name,
             request.spki,
-            certificate,
+            certificate if wants_certificate else None,
             now=now,
             actor=self._actor,
             reason=f"asked for by {source}" if source else "",
         )
+        after = self._active(name)
+        kept = next((key.certificate for key in after.keys if key.spki == request.spki), None)
         return Granted(
-            identity=self._active(name),
-            certificate=certificate,
+            identity=after,
+            certificate=kept or certificate,
             spki=request.spki,
-            again=request.spki in before,
+            again=any(key.spki == request.spki for key in identity.keys),
             may_switch=may_switch,
         )
 
     def sighted(self, name: ClientName, spki: bytes) -> None:
-        """A client logged in: where that key is new, the device has changed to it."""
-        if self._renewals is not None:
+        """A client logged in: where that key is a new one, the device has changed to it."""
+        if self._renewals is not None and spki != self._active(name).spki:
             self._renewals.sighted(name, spki, now=self.now())
 
     def _check(self, request: CertificateRequest, client: Client, name: ClientName) -> None:
@@ -169,7 +179,3 @@ class EnrolmentService:
             return self._issuer.certify(name, spki, now=now, lifetime=CLIENT_LIFETIME)[0]
         except Malformed as error:
             raise EnrolmentRefused(Because.WEAK_KEY, str(error)) from error
-
-
-def _current(identity: Identity) -> Key:
-    return next(key for key in identity.keys if key.state is KeyState.CURRENT)

@@ -141,11 +141,14 @@ def _service(
     ttl: int | None,
     require_linking: bool,
 ) -> "EnrolmentService":
+    from dnsbound.adapters.est_door import DOOR
+    from dnsbound.adapters.est_renewals import RollRenewals
     from dnsbound.adapters.est_service import EnrolmentService
 
     return EnrolmentService(
         store,
         issuer=_issuer(issuer),
+        renewals=RollRenewals(store, door=DOOR),
         elsewhere=[target.zone for target in targets.values()],
         ttl=ttl,
         actor=f"enrolment by {actor()}",

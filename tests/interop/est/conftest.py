@@ -3,12 +3,12 @@
 import pytest
 
 from dnsbound.testing.world import World
-from interop.est.est_site import est_site
+from interop.est.est_site import Clock, est_site
 
 
 @pytest.fixture(scope="module")
 def internet():
-    with World() as world:
+    with World(clock=Clock()) as world:
         yield world
 
 

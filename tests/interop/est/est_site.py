@@ -3,6 +3,7 @@
 import base64
 import http.client
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from typing import Any
 from dnsbound import Context, Credential
 from dnsbound.adapters import est_messages as wire
 from dnsbound.adapters.est import EnrolmentApplication
-from dnsbound.adapters.est_door import EnrolmentAuthenticator
+from dnsbound.adapters.est_door import DOOR, EnrolmentAuthenticator
 from dnsbound.adapters.est_limits import EnrolmentLimits
 from dnsbound.adapters.est_publication import ServersOfZones
+from dnsbound.adapters.est_renewals import RollRenewals
 from dnsbound.adapters.est_service import EnrolmentService
 from dnsbound.credential.certificate_request import certificate_request
 from dnsbound.credential.issuer import CertificateAuthority
@@ -31,6 +33,8 @@ from interop.python_servers.running import uvicorn_server
 CAR = ClientName.parse("car54._device.cars.example")
 TRUCK = ClientName.parse("truck7._device.trucks.example")
 SECONDS = 20.0
+TTL = 1
+"""Of records as World shows them."""
 EMBEDDED = OwnerName.parse("cars.example")
 ELSEWHERE = OwnerName.parse("trucks.example")
 SETTINGS = ZoneSettings(
@@ -50,14 +54,13 @@ class Answer:
 
 
 class Clock:
-    """The server's clock, which a test sets."""
+    """The time of World and of the server, which a test sets."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self) -> None:
         self.ahead = 0.0
 
     def __call__(self) -> float:
-        return self._world.now() + self.ahead
+        return time.time() + self.ahead
 
 
 @dataclass
@@ -112,8 +115,9 @@ class Site:
     def publish(self, name: ClientName) -> None:
         """What a publisher does: the DNS host shows what the inventory holds."""
         organisation = self.world.organisation(ELSEWHERE.text)
-        for record in self.inventory.identities.named(name).records:
-            organisation.publish(name.text, f"TLSA {record.rdata}", ttl=record.ttl)
+        records = self.inventory.identities.named(name).records
+        if records:
+            organisation.replace(name.text, *(f"TLSA {record.rdata}" for record in records), ttl=TTL)
 
 
 def new_key(algorithm: KeyAlgorithm = KeyAlgorithm.P256) -> PrivateKey:
@@ -130,7 +134,8 @@ def est_site(
 ) -> Iterator[Site]:
     """options: of the service. `cars.example` is a zone of the inventory, `trucks.example` one that World serves."""
     world.organisation(ELSEWHERE.text)
-    clock = Clock(world)
+    clock = world.now
+    assert isinstance(clock, Clock)
     target = Rfc2136Target(
         zone=ELSEWHERE,
         server=Endpoint.parse(str(world.authority_address)),
@@ -142,10 +147,17 @@ def est_site(
         resolver = world.resolver()
         door = EnrolmentAuthenticator(inventory, resolver, clock=clock)
         authority = CertificateAuthority.create("enrolment of the test", now=clock(), path_length=0)
+        options.setdefault("renewals", RollRenewals(inventory, door=DOOR))
         service = EnrolmentService(inventory, issuer=authority, elsewhere=(ELSEWHERE,), clock=clock, **options)
         servers = ServersOfZones(inventory, {ELSEWHERE.text: target}, resolver)
         application = EnrolmentApplication(
-            service, authenticator=door, publication=servers, limits=limits, labels=labels, retry_seconds=1
+            service,
+            authenticator=door,
+            publication=servers,
+            limits=limits,
+            labels=labels,
+            retry_seconds=1,
+            renewal_seconds=2,
         )
         context = Context.server(
             world.web_credential("localhost"),

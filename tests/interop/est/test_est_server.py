@@ -19,10 +19,12 @@ from dnsbound.credential.keys import KeyAlgorithm, spki_der
 from dnsbound.credential.signer import LocalSigner
 from dnsbound.names import ClientName
 from dnsbound.provision.enrolment.permission import key_digest
+from dnsbound.provision.lifecycle.machine import RollState
 from dnsbound.provision.owner import OwnerName
 from dnsbound.testing.world import World
-from interop.est.est_site import CAR, ELSEWHERE, TRUCK, Site, body_of, est_site, new_key
+from interop.est.est_site import CAR, ELSEWHERE, TRUCK, TTL, Site, body_of, est_site, new_key
 from interop.python_servers.running import uvicorn_server
+from unit.rolling import Rolling
 
 REFUSED = (ssl.SSLError, ConnectionError)
 """What a client meets that is refused in the handshake."""
@@ -191,13 +193,10 @@ def test_labels_bound_what_may_be_asked_for(internet: World, tmp_path) -> None:
 
 
 def test_a_known_device_gets_another_certificate_for_its_key(site: Site, tmp_path) -> None:
-    key, token = new_key(), site.token(TRUCK)
-    site.enrol(key, token, TRUCK)
-    site.publish(TRUCK)
-    [leaf] = site.enrol(key, token, TRUCK).certificates
+    credential = known_device(site)
+    key = credential.private_key
     body = body_of(key, TRUCK)
     assert site.ask("simplereenroll", body).status == 403
-    credential = Credential(TRUCK, key, (leaf,))
     for context in (site.client(credential), ordinary(site, credential, tmp_path)):
         renewed = site.ask("simplereenroll", body, context=context)
         assert renewed.status == 200
@@ -208,14 +207,57 @@ def test_a_known_device_gets_another_certificate_for_its_key(site: Site, tmp_pat
     assert site.ask("simplereenroll", body_of(key, other), context=site.client(credential)).status == 400
 
 
-def test_who_was_revoked_renews_nothing(site: Site) -> None:
+def known_device(site: Site) -> Credential:
+    """A device that is enrolled and published."""
     key, token = new_key(), site.token(TRUCK)
     site.enrol(key, token, TRUCK)
     site.publish(TRUCK)
-    credential = Credential(TRUCK, key, site.enrol(key, token, TRUCK).certificates)
+    return Credential(TRUCK, key, site.enrol(key, token, TRUCK).certificates)
+
+
+def test_a_known_device_changes_its_key_and_its_login_ends_the_old_one(site: Site) -> None:
+    old, fresh = known_device(site), new_key()
+    rolling = Rolling(site.inventory)
+    rolling.wall = site.clock()
+    body = body_of(fresh, TRUCK)
+
+    def asks(credential: Credential, request: bytes = body) -> int:
+        site.clock.ahead += 2 * TTL  # the door has forgotten what was served before
+        return site.ask("simplereenroll", request, context=site.client(credential)).status
+
+    waiting = site.ask("simplereenroll", body, context=site.client(old))
+    assert (waiting.status, waiting.headers["retry-after"]) == (202, "2")
+    rolling.passes(60)
+    rolling.turn()
+    assert rolling.roll(TRUCK).state is RollState.PREPUBLISH
+    assert asks(old) == 202, "the new record is not served yet"
+    site.publish(TRUCK)
+    assert asks(old) == 202, "caches may not know it yet"
+    assert asks(old, body_of(new_key(), TRUCK)) == 409, "one change at a time"
+    for _ in range(3):  # the runner, while the time goes by that caches need
+        rolling.passes(600)
+        rolling.turn()
+    assert rolling.roll(TRUCK).state is RollState.SWITCH
+    granted = site.ask("simplereenroll", body, context=site.client(old))
+    assert granted.status == 200
+    new = Credential(TRUCK, fresh, granted.certificates)
+    assert site.inventory.identities.named(TRUCK).next_key.certificate == new.chain[0]
+    assert asks(new) == 200
+    assert rolling.roll(TRUCK).state is RollState.RETIRE
+    assert rolling.roll(TRUCK).confirmed_by == "door enrolment"
+    site.publish(TRUCK)
+    site.clock.ahead += 2 * TTL
+    with pytest.raises(REFUSED):
+        site.ask("simplereenroll", body, context=site.client(old))
+    assert asks(new) == 200
+    assert site.inventory.identities.named(TRUCK).spki == new.spki
+
+
+def test_who_was_revoked_renews_nothing(site: Site) -> None:
+    credential = known_device(site)
     site.inventory.identities.revoke(TRUCK, now=site.clock(), actor="operations")
     with pytest.raises(REFUSED):
-        site.ask("simplereenroll", body_of(key, TRUCK), context=site.client(credential))
+        site.ask("simplereenroll", body_of(credential.private_key, TRUCK), context=site.client(credential))
 
 
 def test_what_a_request_should_have(site: Site) -> None:

@@ -19,7 +19,7 @@ from dnsbound.provision.database import Database
 from dnsbound.provision.enrolment.permission import Permission, PermissionState, key_digest, token_digest
 from dnsbound.provision.enrolment.permissions import permission_of
 from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
-from dnsbound.provision.entries import Identity, IdentityState, Key, KeyState
+from dnsbound.provision.entries import Identity, IdentityState, KeyState
 from dnsbound.provision.identities import read_one
 from dnsbound.provision.owner import OwnerName
 from dnsbound.times import Moment, Seconds, iso
@@ -49,10 +49,6 @@ class Enrolled:
     identity: Identity
     again: bool
     """It was enrolled before, with this very key; nothing was changed."""
-
-    @property
-    def key(self) -> Key:
-        return next(key for key in self.identity.keys if key.state is KeyState.CURRENT)
 
 
 class Enrolments:

@@ -34,6 +34,8 @@ class Because(StrEnum):
     """The name was revoked after the permission had been given."""
     BLOCKED = "blocked"
     """A blocking record stands at the name."""
+    IN_CHANGE = "in-change"
+    """The name's key is being changed to another one already, or may not be changed now."""
     NO_ZONE = "no-zone"
     """No zone here, and none that is published to, holds the name."""
 
