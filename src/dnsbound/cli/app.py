@@ -13,8 +13,23 @@ from typing import Annotated
 
 import typer
 
+from dnsbound.cli import (
+    adopt,
+    chain,
+    demo,
+    doctor,
+    enrol,
+    explain,
+    identity,
+    lab,
+    match,
+    publish,
+    record,
+    roll,
+    serve,
+    zone,
+)
 from dnsbound.cli import bytes as byte_accounts
-from dnsbound.cli import chain, demo, doctor, enrol, explain, identity, lab, match, publish, record, roll, serve, zone
 from dnsbound.cli import run as runner
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
@@ -72,6 +87,9 @@ identity.app.command(
     ),
 )(roll.confirm)
 identity.app.command("cancel", epilog=example("dnsbound id cancel car54._device.cars.example"))(roll.cancel)
+identity.app.command(
+    "adopt", epilog=example("dnsbound id adopt devices.csv --below cars.example --dry-run", "dnsbound id adopt certs/")
+)(adopt.adopt)
 app.add_typer(identity.app, name="id")
 app.add_typer(zone.app, name="zone")
 app.add_typer(serve.app, name="serve")

@@ -45,6 +45,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "LeaseRefused": ExitCode.NO,
         "NameBlocked": ExitCode.NO,
         "EnrolmentRefused": ExitCode.NO,
+        "RemovalsRefused": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,
         "ServerRefused": ExitCode.NO,
         "ServerUnclear": ExitCode.UNDECIDED,

@@ -14,7 +14,13 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    rate = TextColumn("{task.fields[rate]}")
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.update(task, advance=count)
+        task = bar.add_task(title, total=total, rate="")
+
+        def through(count: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=count, rate="" if speed is None else f"{speed:,.0f}/s")
+
+        yield through

@@ -23,6 +23,10 @@ class NameBlocked(Misuse):
     """The name is blocked: nothing is published at it until that is lifted."""
 
 
+class RemovalsRefused(Misuse):
+    """More would be taken away than was allowed, or it is not certain what; nothing was changed."""
+
+
 class PrivateKeyRefused(Misuse):
     """A private key was offered where a public one belongs. It was not kept."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dnsbound.provision.adoption.adoptions import Adoptions
 from dnsbound.provision.database import Database, Watch
 from dnsbound.provision.enrolment.enrolments import Enrolments
 from dnsbound.provision.enrolment.permissions import Permissions
@@ -40,6 +41,7 @@ class Inventory:
         self.gaps = Gaps(database)
         self.leases = Leases(database)
         self.transfers = Transfers(database)
+        self.adoptions = Adoptions(database)
 
     @classmethod
     def open(cls, place: Path | str, *, create: bool = False, busy_seconds: int | None = None) -> Self:

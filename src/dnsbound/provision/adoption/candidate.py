@@ -92,6 +92,8 @@ class Candidate:
     owner: str | None = None
     tags: frozenset[str] = frozenset()
     ttl: int | None = None
+    unchecked: bool = False
+    """Whether it bears a signature that nobody checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

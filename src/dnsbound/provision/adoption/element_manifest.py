@@ -52,6 +52,8 @@ class ManifestEntry:
     certificate: bytes | None
     common_name: str | None
     san: tuple[str, ...]
+    checked: bool
+    """Whether the signature is known to be the signer's."""
 
     @classmethod
     def parse(cls, entry: Mapping[str, object], rules: ReadingRules) -> Self:
@@ -69,8 +71,9 @@ class ManifestEntry:
         certificates = jwk.get("x5c", [])
         if not isinstance(certificates, list):
             raise RowFault(Problem.UNREADABLE, "x5c is no list of certificates")
+        checked = rules.manifest_signer is not None
         if not certificates:
-            return cls(unique_id=unique_id, spki=spki, certificate=None, common_name=None, san=())
+            return cls(unique_id=unique_id, spki=spki, certificate=None, common_name=None, san=(), checked=checked)
         material = material_of_octets(_base64(certificates[0]))
         if material.certificate is None or material.spki != spki:
             raise RowFault(Problem.NO_KEY, "the certificate of the element is of another key")
@@ -81,11 +84,14 @@ class ManifestEntry:
             certificate=material.certificate,
             common_name=shown.common_name,
             san=shown.san,
+            checked=checked,
         )
 
     def candidate(self, where: str) -> Candidate:
         shown = Shown(serial=self.unique_id, common_name=self.common_name, san=self.san)
-        return Candidate(where=where, spki=self.spki, certificate=self.certificate, shown=shown)
+        return Candidate(
+            where=where, spki=self.spki, certificate=self.certificate, shown=shown, unchecked=not self.checked
+        )
 
 
 def _check_signature(protected: str, payload: str, signature: str, signer: x509.Certificate) -> None:

@@ -38,7 +38,7 @@ def read_table(source: Source) -> Iterator[Row]:
         yield BadRow(where=source.at(1), problem=fault.problem, detail=fault.detail)
         return
     while True:
-        first = lines.number + 1
+        lines.first = 0
         try:
             cells = next(table)
         except StopIteration:
@@ -47,12 +47,14 @@ def read_table(source: Source) -> Iterator[Row]:
         except csv.Error as error:
             yield from lines.told()
             # What stands inside quotation marks is not taken for rows, even if a mark seems to be missing.
-            lost = f"; lines {first} to {lines.number} were not read" if lines.number > first else ""
-            yield BadRow(where=source.at(first), problem=Problem.UNREADABLE, detail=f"no row of a table: {error}{lost}")
+            lost = f"; lines {lines.first} to {lines.number} were not read" if lines.number > lines.first else ""
+            yield BadRow(
+                where=source.at(lines.first), problem=Problem.UNREADABLE, detail=f"no row of a table: {error}{lost}"
+            )
             continue
         yield from lines.told()
         if cells and any(cells):
-            yield _row(columns, meaning, cells, source.at(first))
+            yield _row(columns, meaning, cells, source.at(lines.first))
 
 
 def _row(columns: list[str], meaning: dict[str, str], cells: list[str], where: str) -> Row:
@@ -90,13 +92,17 @@ class _Lines(Iterator[str]):
         self._lines = bounded_lines(source.stream, self._limit)
         self._bad: deque[BadRow] = deque()
         self.number = 0
+        self.first = 0
+        """Number of the first line of the record that is being read."""
 
     def __next__(self) -> str:
         while True:
             self.number, octets = next(self._lines)
             try:
                 if octets is not None:
-                    return octets.decode("utf-8")
+                    text = octets.decode("utf-8")
+                    self.first = self.first or self.number
+                    return text
                 problem, detail = Problem.TOO_LARGE, f"longer than the {self._limit} octets of a row"
             except UnicodeDecodeError:
                 problem, detail = Problem.ENCODING, "not UTF-8"

@@ -68,11 +68,9 @@ class Blocks:
         """Take a block away: a wildcard above speaks for the name again. What was lifted; NotInInventory."""
         owner = OwnerName.parse(name.canonical)
         with self._database.writing() as connection:
-            row = _row(connection, owner)
+            row = withdraw(connection, owner, now=now)
             if row is None:
                 raise NotInInventory(f"{name} is not blocked")
-            publication.remove(connection, owner, _TLSA, publication.BLOCK_DATA, now=now)
-            connection.execute(delete(schema.blocks).where(schema.blocks.c.owner == owner.text))
             event_log.append(
                 connection, at=now, actor=actor, action="unblock", subject=owner.text, detail={}, reason=reason
             )
@@ -127,6 +125,15 @@ def put(connection: Connection, owner: OwnerName, wildcard: OwnerName | None, *,
         "since": now,
     }
     connection.execute(insert(schema.blocks), row)
+
+
+def withdraw(connection: Connection, owner: OwnerName, *, now: Moment) -> Row[Any] | None:
+    """Take a block away, in the transaction of whoever tells of it; the row it had, or None where there was none."""
+    row = _row(connection, owner)
+    if row is not None:
+        publication.remove(connection, owner, _TLSA, publication.BLOCK_DATA, now=now)
+        connection.execute(delete(schema.blocks).where(schema.blocks.c.owner == owner.text))
+    return row
 
 
 def _row(connection: Connection, owner: OwnerName) -> Row[Any] | None:

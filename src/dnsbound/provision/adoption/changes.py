@@ -1,0 +1,150 @@
+"""The changes of an adoption, and of taking one back, on a writing transaction."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, select, update
+
+from dnsbound.errors import Malformed
+from dnsbound.names import ClientName
+from dnsbound.provision import event_log, identities, keys, publication, registration, schema
+from dnsbound.provision.adoption.accepting import Accepted, Terms
+from dnsbound.provision.adoption.plan import Action, Step
+from dnsbound.provision.adoption.rollback import Entry, Former, Undo
+from dnsbound.provision.entries import Identity, KeyState
+from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.ownership import blocks
+from dnsbound.provision.registration import Registration
+from dnsbound.records.tlsa import TLSA
+from dnsbound.times import Moment
+
+
+def registration_of(row: Accepted, terms: Terms) -> Registration:
+    """What a row registers. DnsboundError for a key or certificate that may not be kept."""
+    return Registration.checked(
+        row.name,
+        spki=row.spki,
+        records=[row.record(terms)],
+        ttl=row.ttl,
+        owner=row.owner,
+        tags=row.tags,
+        certificate=row.certificate,
+    )
+
+
+def entries_for(connection: Connection, steps: Iterable[Step]) -> list[Entry]:
+    """What takes these steps back, from what the inventory has before they are taken."""
+    taken = [step for step in steps if step.action is not Action.UNCHANGED]
+    former = _former(connection, [step.name for step in taken if step.action is not Action.CREATE])
+    return [_entry(step, former) for step in taken]
+
+
+def _former(connection: Connection, names: Sequence[str]) -> dict[str, Identity]:
+    rows = schema.identities
+    found = connection.execute(select(rows).where(rows.c.name.in_(names), rows.c.state == "active")).all()
+    return {identity.name.canonical: identity for identity in identities.read(connection, found)}
+
+
+def _entry(step: Step, former: dict[str, Identity]) -> Entry:
+    name = ClientName.parse(step.name)
+    if step.action is Action.CREATE:
+        assert step.row is not None  # what is created comes from a row
+        return Entry(undo=Undo.REVOKE, name=name, spki_sha256=step.row.spki_sha256.hex())
+    before = former[step.name]
+    digest = hashlib.sha256(before.spki).hexdigest() if step.row is None else step.row.spki_sha256.hex()
+    added = () if step.row is None else tuple(sorted(step.row.tags - before.tags))
+    tags = added if step.action is Action.AMEND else tuple(sorted(before.tags))
+    return Entry(undo=_UNDO[step.action], name=name, spki_sha256=digest, former=_as_former(before, tags))
+
+
+_UNDO = {Action.REPLACE: Undo.RESTORE_KEY, Action.AMEND: Undo.RESTORE_FACTS, Action.REVOKE: Undo.REGISTER}
+
+
+def _as_former(identity: Identity, tags: tuple[str, ...]) -> Former:
+    return Former(
+        spki=identity.spki,
+        certificate=identity.key.certificate,
+        records=tuple(record.rdata for record in identity.records if record.rdtype == "TLSA"),
+        ttl=identity.ttl,
+        owner=identity.owner,
+        tags=tags,
+    )
+
+
+def replace_key(connection: Connection, new: Registration, *, now: Moment, actor: str, reason: str) -> None:
+    """Let an active identity have this key and these records, and no other, from now on."""
+    identity_id = registration.id_of_active(connection, new.name)
+    owner = OwnerName.parse(new.name.canonical)
+    rows, of, facts = schema.records.c, schema.keys.c, schema.identities.c
+    before = connection.execute(
+        select(of.id, of.spki_sha256).where(of.identity_id == identity_id, of.state == KeyState.CURRENT.value)
+    ).one_or_none()
+    kept = connection.execute(select(facts.ttl).where(facts.id == identity_id)).scalar_one()
+    ttl = kept if new.ttl is None else new.ttl
+    own = list(connection.scalars(select(rows.rdata).where(rows.identity_id == identity_id, rows.rdtype == "TLSA")))
+    for rdata in own:
+        publication.remove(connection, owner, frozenset({"TLSA"}), rdata, now=now)
+    if before is not None:
+        keys.move(connection, before.id, KeyState.RETIRED, now=now)
+    key_id = keys.add(
+        connection, identity_id, spki=new.spki, state=KeyState.CURRENT, certificate=new.certificate, now=now
+    )
+    for record, of_key in new.published(ttl):
+        publication.add(connection, record, identity_id=identity_id, key_id=key_id if of_key else None, now=now)
+    connection.execute(update(schema.identities).where(facts.id == identity_id).values(ttl=ttl))
+    detail = new.told(ttl) | {
+        "removed": own,
+        "former_spki_sha256": None if before is None else before.spki_sha256.hex(),
+    }
+    event_log.append(
+        connection, at=now, actor=actor, action="replace-key", subject=owner.text, detail=detail, reason=reason
+    )
+
+
+def amend(connection: Connection, row: Accepted, *, now: Moment, actor: str, reason: str) -> None:
+    """Give an active identity the row's owner and tags."""
+    [identity] = _former(connection, [row.name.canonical]).values()
+    if row.owner and row.owner != identity.owner:
+        registration.set_owner(connection, row.name, row.owner, now=now, actor=actor, reason=reason)
+    registration.tag(connection, row.name, row.tags, now=now, actor=actor, reason=reason)
+
+
+def take_back(connection: Connection, entry: Entry, *, now: Moment, actor: str, reason: str) -> None:
+    """Undo one change that is known to stand (`undoing.judge`)."""
+    owner = OwnerName.parse(entry.name.canonical)
+    if entry.undo is Undo.REVOKE:
+        registration.revoke(connection, entry.name, now=now, actor=actor, reason=reason)
+        # Before the adoption no block was there; a wildcard spoke for the name if there is one.
+        blocks.withdraw(connection, owner, now=now)
+        return
+    former = entry.former
+    if former is None:
+        raise Malformed(f"the rollback file does not say what {entry.name} was before")
+    if entry.undo is Undo.RESTORE_FACTS:
+        _restore_facts(connection, entry.name, former, now=now, actor=actor, reason=reason)
+        return
+    before = Registration.checked(
+        entry.name,
+        spki=former.spki,
+        records=[TLSA.from_text(record) for record in former.records],
+        ttl=former.ttl,
+        owner=former.owner,
+        tags=former.tags,
+        certificate=former.certificate,
+    )
+    if entry.undo is Undo.RESTORE_KEY:
+        replace_key(connection, before, now=now, actor=actor, reason=reason)
+        return
+    blocks.withdraw(connection, owner, now=now)
+    registration.register(connection, before, now=now, actor=actor, reason=reason)
+
+
+def _restore_facts(
+    connection: Connection, name: ClientName, former: Former, *, now: Moment, actor: str, reason: str
+) -> None:
+    [present] = _former(connection, [name.canonical]).values()
+    if present.owner != former.owner:
+        registration.set_owner(connection, name, former.owner, now=now, actor=actor, reason=reason)
+    gone = present.tags & set(former.tags)
+    if gone:
+        registration.untag(connection, name, gone, now=now, actor=actor, reason=reason)
