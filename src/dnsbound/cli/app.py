@@ -30,6 +30,22 @@ from dnsbound.cli import (
     zone,
 )
 from dnsbound.cli import bytes as byte_accounts
+from dnsbound.cli import (
+    chain,
+    demo,
+    doctor,
+    enrol,
+    explain,
+    identity,
+    inventory,
+    lab,
+    match,
+    publish,
+    record,
+    roll,
+    serve,
+    zone,
+)
 from dnsbound.cli import run as runner
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
@@ -92,6 +108,7 @@ identity.app.command(
 )(adopt.adopt)
 app.add_typer(identity.app, name="id")
 app.add_typer(zone.app, name="zone")
+app.add_typer(inventory.app, name="inventory")
 app.add_typer(serve.app, name="serve")
 app.add_typer(enrol.app, name="enrol")
 app.add_typer(chain.app, name="chain")

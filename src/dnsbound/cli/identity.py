@@ -1,5 +1,6 @@
 """`dnsbound id`: issuing, listing, showing and revoking identities."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,6 +208,11 @@ def list_(
     *,
     below: Annotated[str | None, typer.Option("--below", help="Only names at or below this one.")] = None,
     state: Annotated[str | None, typer.Option("--state", help="Only active or revoked ones.")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="Only those this one answers for.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="DIGEST", help="Only those with this key: its SHA-256 in hex.")
+    ] = None,
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -218,7 +224,14 @@ def list_(
         raise Misuse(f"state {state!r} is neither active nor revoked")
     top = None if below is None else OwnerName.parse(below)
     with opened_inventory(inventory) as store:
-        for identity in store.identities.all(below=top, state=None if state is None else IdentityState(state)):
+        found = store.identities.all(
+            below=top,
+            state=None if state is None else IdentityState(state),
+            owner=owner,
+            tag=tag,
+            spki_sha256=None if key is None else _digest(key),
+        )
+        for identity in found:
             if as_json:
                 emit(_facts(identity))
             else:
@@ -248,12 +261,17 @@ def show(name: NameArgument, *, inventory: InventoryOption = None, as_json: Json
         emit(_facts(identity) | {"zone": zone, "events": history})
         return
     say(f"{identity.name}  {identity.state.value}")
-    say(f"  key    {_key_words(identity.spki)}")
+    for key in identity.keys:
+        say(f"  key    {_key_words(key.spki)}, {key.state.value}, SHA-256 {hashlib.sha256(key.spki).hexdigest()}")
+    if identity.owner:
+        say(f"  owner  {identity.owner}")
+    if identity.tags:
+        say(f"  tags   {', '.join(sorted(identity.tags))}")
     say(f"  zone   {zone or 'none of this inventory'}")
     for record in identity.records:
         say(f"  record {record.to_text()}")
     for event in events:
-        say(f"  {iso(event.at)}  {event.action} by {event.actor}")
+        say(f"  {iso(event.at)}  {event.action} by {event.actor}" + (f": {event.reason}" if event.reason else ""))
 
 
 @app.command("revoke", epilog=example("dnsbound id revoke car54._device.cars.example --yes"))
@@ -292,11 +310,35 @@ def _facts(identity: "Identity") -> dict[str, object]:
         "state": identity.state.value,
         "spki": base64.b64encode(identity.spki).decode(),
         "key": _key_words(identity.spki),
+        "keys": [
+            {
+                "algorithm": _key_words(key.spki),
+                "sha256": hashlib.sha256(key.spki).hexdigest(),
+                "state": key.state.value,
+                "added_at": iso(key.added_at),
+                "retired_at": None if key.retired_at is None else iso(key.retired_at),
+                "certificate": None if key.certificate is None else base64.b64encode(key.certificate).decode(),
+            }
+            for key in identity.keys
+        ],
+        "owner": identity.owner,
+        "tags": sorted(identity.tags),
         "ttl": identity.ttl,
         "registered_at": iso(identity.registered_at),
         "revoked_at": None if identity.revoked_at is None else iso(identity.revoked_at),
         "records": [record.to_text() for record in identity.records],
     }
+
+
+def _digest(text: str) -> bytes:
+    """A SHA-256 as people copy it, with or without colons."""
+    try:
+        octets = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        octets = b""
+    if len(octets) != hashlib.sha256().digest_size:
+        raise Misuse(f"--key {text!r} is no SHA-256 in hexadecimal digits")
+    return octets
 
 
 def _key_words(spki: bytes) -> str:

@@ -79,12 +79,17 @@ class Database(ABC):
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """The only writer while it lasts; leaving by an exception undoes everything."""
+    def writing(self, *, unhurried: bool = False) -> Iterator[Connection]:
+        """The only writer while it lasts; leaving by an exception undoes everything.
+
+        unhurried: no time limit of the server's ends it; for what rewrites everything.
+        """
         with self.told(), self._for_writing(self.engine()) as connection:
             transaction = connection.begin()
             try:
                 self._lock(connection)
+                if unhurried:
+                    self._without_time_limit(connection)
                 yield connection
             except BaseException:
                 transaction.rollback()
@@ -104,8 +109,7 @@ class Database(ABC):
 
         Misuse when the older schema has no place for what is kept, unless danger_lose_data.
         """
-        with self.writing() as connection:
-            self._without_time_limit(connection)
+        with self.writing(unhurried=True) as connection:
             schema_migration.migrate(connection, revision, danger_lose_data=danger_lose_data)
 
     def revision(self) -> str | None:
@@ -150,10 +154,9 @@ class Database(ABC):
         return self
 
     def _bring_up_to_date(self) -> None:
-        with self.writing() as connection:
+        with self.writing(unhurried=True) as connection:
             # Another process may have done it while this one waited for the lock.
             if self._revision(connection) != HEAD_REVISION:
-                self._without_time_limit(connection)
                 schema_migration.migrate(connection, HEAD_REVISION)
 
     def _revision(self, connection: Connection) -> str | None:
@@ -191,7 +194,7 @@ class Database(ABC):
 
     @abstractmethod
     def _without_time_limit(self, connection: Connection) -> None:
-        """A migration takes as long as it takes."""
+        """What follows in this transaction takes as long as it takes."""
 
     @abstractmethod
     def _is_ours(self, connection: Connection) -> bool:

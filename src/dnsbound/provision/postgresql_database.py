@@ -128,6 +128,7 @@ class PostgreSQLDatabase(Database):
 
     def _without_time_limit(self, connection: Connection) -> None:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
     def _is_ours(self, connection: Connection) -> bool:
         found = connection.execute(text("SELECT to_regprocedure('dnsbound_append_only()')")).scalar_one()

@@ -1,0 +1,188 @@
+"""Backing up a whole inventory into one file, and restoring it, also into another kind of database.
+
+A backup is one consistent view, whoever writes meanwhile, and takes the place of its name only when it is complete. A
+restore is one transaction: everything, checked to the last line, or nothing. Keys of zones are not in it: they are files
+of their own.
+"""
+
+import os
+import tempfile
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Table, func, insert, select, text
+
+from dnsbound.errors import Malformed, Misuse
+from dnsbound.provision import event_log, schema, schema_migration
+from dnsbound.provision.backup_format import Header, Reader, Row, write
+from dnsbound.provision.database import Database
+from dnsbound.provision.errors import AlreadyInInventory
+from dnsbound.provision.schema_migration import HEAD_REVISION
+from dnsbound.times import Moment
+
+_BATCH: Final = 1000
+_BATCH_OCTETS: Final = 8_388_608
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupFacts:
+    """What a backup holds."""
+
+    schema: str
+    made_at: Moment
+    rows: Mapping[str, int]
+    """Of each table."""
+
+
+def back_up(database: Database, path: Path, *, now: Moment) -> BackupFacts:
+    """Write the whole inventory into a file that its owner alone can read.
+
+    It is complete and on the disk before it gets its name; a former backup of that name is replaced, another file is
+    not (Misuse). OSError: nothing is left behind.
+    """
+    _refuse_to_replace(path)
+    with _written_whole(path) as file, database.reading() as connection:
+        tables = schema.metadata.sorted_tables
+        header = Header(
+            schema=HEAD_REVISION,
+            made_at=now,
+            tables={table.name: tuple(column.name for column in table.columns) for table in tables},
+        )
+        counts = write(file, header, (row for table in tables for row in _rows(connection, table)))
+    return BackupFacts(schema=header.schema, made_at=now, rows=counts)
+
+
+def check(path: Path) -> BackupFacts:
+    """Read a backup to its end. Malformed when it is not whole."""
+    with path.open("rb") as file:
+        reader = Reader(file)
+        _refuse_newer(reader.header)
+        for _ in reader:
+            pass
+    return BackupFacts(schema=reader.header.schema, made_at=reader.header.made_at, rows=dict(reader.counts))
+
+
+def restore(
+    database: Database, path: Path, *, replace: bool = False, now: Moment, actor: str, reason: str = ""
+) -> BackupFacts:
+    """Put a backup into an inventory that is empty, or in the place of what it holds. All or nothing.
+
+    One event more tells of the restore itself.
+
+    AlreadyInInventory when it is not empty and not to be replaced. Malformed for a file that is no whole backup.
+    """
+    with path.open("rb") as file:
+        reader = Reader(file)
+        header = reader.header
+        _refuse_newer(header)
+        with database.writing(unhurried=True) as connection:
+            if not replace and not _is_empty(connection):
+                raise AlreadyInInventory(f"the inventory at {database.place} is not empty")
+            # From nothing, so that the triggers which protect events need no way around them.
+            schema_migration.migrate(connection, "base", danger_lose_data=True)
+            schema_migration.migrate(connection, header.schema)
+            _insert(connection, reader)
+            schema_migration.migrate(connection, HEAD_REVISION)
+            detail: dict[str, object] = {"made_at": header.made_at, "rows": reader.counts, "replaced": replace}
+            event_log.append(
+                connection, at=now, actor=actor, action="restore", subject="inventory", detail=detail, reason=reason
+            )
+    return BackupFacts(schema=header.schema, made_at=header.made_at, rows=dict(reader.counts))
+
+
+def _refuse_newer(header: Header) -> None:
+    if header.schema > HEAD_REVISION:
+        raise Misuse(f"the backup is of a newer dnsbound (schema {header.schema}; this one knows {HEAD_REVISION})")
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[Row]:
+    query = select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_BATCH)
+    for row in connection.execute(query):
+        yield table.name, [bytes(value) if isinstance(value, memoryview) else value for value in row]
+
+
+def _insert(connection: Connection, reader: Reader) -> None:
+    known = _reflected(connection, reader.header.tables)
+    for name, columns in reader.header.tables.items():
+        if name not in known or not set(columns) <= set(known[name].columns.keys()):
+            raise Malformed(f"the backup's schema {reader.header.schema} has no table {name!r} of these columns")
+    for batch in _batches(reader):
+        for name in dict.fromkeys(table for table, _ in batch):
+            columns = reader.header.tables[name]
+            values = [dict(zip(columns, row, strict=True)) for table, row in batch if table == name]
+            connection.execute(insert(known[name]), values)
+    _continue_numbering(connection, list(known.values()))
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    octets = 0
+    for row in rows:
+        batch.append(row)
+        octets += sum(len(value) for value in row[1] if isinstance(value, str | bytes))
+        if len(batch) >= _BATCH or octets >= _BATCH_OCTETS:
+            yield batch
+            batch, octets = [], 0
+    if batch:
+        yield batch
+
+
+def _reflected(connection: Connection, names: Container[str]) -> dict[str, Table]:
+    """The tables as they are at the revision of the backup, which may be older than `schema`."""
+    found = sa.MetaData()
+    found.reflect(connection, only=lambda name, _: name in names and name != "alembic_version")
+    return dict(found.tables)
+
+
+def _continue_numbering(connection: Connection, tables: list[Table]) -> None:
+    """New rows are numbered after those that came with a number. SQLite sees to that itself."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables:
+        if "id" in table.columns:
+            sequence = connection.execute(
+                text("SELECT pg_get_serial_sequence(:table, 'id')"), {"table": table.name}
+            ).scalar_one()
+            highest = connection.execute(select(func.max(table.c.id))).scalar_one()
+            if sequence is not None and highest is not None:
+                connection.execute(select(func.setval(sequence, highest)))
+
+
+def _is_empty(connection: Connection) -> bool:
+    return all(connection.execute(select(table).limit(1)).first() is None for table in schema.metadata.sorted_tables)
+
+
+def _refuse_to_replace(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            Reader(file)
+    except FileNotFoundError:
+        return
+    except Malformed:
+        raise Misuse(f"{path} exists and is no backup of an inventory; it is left alone") from None
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A new file of mode 0600 beside the place, which takes its name once it is on the disk."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
