@@ -37,6 +37,7 @@ from dnsbound.cli import (
     enrol,
     explain,
     identity,
+    identity_owner,
     inventory,
     lab,
     match,
@@ -106,6 +107,15 @@ identity.app.command("cancel", epilog=example("dnsbound id cancel car54._device.
 identity.app.command(
     "adopt", epilog=example("dnsbound id adopt devices.csv --below cars.example --dry-run", "dnsbound id adopt certs/")
 )(adopt.adopt)
+identity.app.command("tag", epilog=example("dnsbound id tag car54._device.cars.example model=x5 batch:7"))(
+    identity_owner.tag
+)
+identity.app.command("untag", epilog=example("dnsbound id untag car54._device.cars.example batch:7"))(
+    identity_owner.untag
+)
+identity.app.command("set-owner", epilog=example("dnsbound id set-owner car54._device.cars.example 'Rental Ltd'"))(
+    identity_owner.set_owner
+)
 app.add_typer(identity.app, name="id")
 app.add_typer(zone.app, name="zone")
 app.add_typer(inventory.app, name="inventory")

@@ -1,8 +1,8 @@
 """Backing up a whole inventory into one file, and restoring it, also into another kind of database.
 
 A backup is one consistent view, whoever writes meanwhile, and takes the place of its name only when it is complete. A
-restore is one transaction: everything, checked to the last line, or nothing. Keys of zones are not in it: they are files
-of their own.
+restore is one transaction: everything, checked to the last line, or nothing. Keys of zones are not in it: they are
+files of their own.
 """
 
 import os
