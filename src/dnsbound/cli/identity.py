@@ -2,10 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,18 +72,22 @@ def new(
     selector: SelectorOption = "1",
     matching: MatchingOption = "1",
     ttl: TtlOption = None,
+    owner: Annotated[str, typer.Option("--owner", help="Who answers for it.", show_default=False)] = "",
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; may be repeated.")] = None,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Issue an identity: make a key or take one over, register its public part, print the record."""
     client = ClientName.parse(name.removesuffix("."))
     parameters = parse_parameters(usage, selector, matching)
+    about = {"ttl": ttl, "owner": owner, "tags": tag or [], "reason": reason}
     given = _given(certificate, csr, public_key)
     if given is not None:
         if raw or algorithm is not None or key is not None or out != Path():
             raise Misuse("--raw, --algorithm, --key and --out are for new keys; a key was handed over")
         with opened_inventory(inventory, create=True) as store:
-            made = _register(store, client, given, parameters, ttl)
+            made = _register(store, client, given, parameters, about)
             _tell_issued(store, made, None, as_json=as_json)
         return
     if parameters[0] is not Usage.DANE_EE:
@@ -98,7 +102,7 @@ def new(
         path = out / f"{client.canonical}.pem"
         tlsa_of(fresh, *parameters)
         with opened_inventory(inventory, create=True) as store, _kept(path, credential, store):
-            made = _register(store, client, fresh, parameters, ttl)
+            made = _register(store, client, fresh, parameters, about)
     with opened_inventory(inventory) as store:
         _tell_issued(store, made, path, on_token=key is not None, as_json=as_json)
 
@@ -133,11 +137,12 @@ def _register(
     client: ClientName,
     material: KeyMaterial,
     parameters: "tuple[Usage, Selector, MatchingType]",
-    ttl: int | None,
+    about: Mapping[str, Any],
 ) -> "Identity":
     record = tlsa_of(material, *parameters)
+    leaf = material.chain[0] if material.kind is MaterialKind.CERTIFICATE else None
     return store.identities.register(
-        client, spki=material.spki, records=[record], ttl=ttl, now=time.time(), actor=actor()
+        client, spki=material.spki, records=[record], certificate=leaf, now=time.time(), actor=actor(), **about
     )
 
 

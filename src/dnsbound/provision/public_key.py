@@ -5,10 +5,10 @@ followed by something else, does not get in.
 """
 
 import base64
-import binascii
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -69,13 +69,17 @@ def admit_text(text: str, what: str) -> str:
     if "PRIVATE KEY" in text:
         raise PrivateKeyRefused(f"the {what} holds a private key")
     for run in _ENCODED.findall(text):
-        for decode in (base64.b64decode, base64.urlsafe_b64decode, bytes.fromhex):
-            try:
-                octets = decode(run + "=" * (-len(run) % 4) if decode is not bytes.fromhex else run)
-            except (ValueError, binascii.Error):
-                continue
+        for octets in _decoded(run):
             _refuse_private_key(octets)
     return text
+
+
+def _decoded(run: str) -> Iterator[bytes]:
+    """The octets that a run of characters could stand for."""
+    padded = run + "=" * (-len(run) % 4)
+    for decode, digits in ((base64.b64decode, padded), (base64.urlsafe_b64decode, padded), (bytes.fromhex, run)):
+        with suppress(ValueError):
+            yield decode(digits)
 
 
 def admit_tlsa(record: TLSA) -> TLSA:
