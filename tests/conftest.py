@@ -46,8 +46,8 @@ def postgresql_server() -> Iterator["Postgres"]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgres"))])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty inventory can be made, for `Inventory.open`: a path, and the URL of a new database."""
+    """An empty inventory for `Inventory.open(create=True)`: a path, and the URL of a database."""
     if request.param == "sqlite":
         return str(tmp_path / "store" / "inventory.db")
     server: Postgres = request.getfixturevalue("postgresql_server")
-    return server.database()
+    return server.inventory()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from dnsbound.provision.inventory import Inventory
 from interop.daemon import eventually
 
 START_SECONDS: Final = 60.0
@@ -25,6 +26,7 @@ STOP_SECONDS: Final = 30.0
 ROLE: Final = "fleet"
 PASSWORD: Final = "pass-%40word"  # one that must be quoted in a URL
 _SUPERUSER: Final = "postgres"
+_TEMPLATE: Final = "empty_inventory"
 
 
 class Postgres:
@@ -38,6 +40,7 @@ class Postgres:
         found = [*filter(None, [shutil.which("postgres")]), *sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))]
         self._programs = Path(found[0]).resolve().parent
         self._numbers = itertools.count()
+        self._has_template = False
         self.process: subprocess.Popen[bytes] | None = None
 
     def initialise(self) -> None:
@@ -111,6 +114,16 @@ class Postgres:
         """The URL of a new, empty database."""
         name = f"inventory_{next(self._numbers)}"
         self.run(f"CREATE DATABASE {name} OWNER {ROLE}")
+        return self.url(name)
+
+    def inventory(self) -> str:
+        """The URL of a new, empty inventory: a copy of one that was made once, which is quicker."""
+        if not self._has_template:
+            self.run(f"CREATE DATABASE {_TEMPLATE} OWNER {ROLE}")
+            Inventory.open(self.url(_TEMPLATE), create=True).close()
+            self._has_template = True
+        name = f"inventory_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {_TEMPLATE}")
         return self.url(name)
 
     def url(self, name: str, *, role: str = ROLE, password: str = PASSWORD) -> str:
