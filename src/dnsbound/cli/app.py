@@ -21,22 +21,6 @@ from dnsbound.cli import (
     enrol,
     explain,
     identity,
-    lab,
-    match,
-    publish,
-    record,
-    roll,
-    serve,
-    zone,
-)
-from dnsbound.cli import bytes as byte_accounts
-from dnsbound.cli import (
-    chain,
-    demo,
-    doctor,
-    enrol,
-    explain,
-    identity,
     identity_owner,
     inventory,
     lab,
@@ -47,6 +31,7 @@ from dnsbound.cli import (
     serve,
     zone,
 )
+from dnsbound.cli import bytes as byte_accounts
 from dnsbound.cli import run as runner
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.options import example
