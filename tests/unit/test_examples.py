@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ import typer.main
 from dnsbound.cli.app import app
 from dnsbound.cli.remedies import REMEDY
 from dnsbound.errors import Reason
+from dnsbound.provision.publish.targets import parse_targets
 from dnsbound.verify.access import AccessList
 
 ROOT: Final = Path(__file__).parents[2]
@@ -168,8 +170,13 @@ def test_a_page_says_where_the_names_in_its_snippets_are(document: str, before: 
 
 
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))
-def test_access_lists_are_read(document: str, before: str, block: str) -> None:
-    assert AccessList.from_toml(block).doors, document
+def test_tables_are_read(document: str, before: str, block: str) -> None:
+    """Of access lists, and of where zones are published."""
+    table = tomllib.loads(block)
+    if "publish" in table:
+        assert parse_targets(table["publish"], Path(document))
+    else:
+        assert AccessList.from_toml(block).doors, document
 
 
 def command_lines() -> Iterator[str]:

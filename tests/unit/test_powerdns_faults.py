@@ -175,6 +175,7 @@ def answering(status: int, body: bytes = b"{}", content_type: str = "application
         pytest.param(answering(200, b"[]"), OutcomeKind.UNDECIDED, 3, id="a list"),
         pytest.param(answering(200, b"{}"), OutcomeKind.UNDECIDED, 3, id="no zone"),
         pytest.param(answering(200, b'{"rrsets":[3]}'), OutcomeKind.UNDECIDED, 3, id="no RRset"),
+        pytest.param(answering(200, b'{"rrsets":[{"records":[3]}]}'), OutcomeKind.UNDECIDED, 3, id="no record"),
         pytest.param(answering(200, b'{"rrsets":"x"}'), OutcomeKind.UNDECIDED, 3, id="text for RRsets"),
         pytest.param(answering(200, b" " * 2_000_000), OutcomeKind.UNDECIDED, 3, id="huge"),
     ],

@@ -12,7 +12,7 @@ from dnsbound.cli.exit_codes import ExitCode
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.progress import progress_bar
 from dnsbound.dns.served import Wanted
-from dnsbound.edge.authoritative_servers import NotYet, Observer, Progress, ServedEverywhere, Waited
+from dnsbound.edge.authoritative_servers import NotYet, Observer, Progress, ServedEverywhere, Waited, wanted_of
 from dnsbound.edge.nameservers import find_servers_blocking
 from dnsbound.times import Seconds
 
@@ -48,7 +48,7 @@ class Waits:
         """all_changes: what should stand at every name, for targets that publish all at once and tell no names."""
         assert self._kept is not None
         with self._kept as kept:
-            wanted = _kept_wanted(kept) if kept.tell() else map(_wanted, all_changes)
+            wanted = _kept_wanted(kept) if kept.tell() else map(wanted_of, all_changes)
             servers = find_servers_blocking(
                 target.zone.absolute, resolver=self._resolver, servers=[str(server) for server in target.servers]
             )
@@ -73,16 +73,6 @@ def _kept_wanted(kept: IO[str]) -> Iterator[Wanted]:
     for line in kept:
         owner, rdtype, present, absent, ttl = json.loads(line)
         yield Wanted.from_text(owner, rdtype, present=present, absent=absent, ttl=ttl if present else None)
-
-
-def _wanted(change: "Change") -> Wanted:
-    return Wanted.from_text(
-        change.owner.absolute,
-        change.rdtype,
-        present=change.after,
-        absent=change.removed,
-        ttl=change.ttl if change.after else None,
-    )
 
 
 def _tell(target: "Target", waited: Waited, *, as_json: bool) -> None:

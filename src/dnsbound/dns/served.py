@@ -133,6 +133,9 @@ class Lacking:
     def is_undecided(self) -> bool:
         return self.lack in UNDECIDED_LACKS
 
+    def __str__(self) -> str:
+        return self.detail
+
 
 @dataclass(frozen=True, slots=True)
 class ZoneSight:

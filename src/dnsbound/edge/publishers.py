@@ -8,10 +8,11 @@ from typing import Any, Final
 from dnsbound.dns.tsig import TsigKey
 from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.errors import Malformed, Misuse
+from dnsbound.provision.publish.octodns_provider import OctoDnsPublisher, open_provider
 from dnsbound.provision.publish.powerdns import PowerDnsPublisher, parse_api_key
 from dnsbound.provision.publish.publisher import Publisher
 from dnsbound.provision.publish.rfc2136 import Rfc2136Publisher
-from dnsbound.provision.publish.targets import PowerDnsTarget, Rfc2136Target, Target
+from dnsbound.provision.publish.targets import OctoDnsTarget, PowerDnsTarget, Rfc2136Target, Target
 
 
 def load_tsig_key(path: Path) -> TsigKey:
@@ -44,8 +45,12 @@ def _powerdns(target: PowerDnsTarget) -> Publisher:
     return PowerDnsPublisher(target, load_api_key(target.key_file))
 
 
+def _octodns(target: OctoDnsTarget) -> Publisher:
+    return OctoDnsPublisher(target, open_provider(target.config, target.provider))
+
+
 _OPENERS: Final[Mapping[str, Callable[[Any], Publisher]]] = MappingProxyType(
-    {Rfc2136Target.kind: _rfc2136, PowerDnsTarget.kind: _powerdns}
+    {Rfc2136Target.kind: _rfc2136, PowerDnsTarget.kind: _powerdns, OctoDnsTarget.kind: _octodns}
 )
 
 

@@ -14,7 +14,7 @@ from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.endpoint import Endpoint
 from dnsbound.provision.publish.http_exchange import HttpOrigin
 from dnsbound.provision.publish.publisher import Change, Outcome, OutcomeKind, Publisher
-from dnsbound.provision.publish.targets import PowerDnsTarget, Rfc2136Target
+from dnsbound.provision.publish.targets import OctoDnsTarget, PowerDnsTarget, Rfc2136Target
 from interop.primaries import API_KEY, ZONE, Server, powerdns, write_key
 
 NEW: Final = "3 1 1 " + "ab" * 32
@@ -24,10 +24,12 @@ TTL: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A running server and how to open a publisher for it. open: (zone, whether with the right secret)."""
+    """A running server and how to open a publisher for it. open: (zone, whether with the right secret).
+    knows_refusals: a server that does not know us is told apart from one that fails."""
 
     server: Server
     open: Callable[[str, bool], Publisher]
+    knows_refusals: bool = True
 
     @contextlib.contextmanager
     def publisher(self, zone: str = ZONE, *, right: bool = True) -> Iterator[Publisher]:
@@ -51,6 +53,23 @@ def powerdns_api(directory: Path) -> Iterator[Way]:
             return open_publisher(PowerDnsTarget(zone=OwnerName.parse(zone), url=url, key_file=keys[right], batch=100))
 
         yield Way(server=server, open=opened)
+
+
+@contextlib.contextmanager
+def octodns(directory: Path) -> Iterator[Way]:
+    """A provider of OctoDNS, driven by us: its own for PowerDNS."""
+    with powerdns(directory) as server:
+
+        def opened(zone: str, right: bool) -> Publisher:
+            config = directory / f"octodns-{right}.yaml"
+            config.write_text(
+                "zones: {}\nproviders:\n  pdns:\n    class: octodns_powerdns.PowerDnsProvider\n    host: 127.0.0.1\n"
+                f"    port: {server.api.rpartition(':')[2]}\n    api_key: {API_KEY if right else 'wrong'}\n"
+                "    mode_of_operation: native\n"
+            )
+            return open_publisher(OctoDnsTarget(zone=OwnerName.parse(zone), config=config, provider="pdns", batch=100))
+
+        yield Way(server=server, open=opened, knows_refusals=False)
 
 
 @contextlib.contextmanager

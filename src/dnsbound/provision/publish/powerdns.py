@@ -15,20 +15,16 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-import dns.exception
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
-
-from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.errors import Misuse
 from dnsbound.limits import PUBLISH_ATTEMPTS
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.publish.by_name import NameWork, canonical, halves, outcomes, sift, works_of
 from dnsbound.provision.publish.http_exchange import HttpClient, HttpOrigin, HttpReply
 from dnsbound.provision.publish.publisher import (
     READ_TYPES,
@@ -39,7 +35,7 @@ from dnsbound.provision.publish.publisher import (
     ServerRefused,
     ServerUnclear,
 )
-from dnsbound.provision.publish.record_text import text_of_rdata, wire_of_text
+from dnsbound.provision.publish.record_text import spelled
 from dnsbound.provision.publish.targets import PowerDnsTarget
 from dnsbound.times import Seconds
 
@@ -56,14 +52,6 @@ RRsets: TypeAlias = dict[str, Mapping[str, Any]]
 
 class _Rejected(ServerRefused):
     """The server understood the request and does not carry it out (422): some name in it is wrong."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """The changes of one name."""
-
-    owner: OwnerName
-    changes: list[Change] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +95,10 @@ class PowerDnsPublisher:
 
     def apply(self, changes: Iterable[Change]) -> Iterator[Outcome]:
         """See `Publisher.apply`. A batch whose changes stand already is not written."""
-        source = _by_owner(changes)
+        source = works_of(changes)
         while batch := list(islice(source, self._batch)):
-            good = []
-            for work in batch:
-                wrong = self._wrong_with(work)
-                if wrong is None:
-                    good.append(work)
-                else:
-                    yield from _outcomes([work], OutcomeKind.REFUSED, wrong)
+            good, refused = sift(batch, self._zone)
+            yield from refused
             if good:
                 yield from self._bring_about(good)
 
@@ -137,38 +120,24 @@ class PowerDnsPublisher:
 
     # One batch.
 
-    def _wrong_with(self, work: _Work) -> str | None:
-        """Why the changes of a name are not even sent."""
-        try:
-            for change in work.changes:
-                change.checked(self._zone)
-        except DnsboundError as error:
-            return str(error)
-        return None
-
-    def _bring_about(self, batch: Sequence[_Work]) -> Iterator[Outcome]:
+    def _bring_about(self, batch: Sequence[NameWork]) -> Iterator[Outcome]:
         try:
             self._written(batch)
-        except _Rejected as rejected:
-            if len(batch) == 1:
-                yield from _outcomes(batch, OutcomeKind.REFUSED, str(rejected))
-            else:
-                for half in _halves(batch):
+        except (_Rejected, _Unsteady) as problem:
+            if len(batch) > 1:
+                for half in halves(batch):
                     yield from self._bring_about(half)
-        except _Unsteady as unsteady:
-            if len(batch) == 1:
-                yield from _outcomes(batch, OutcomeKind.UNDECIDED, str(unsteady))
             else:
-                for half in _halves(batch):
-                    yield from self._bring_about(half)
+                kind = OutcomeKind.REFUSED if isinstance(problem, _Rejected) else OutcomeKind.UNDECIDED
+                yield from outcomes(batch, kind, str(problem))
         except ServerRefused as refused:
-            yield from _outcomes(batch, OutcomeKind.REFUSED, str(refused))
+            yield from outcomes(batch, OutcomeKind.REFUSED, str(refused))
         except ServerUnclear as unclear:
-            yield from _outcomes(batch, OutcomeKind.UNDECIDED, str(unclear))
+            yield from outcomes(batch, OutcomeKind.UNDECIDED, str(unclear))
         else:
-            yield from _outcomes(batch, OutcomeKind.DONE, "")
+            yield from outcomes(batch, OutcomeKind.DONE)
 
-    def _written(self, batch: Sequence[_Work]) -> None:
+    def _written(self, batch: Sequence[NameWork]) -> None:
         """Read, merge and write, again and again while the server is unclear; once only while it was down before."""
         last = 1 if self._is_down else self._attempts
         for attempt in range(1, last + 1):
@@ -189,7 +158,7 @@ class PowerDnsPublisher:
                     raise
                 self._pause(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1)))
 
-    def _read_steadily(self, batch: Sequence[_Work]) -> list[_Node]:
+    def _read_steadily(self, batch: Sequence[NameWork]) -> list[_Node]:
         """What stands at the names, all of it at one serial of the zone."""
         for _ in range(_READINGS):
             nodes = list(self._readers.map(self._node, [work.owner for work in batch]))
@@ -267,48 +236,26 @@ def parse_api_key(octets: bytes) -> str:
     return text
 
 
-def _by_owner(changes: Iterable[Change]) -> Iterator[_Work]:
-    """Neighbouring changes of one name together."""
-    work: _Work | None = None
-    for change in changes:
-        if work is not None and work.owner == change.owner:
-            work.changes.append(change)
-            continue
-        if work is not None:
-            yield work
-        work = _Work(change.owner, [change])
-    if work is not None:
-        yield work
-
-
-def _halves(batch: Sequence[_Work]) -> tuple[Sequence[_Work], Sequence[_Work]]:
-    middle = len(batch) // 2
-    return batch[:middle], batch[middle:]
-
-
-def _outcomes(batch: Iterable[_Work], kind: OutcomeKind, line: str) -> Iterator[Outcome]:
-    return (Outcome(change=change, kind=kind, line=line) for work in batch for change in work.changes)
-
-
 def _by_type(rrsets: Iterable[object], owner: OwnerName, origin: HttpOrigin) -> RRsets:
     """The RRsets of this name; a server that cannot choose by name sends those of all, which is checked here."""
     found: RRsets = {}
     for rrset in rrsets:
-        if not isinstance(rrset, dict) or not isinstance(rrset.get("records"), list):
+        records = rrset.get("records") if isinstance(rrset, dict) else None
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             raise ServerUnclear(f"{origin} answered what is no zone of PowerDNS")
-        if str(rrset.get("name", "")).lower() == owner.absolute:
+        if isinstance(rrset, dict) and str(rrset.get("name", "")).lower() == owner.absolute:
             found[str(rrset.get("type", ""))] = rrset
     return found
 
 
-def _merged(work: _Work, standing: RRsets) -> list[dict[str, Any]]:
+def _merged(work: NameWork, standing: RRsets) -> list[dict[str, Any]]:
     """What to write at a name: whole RRsets with the records of others in them; none for what stands as it should."""
     ops = []
     for change in work.changes:
         present = standing.get(change.rdtype, {})
         records = list(present.get("records", ()))
-        removed = {_canonical(change.rdtype, rdata) for rdata in change.removed}
-        wanted = {_canonical(change.rdtype, rdata): rdata for rdata in change.after}
+        removed = {canonical(change.rdtype, rdata) for rdata in change.removed}
+        wanted = {canonical(change.rdtype, rdata): rdata for rdata in change.after}
         kept = [record for record in records if _content(change.rdtype, record) not in removed | set(wanted)]
         ttl = change.ttl if wanted else present.get("ttl", change.ttl)
         ours = [{"content": rdata, "disabled": False} for rdata in wanted.values()]
@@ -325,33 +272,18 @@ def _merged(work: _Work, standing: RRsets) -> list[dict[str, Any]]:
     return sorted(ops, key=lambda op: op["changetype"] != "DELETE")
 
 
-def _content(rdtype: str, record: object) -> bytes:
-    return _canonical(rdtype, record.get("content") if isinstance(record, dict) else None)
-
-
-def _canonical(rdtype: str, text: object) -> bytes:
-    """Record data for comparison; what does not parse is somebody else's and equals nothing of ours."""
-    try:
-        return wire_of_text(rdtype, str(text))
-    except Malformed:
-        return b"?" + str(text).encode()
+def _content(rdtype: str, record: Mapping[str, Any]) -> bytes:
+    return canonical(rdtype, str(record.get("content")))
 
 
 def _served(owner: OwnerName, rrset: Mapping[str, Any]) -> Served | None:
     """What a resolver would get of an RRset, in the spelling of `Change`."""
     rdtype, ttl = str(rrset.get("type")), rrset.get("ttl")
-    shown = [record for record in rrset["records"] if isinstance(record, dict) and not record.get("disabled")]
+    shown = [record for record in rrset["records"] if not record.get("disabled")]
     if not shown or not isinstance(ttl, int):
         return None
-    texts = sorted(_spelled(rdtype, str(record.get("content"))) for record in shown)
+    texts = sorted(spelled(rdtype, str(record.get("content"))) for record in shown)
     return Served(owner=owner, rdtype=rdtype, rdatas=tuple(texts), ttl=ttl)
-
-
-def _spelled(rdtype: str, text: str) -> str:
-    try:
-        return text_of_rdata(dns.rdata.from_text(dns.rdataclass.IN, rdtype, text))
-    except (dns.exception.DNSException, ValueError):
-        return text
 
 
 def _said(reply: HttpReply) -> str:

@@ -42,3 +42,13 @@ def text_of_rdata(rdata: dns.rdata.Rdata) -> str:
     if isinstance(target, dns.name.Name):
         return target.to_text().lower()
     return rdata.to_text()
+
+
+def spelled(rdtype: str, text: str) -> str:
+    """The presentation form as the inventory keeps it of somebody's text; what does not parse stays as it is."""
+    try:
+        return text_of_rdata(
+            dns.rdata.from_text(dns.rdataclass.IN, rdtype, text, origin=dns.name.root, relativize=False)
+        )
+    except (dns.exception.DNSException, ValueError):
+        return text

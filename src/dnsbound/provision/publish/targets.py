@@ -1,7 +1,7 @@
 """Where each zone is published, as the tables of `dnsbound.toml` or of a file of their own say:
 
     [publish."cars.example"]
-    to = "rfc2136"                       # or "powerdns", "zonefile", "embedded"
+    to = "rfc2136"                       # or "powerdns", "octodns", "zonefile", "embedded"
     server = "192.0.2.1"                 # the primary that takes updates
     key_file = "cars.example.key"        # TSIG: BIND's `key {}` or `algorithm:name:secret`; mode 0600
     servers = ["192.0.2.1", "192.0.2.2"] # everybody who answers for the zone; found in the DNS when not said
@@ -74,6 +74,16 @@ class PowerDnsTarget(Target):
     batch: int = PUBLISH_BATCH.default
     in_flight: int = PUBLISH_IN_FLIGHT.default
     seconds: int = PUBLISH_SECONDS.default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OctoDnsTarget(Target):
+    """A DNS host, through a provider of OctoDNS. config: OctoDNS's own file. provider: the name of one in it."""
+
+    kind: ClassVar[str] = "octodns"
+    config: Path
+    provider: str
+    batch: int = PUBLISH_BATCH.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +204,17 @@ def _powerdns(table: TargetTable) -> Target:
     )
 
 
+def _octodns(table: TargetTable) -> Target:
+    return OctoDnsTarget(
+        zone=table.zone,
+        config=table.path("config"),
+        provider=table.text("provider"),
+        batch=table.number("batch", PUBLISH_BATCH),
+        servers=table.endpoints("servers"),
+        removals=table.number("removals", PUBLISH_REMOVALS),
+    )
+
+
 def _zonefile(table: TargetTable) -> Target:
     return ZoneFileTarget(
         zone=table.zone,
@@ -214,6 +235,7 @@ TARGETS: Final[Mapping[str, Callable[[TargetTable], Target]]] = MappingProxyType
     {
         Rfc2136Target.kind: _rfc2136,
         PowerDnsTarget.kind: _powerdns,
+        OctoDnsTarget.kind: _octodns,
         ZoneFileTarget.kind: _zonefile,
         EmbeddedTarget.kind: _embedded,
     }
