@@ -1,15 +1,22 @@
 """Rolls in the inventory: every step with its records, keys and event; what is refused; who takes which roll."""
 
+import hashlib
+import time
+
 import pytest
 
+from dnsbound.credential.issuer import CertificateAuthority
+from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision.entries import KeyState, Record
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory, PrivateKeyRefused, RollRefused
 from dnsbound.provision.inventory import Inventory
+from dnsbound.provision.lifecycle.beginning import Wish
 from dnsbound.provision.lifecycle.deployment import Parameters
 from dnsbound.provision.lifecycle.machine import RollKind, RollState
 from dnsbound.provision.lifecycle.roll_work import CLAIM_SECONDS, LONGEST_PAUSE
 from dnsbound.provision.owner import OwnerName
+from dnsbound.records.tlsa import TLSA
 from unit.rolling import ACT, CAR, NOW, TTL, Rolling, begin, digest, new_spki, records_of, register
 
 
@@ -325,3 +332,192 @@ def create_zone(inventory, ttl=TTL):
         ttl=ttl,
     )
     inventory.zones.create(settings, now=NOW, **ACT)
+
+
+# Sightings
+
+
+def test_a_door_that_sees_the_new_key_confirms_the_switch(inventory, rolling, old):
+    new = new_spki()
+    begin(inventory, spki=new)
+    rolling.to_switch()
+    seen = {"at": rolling.wall, "door": "api", "now": rolling.wall}
+    assert inventory.rolls.sighted(CAR, new_spki(), **seen) is None  # neither key
+    assert inventory.rolls.sighted(CAR, old, **seen).state is RollState.SWITCH
+    assert inventory.rolls.sighted(CAR, new, **seen).state is RollState.SWITCH  # the old one at the same time
+    roll = inventory.rolls.sighted(CAR, new, **seen | {"at": rolling.wall + 1})
+    assert (roll.state, roll.confirmed_by, roll.confirmed_at) == (RollState.RETIRE, "door api", rolling.wall + 1)
+    assert [event.actor for event in inventory.events(subject=CAR.canonical)][-1] == "door api"
+    assert inventory.rolls.sighted(CAR, new, **seen) is None
+
+
+def test_a_key_used_too_early_ends_no_wait_and_counts_later(inventory, rolling, old):
+    new = new_spki()
+    begin(inventory, spki=new)
+    rolling.turn()
+    roll = inventory.rolls.sighted(CAR, new, at=rolling.wall, door="api", now=rolling.wall)
+    assert roll.state is RollState.PREPUBLISH
+    with pytest.raises(RollRefused):
+        inventory.rolls.cancel(CAR, now=rolling.wall, **ACT)  # it would refuse the client
+    rolling.turn()
+    rolling.passes(2 * TTL - 1)
+    rolling.turn()
+    assert rolling.roll().state is RollState.PREPUBLISH
+    rolling.passes(1)
+    rolling.turn()
+    rolling.turn()
+    assert rolling.roll().state is RollState.RETIRE
+    assert rolling.roll().confirmed_by == "door api"
+
+
+def test_a_client_that_went_back_to_its_old_key_is_not_confirmed(inventory, rolling, old):
+    new = new_spki()
+    begin(inventory, spki=new)
+    rolling.turn()
+    for spki in (new, old):
+        rolling.passes(1)
+        inventory.rolls.sighted(CAR, spki, at=rolling.wall, door="api", now=rolling.wall)
+    rolling.turn()
+    rolling.passes(2 * TTL)
+    rolling.turn()
+    rolling.turn()
+    assert rolling.roll().state is RollState.SWITCH
+    assert rolling.mover.next_due() is None
+    inventory.rolls.cancel(CAR, now=rolling.wall, **ACT)
+    assert records_of(inventory) == {digest(old)}
+
+
+def test_what_was_seen_at_other_times_says_nothing(inventory, rolling, old):
+    new = new_spki()
+    assert inventory.rolls.sighted(CAR, new, at=NOW, door="api", now=NOW) is None
+    begin(inventory, spki=new)
+    rolling.to_switch()
+    for at in (NOW - 1, rolling.wall + 86_400):
+        assert inventory.rolls.sighted(CAR, new, at=at, door="api", now=rolling.wall) is None
+        assert inventory.rolls.sighted_by_record(CAR, digest(new), at=at, door="api", now=rolling.wall) is None
+    nobody = ClientName.parse("nobody.cars.example")
+    assert inventory.rolls.sighted(nobody, new, at=rolling.wall, door="api", now=rolling.wall) is None
+    assert inventory.rolls.sighted_by_record(CAR, digest(new), at=rolling.wall, door="x", now=rolling.wall).state is (
+        RollState.RETIRE
+    )
+
+
+# Emergency, parameters
+
+
+def test_in_an_emergency_the_old_key_is_withdrawn_at_once(inventory, rolling, old):
+    new = new_spki()
+    roll = begin(inventory, spki=new, emergency=True)
+    assert (roll.kind, roll.state) == (RollKind.EMERGENCY, RollState.RETIRE)
+    assert records_of(inventory) == {digest(new)}
+    assert states(inventory) == {old: KeyState.RETIRED, new: KeyState.CURRENT}
+    with pytest.raises(RollRefused):
+        inventory.rolls.cancel(CAR, now=NOW, **ACT)
+    rolling.turn()
+    rolling.passes(TTL)
+    rolling.turn()
+    assert rolling.roll().state is RollState.DONE
+    with pytest.raises(Misuse):
+        begin(inventory, emergency=True)  # with what key
+
+
+def test_an_emergency_takes_the_key_that_was_being_published(inventory, rolling, old):
+    new = new_spki()
+    begin(inventory, spki=new)
+    rolling.turn()
+    with pytest.raises(RollRefused):
+        begin(inventory, spki=new_spki(), emergency=True)  # which of the two
+    roll = begin(inventory, emergency=True)
+    assert roll.state is RollState.RETIRE
+    assert records_of(inventory) == {digest(new)}
+
+
+def test_parameters_are_added_for_the_key_that_stays_and_withdrawn_wholly(inventory, rolling, old):
+    roll = begin(inventory, target=(Parameters(3, 1, 1), Parameters(3, 1, 2)))
+    assert roll.kind is RollKind.PARAMETERS
+    assert records_of(inventory) == {digest(old)}
+    rolling.turn()
+    assert rolling.roll().state is RollState.RETIRE  # no switch: no key changes
+    assert records_of(inventory) == {digest(old), digest(old, matching=2)}
+    rolling.turn()
+    rolling.passes(TTL)
+    rolling.turn()
+    assert rolling.roll().state is RollState.DONE
+    begin(inventory, target=(Parameters(3, 1, 2),), now=rolling.wall)
+    rolling.turn()
+    assert records_of(inventory) == {digest(old, matching=2)}
+    assert states(inventory) == {old: KeyState.CURRENT}
+
+
+def test_from_3_1_1_to_2_0_1(inventory, rolling, old):
+    """RFC 7671 section 8.2."""
+    now = time.time()
+    rolling.wall = now
+    issued = CertificateAuthority.create("Cars", now=now).issue(CAR, now=now)
+    target = (Parameters(2, 0, 1),)
+    authority = TLSA(2, 0, 1, hashlib.sha256(issued.chain[-1]).digest())
+    begin(inventory, chain=issued.chain, target=target, now=now)
+    rolling.to_switch()
+    assert records_of(inventory) == {digest(old), digest(issued.spki)}
+    inventory.rolls.confirm(CAR, now=rolling.wall, **ACT)
+    assert records_of(inventory) == {authority}
+    assert inventory.identities.named(CAR).key.certificate == issued.chain[0]
+    rolling.turn()
+    rolling.passes(TTL)
+    rolling.turn()
+    # Back to a bare key: its own form has to stand first.
+    with pytest.raises(RollRefused):
+        begin(inventory, spki=new_spki(), now=rolling.wall)
+    assert begin(inventory, target=(Parameters(3, 1, 1),), now=rolling.wall).kind is RollKind.PARAMETERS
+
+
+def test_a_chain_for_the_same_key_waits_until_the_client_presents_it(inventory, rolling, old):
+    now = time.time()
+    rolling.wall = now
+    authority = CertificateAuthority.create("Cars", now=now)
+    chain = authority.certify(CAR, old, now=now)
+    roll = begin(inventory, chain=chain, target=(Parameters(2, 0, 1),), now=now)
+    assert roll.kind is RollKind.KEY
+    assert rolling.to_switch().state is RollState.SWITCH
+    assert records_of(inventory) == {digest(old)}
+    # The key says nothing of which certificates came with it.
+    assert inventory.rolls.sighted(CAR, old, at=rolling.wall, door="api", now=rolling.wall) is None
+    inventory.rolls.confirm(CAR, now=rolling.wall, **ACT)
+    assert {record.usage for record in records_of(inventory)} == {2}
+    assert states(inventory) == {old: KeyState.CURRENT}
+    assert inventory.identities.named(CAR).key.certificate == chain[0]
+
+
+def test_many_are_begun_at_once_and_bad_ones_do_not_hold_up_the_others(inventory, rolling):
+    names = [ClientName.parse(f"car{number}._device.cars.example") for number in range(250)]
+    for name in names[::2]:
+        register(inventory, name)
+    target = Wish(target=(Parameters(3, 1, 2),))
+    outcomes = dict(inventory.rolls.begin_many(((name, target) for name in names), now=NOW, **ACT))
+    assert [name for name in names if isinstance(outcomes[name], NotInInventory)] == names[1::2]
+    assert [roll.name for roll in inventory.rolls.all()] == names[::2]
+    assert [roll.name for roll in inventory.rolls.all(below=OwnerName.parse(names[4].canonical))] == [names[4]]
+    assert rolling.turn().moved == 125
+    assert inventory.rolls.counts()[RollState.RETIRE] == 125
+    rolling.turn()
+    rolling.passes(TTL)
+    assert rolling.turn().moved == 125
+    assert list(inventory.rolls.all()) == []
+
+
+# Beside
+
+
+def test_op_09_records_beside_an_identity_match_its_key(inventory, old):
+    create_zone(inventory)
+    owner = OwnerName.parse(CAR.canonical)
+    for stranger in (digest(new_spki(), matching=2), digest(new_spki(), usage=1)):
+        record = Record(owner=owner, rdtype="TLSA", rdata=stranger.to_text(), ttl=TTL)
+        with pytest.raises(RollRefused):
+            inventory.zones.publish(record, now=NOW, **ACT)
+    beside = Record(owner=owner, rdtype="TLSA", rdata=digest(new_spki()).to_text(), ttl=TTL)
+    inventory.zones.publish(beside, now=NOW, **ACT)  # the combination has a record of the key as well
+    with pytest.raises(RollRefused):
+        inventory.zones.withdraw(owner, "TLSA", digest(old).to_text(), now=NOW, **ACT)
+    inventory.zones.withdraw(owner, "TLSA", beside.rdata, now=NOW, **ACT)
+    assert [event.action for event in inventory.events(subject=CAR.canonical)][-2:] == ["publish", "withdraw"]
