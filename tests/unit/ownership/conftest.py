@@ -7,8 +7,8 @@ from unit.fleets import ZONES, Fleet, create_zone
 
 
 @pytest.fixture
-def fleet(tmp_path):
-    with Inventory.open(tmp_path / "inventory.db", create=True) as opened:
+def fleet(database_url):
+    with Inventory.open(database_url, create=True) as opened:
         for name in ZONES:
             create_zone(opened, name)
         yield Fleet(opened)

@@ -176,7 +176,7 @@ def test_who_speaks_is_who_the_authority_answers_from(fleet, wildcards, present,
             fleet.publish(owner, "TLSA", rdata)
         for name in asked:
             whole = f"{name}.cars.example"
-            with fleet.inventory._database.reading() as connection:
+            with fleet.inventory.database.reading() as connection:
                 speaker = speaks_for(connection, OwnerName.parse(whole))
             expected = [] if speaker is None else [authority().tlsa().to_text()]
             if name not in present:

@@ -53,7 +53,7 @@ def steady():
 @pytest.fixture
 def leases(fleet, steady):
     fleet.register(MAKERS)
-    return Leases(fleet.inventory._database, steady=steady)
+    return Leases(fleet.inventory.database, steady=steady)
 
 
 def grant(leases, name=NAME, target=TARGET, **changes):
@@ -70,7 +70,7 @@ def mover(leases, problem=None):
 
 def alias_of(fleet, name=LEASED):
     """Where the alias leads; None without one."""
-    with fleet.inventory._database.reading() as connection:
+    with fleet.inventory.database.reading() as connection:
         rows = schema.records.c
         query = select(rows.rdata).where(rows.owner == name, rows.rdtype == "CNAME")
         return connection.execute(query).scalar_one_or_none()

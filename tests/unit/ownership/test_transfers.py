@@ -116,7 +116,7 @@ def test_the_former_name_waits_for_the_new_one_to_be_published(fleet, transfers)
     report = mover.advance(UNTIL, 10)
     assert (report.moved, report.waiting, len(report.lines)) == (0, 1, 1)
     assert state(fleet, OLD) is IdentityState.ACTIVE
-    with fleet.inventory._database.writing() as connection:
+    with fleet.inventory.database.writing() as connection:
         connection.execute(delete(schema.outbox))
     assert mover.advance(UNTIL, 10).moved == 1
     assert state(fleet, OLD) is IdentityState.REVOKED
@@ -161,7 +161,7 @@ def test_records_that_ask_for_the_name_do_not_go_along(fleet):
 
 
 def test_a_key_that_is_being_rolled_is_not_transferred(fleet, transfers):
-    with fleet.inventory._database.writing() as connection:
+    with fleet.inventory.database.writing() as connection:
         identity = registration.id_of_active(connection, FORMER)
         keys.add(connection, identity, spki=new_spki(99), state=KeyState.NEXT, now=NOW)
     with pytest.raises(Misuse):
@@ -248,5 +248,5 @@ def test_a_record_of_another_key_is_not_taken(fleet, table):
     file = TransferFile.parse(json.dumps(table | {"records": [other]}))
     with pytest.raises(DnsboundError):
         fleet.inventory.transfers.take(file, LATER, **fleet.acting)
-    with fleet.inventory._database.reading() as connection:
+    with fleet.inventory.database.reading() as connection:
         assert publication.records_at(connection, OwnerName.parse(NEW)) == []
