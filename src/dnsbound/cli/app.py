@@ -15,6 +15,7 @@ import typer
 
 from dnsbound.cli import (
     adopt,
+    authority,
     chain,
     demo,
     doctor,
@@ -24,6 +25,7 @@ from dnsbound.cli import (
     identity_owner,
     inventory,
     lab,
+    lease,
     match,
     publish,
     record,
@@ -102,6 +104,8 @@ identity.app.command("set-owner", epilog=example("dnsbound id set-owner car54._d
     identity_owner.set_owner
 )
 app.add_typer(identity.app, name="id")
+app.add_typer(lease.app, name="lease")
+app.add_typer(authority.app, name="authority")
 app.add_typer(zone.app, name="zone")
 app.add_typer(inventory.app, name="inventory")
 app.add_typer(serve.app, name="serve")

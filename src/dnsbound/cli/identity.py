@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dnsbound.cli.chosen_name import (
+    BelowOption,
+    LabelOfOption,
+    SecretOption,
+    ServiceOption,
+    UnguessableOption,
+    chosen_name,
+)
 from dnsbound.cli.configuration import actor
 from dnsbound.cli.hardware_key import new_key
+from dnsbound.cli.identity_blocks import block, revoke_unregistered, unblock
+from dnsbound.cli.identity_transfer import transfer
 from dnsbound.cli.key_material import KeyMaterial, MaterialKind, read_key_material
 from dnsbound.cli.opened import opened_inventory
 from dnsbound.cli.options import (
@@ -40,12 +50,31 @@ if TYPE_CHECKING:
     from dnsbound.provision.inventory import Inventory
 
 app = typer.Typer(help="Issue, list, show and revoke identities.", no_args_is_help=True)
+app.command("block", epilog=example("dnsbound id block car54._device.cars.example --reason stolen"))(block)
+app.command("unblock", epilog=example("dnsbound id unblock car54._device.cars.example"))(unblock)
+app.command(
+    "transfer",
+    epilog=example(
+        "dnsbound id transfer car54._device.cars.example van1._device.hire.example --overlap 30d",
+        "… --import car54.json --csr van1.csr",
+    ),
+)(transfer)
 
 
 @app.command("new", epilog=example("dnsbound id new car54._device.cars.example --out keys"))
 def new(
-    name: NameArgument,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Whole DNS name, such as car54._device.cars.example.", show_default=False
+        ),
+    ] = None,
     *,
+    below: BelowOption = None,
+    unguessable: UnguessableOption = False,
+    label_of: LabelOfOption = None,
+    secret: SecretOption = None,
+    service: ServiceOption = None,
     out: Annotated[
         Path, typer.Option("--out", help="Directory for the credential's file, NAME.pem.", file_okay=False)
     ] = Path(),
@@ -79,7 +108,7 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Issue an identity: make a key or take one over, register its public part, print the record."""
-    client = ClientName.parse(name.removesuffix("."))
+    client = chosen_name(name, below=below, unguessable=unguessable, label_of=label_of, secret=secret, service=service)
     parameters = parse_parameters(usage, selector, matching)
     about = {"ttl": ttl, "owner": owner, "tags": tag or [], "reason": reason}
     given = _given(certificate, csr, public_key)
@@ -178,11 +207,12 @@ def _is_registered(store: "Inventory", credential: "Credential") -> bool:
 def _tell_issued(
     store: "Inventory", made: "Identity", path: Path | None, *, on_token: bool = False, as_json: bool
 ) -> None:
-    from dnsbound.provision.advice import advice
+    from dnsbound.provision.advice import advice, wildcard_advice
 
     zone = _serving_zone(store, made.name)
     published = [TLSA.from_text(record.rdata) for record in made.records if record.rdtype == "TLSA"]
     advised = advice(made.name, published, shared_with=store.identities.sharing(made))
+    advised += wildcard_advice(made.name, [wildcard.text for wildcard in store.blocks.wildcards_above(made.name)])
     if as_json:
         emit(_facts(made) | {"file": None if path is None else str(path), "zone": zone, "advice": advised})
         return
@@ -288,23 +318,51 @@ def revoke(
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove every record of a name: it logs in nowhere from then on. There is no way back for its key."""
+    """Remove every record of a name: it logs in nowhere from then on. There is no way back for its key.
+
+    Below a wildcard of an authority the name is blocked instead, whether or not it is registered.
+    """
+    from dnsbound.provision.errors import NotInInventory
+    from dnsbound.provision.ownership.lease import LeaseState
+
     client = ClientName.parse(name.removesuffix("."))
     with opened_inventory(inventory) as store:
-        before = store.identities.named(client)
+        before = _active(store, client)
+        if before is None:
+            if revoke_unregistered(store, client, yes=yes, reason=reason, as_json=as_json):
+                return
+            raise NotInInventory(f"{client} is not an active identity of the inventory")
         if not yes and not typer.confirm(f"Revoke {client}?", err=True):
             advise("Nothing was changed.")
             raise typer.Exit(1)
         revoked = store.identities.revoke(client, reason=reason, now=time.time(), actor=actor())
+        blocked = store.blocks.at(client)
+        leased = sum(1 for _ in store.leases.all(target=client, state=LeaseState.ACTIVE))
         zone = _serving_zone(store, client)
     if as_json:
-        emit(_facts(revoked) | {"zone": zone, "removed": [record.to_text() for record in before.records]})
+        removed = [record.to_text() for record in before.records]
+        emit(_facts(revoked) | {"zone": zone, "removed": removed, "blocked": blocked is not None})
         return
     say(f"{revoked.name}  revoked")
+    if blocked is not None:
+        advise(f"{blocked.wildcard} could speak for it: a record that matches no key stands at the name now.")
+    if leased:
+        advise(f"{leased} leases lead to it: whoever leased the device is shut out as well.")
     if zone is None:
         advise("No zone of this inventory holds the name: remove its TLSA records from the zone that does.")
     else:
         advise(f"Servers that looked it up before may remember it for up to {before.ttl} seconds.")
+
+
+def _active(store: "Inventory", client: ClientName) -> "Identity | None":
+    from dnsbound.provision.entries import IdentityState
+    from dnsbound.provision.errors import NotInInventory
+
+    try:
+        identity = store.identities.named(client)
+    except NotInInventory:
+        return None
+    return identity if identity.state is IdentityState.ACTIVE else None
 
 
 def _facts(identity: "Identity") -> dict[str, object]:

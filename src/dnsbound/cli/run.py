@@ -75,8 +75,10 @@ def run(
 
 
 def _movers(store: "Inventory", resolver: "Resolver", targets: "Targets") -> "list[Mover]":
+    from dnsbound.edge.lease_targets import LeaseTargets
     from dnsbound.edge.publishers import open_publisher
     from dnsbound.edge.roll_observer import RollObserver
+    from dnsbound.provision.ownership.movers import LeaseMover, TransferMover
     from dnsbound.provision.publish.mover import OutboxMover
     from dnsbound.provision.publish.reconcile import Publishing
 
@@ -85,7 +87,13 @@ def _movers(store: "Inventory", resolver: "Resolver", targets: "Targets") -> "li
     who = actor()
     observe = RollObserver(resolver, targets=targets, zones=lambda: (zone.name for zone in store.zones.all()))
     outbox = OutboxMover(lambda: Publishing(store, targets, open_publisher))
-    return [outbox, store.roll_mover(observe, by=by, actor=who)]
+    return [
+        # What ends a lease or a transfer comes before what publishes it.
+        LeaseMover(store.leases, LeaseTargets(resolver), actor=who),
+        TransferMover(store.transfers, actor=who),
+        outbox,
+        store.roll_mover(observe, by=by, actor=who),
+    ]
 
 
 @contextmanager

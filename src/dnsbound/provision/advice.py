@@ -38,7 +38,21 @@ def advice_about_forms(records: Iterable[TLSA]) -> Iterator[str]:
             )
 
 
+def wildcard_advice(name: ClientName, wildcards: Sequence[str]) -> list[str]:
+    """wildcards: those of the zone that could speak for the name, nearest first (RFC 4592 section 2.2.1)."""
+    return [
+        f"{name} has a record of its own now: {wildcard} no longer speaks for it, nor for names below it. A certificate "
+        "of that authority is not enough any more."
+        for wildcard in wildcards[:1]
+    ]
+
+
 def _about_names(name: ClientName, records: list[TLSA]) -> Iterator[str]:
+    if name.labels[0].startswith("_") and len(name.labels) > 2 and name.labels[0] != "_user":
+        yield (
+            f"{name} is for one service: let the client use this key for {name.labels[0]} alone, and another key for "
+            "every other service (draft-ietf-dance-client-auth section 12)."
+        )
     if any(label.startswith("_") for label in name.labels) and any(
         record.usage in _PUBLIC_AUTHORITIES for record in records
     ):

@@ -73,6 +73,15 @@ class RevocationList:
         return len(self._list)
 
 
+def issued_by(certificate: bytes, authority: bytes) -> bool:
+    """Whether one DER certificate issued and signed another."""
+    try:
+        certificate_from_der(certificate).verify_directly_issued_by(certificate_from_der(authority))
+    except (*UNPARSABLE, Malformed, InvalidSignature, UnsupportedAlgorithm, TypeError):
+        return False
+    return True
+
+
 def _is_removal(entry: x509.RevokedCertificate) -> bool:
     """RFC 5280 section 5.3.1: removeFromCRL, of a delta list, takes a certificate off hold."""
     try:
