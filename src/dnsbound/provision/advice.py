@@ -41,7 +41,7 @@ def advice_about_forms(records: Iterable[TLSA]) -> Iterator[str]:
 def wildcard_advice(name: ClientName, wildcards: Sequence[str]) -> list[str]:
     """wildcards: those of the zone that could speak for the name, nearest first (RFC 4592 section 2.2.1)."""
     return [
-        f"{name} has a record of its own now: {wildcard} no longer speaks for it, nor for names below it. A certificate "
+        f"{name} has a record of its own now: {wildcard} no longer speaks for it nor for names below it. A certificate "
         "of that authority is not enough any more."
         for wildcard in wildcards[:1]
     ]
