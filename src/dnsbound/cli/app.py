@@ -23,6 +23,8 @@ from dnsbound.cli import (
     explain,
     identity,
     identity_owner,
+    identity_revoke,
+    identity_transfer,
     inventory,
     lab,
     lease,
@@ -103,6 +105,22 @@ identity.app.command("untag", epilog=example("dnsbound id untag car54._device.ca
 identity.app.command("set-owner", epilog=example("dnsbound id set-owner car54._device.cars.example 'Rental Ltd'"))(
     identity_owner.set_owner
 )
+identity.app.command("revoke", epilog=example("dnsbound id revoke car54._device.cars.example --yes"))(
+    identity_revoke.revoke
+)
+identity.app.command("block", epilog=example("dnsbound id block car54._device.cars.example --reason stolen"))(
+    identity_revoke.block
+)
+identity.app.command("unblock", epilog=example("dnsbound id unblock car54._device.cars.example"))(
+    identity_revoke.unblock
+)
+identity.app.command(
+    "transfer",
+    epilog=example(
+        "dnsbound id transfer car54._device.cars.example van1._device.hire.example --overlap 30d",
+        "… --import car54.json --csr van1.csr",
+    ),
+)(identity_transfer.transfer)
 app.add_typer(identity.app, name="id")
 app.add_typer(lease.app, name="lease")
 app.add_typer(authority.app, name="authority")

@@ -1,4 +1,4 @@
-"""`dnsbound id`: issuing, listing, showing and revoking identities."""
+"""`dnsbound id`: issuing, listing and showing identities. Its other commands are modules of their own."""
 
 import hashlib
 import time
@@ -19,8 +19,6 @@ from dnsbound.cli.chosen_name import (
 )
 from dnsbound.cli.configuration import actor
 from dnsbound.cli.hardware_key import new_key
-from dnsbound.cli.identity_blocks import block, revoke_unregistered, unblock
-from dnsbound.cli.identity_transfer import transfer
 from dnsbound.cli.key_material import KeyMaterial, MaterialKind, read_key_material
 from dnsbound.cli.opened import opened_inventory
 from dnsbound.cli.options import (
@@ -50,15 +48,6 @@ if TYPE_CHECKING:
     from dnsbound.provision.inventory import Inventory
 
 app = typer.Typer(help="Issue, list, show and revoke identities.", no_args_is_help=True)
-app.command("block", epilog=example("dnsbound id block car54._device.cars.example --reason stolen"))(block)
-app.command("unblock", epilog=example("dnsbound id unblock car54._device.cars.example"))(unblock)
-app.command(
-    "transfer",
-    epilog=example(
-        "dnsbound id transfer car54._device.cars.example van1._device.hire.example --overlap 30d",
-        "… --import car54.json --csr van1.csr",
-    ),
-)(transfer)
 
 
 @app.command("new", epilog=example("dnsbound id new car54._device.cars.example --out keys"))
@@ -209,12 +198,12 @@ def _tell_issued(
 ) -> None:
     from dnsbound.provision.advice import advice, wildcard_advice
 
-    zone = _serving_zone(store, made.name)
+    zone = serving_zone(store, made.name)
     published = [TLSA.from_text(record.rdata) for record in made.records if record.rdtype == "TLSA"]
     advised = advice(made.name, published, shared_with=store.identities.sharing(made))
     advised += wildcard_advice(made.name, [wildcard.text for wildcard in store.blocks.wildcards_above(made.name)])
     if as_json:
-        emit(_facts(made) | {"file": None if path is None else str(path), "zone": zone, "advice": advised})
+        emit(facts(made) | {"file": None if path is None else str(path), "zone": zone, "advice": advised})
         return
     for record in made.records:
         say(record.to_text())
@@ -231,7 +220,7 @@ def _tell_issued(
         advise(sentence)
 
 
-def _serving_zone(store: "Inventory", name: ClientName) -> str | None:
+def serving_zone(store: "Inventory", name: ClientName) -> str | None:
     from dnsbound.provision.owner import OwnerName
 
     zone = store.zones.serving(OwnerName.parse(name.canonical))
@@ -268,7 +257,7 @@ def list_(
         )
         for identity in found:
             if as_json:
-                emit(_facts(identity))
+                emit(facts(identity))
             else:
                 since = identity.registered_at if identity.revoked_at is None else identity.revoked_at
                 say(f"{identity.name}  {identity.state.value} since {iso(since)}")
@@ -281,7 +270,7 @@ def show(name: NameArgument, *, inventory: InventoryOption = None, as_json: Json
     with opened_inventory(inventory) as store:
         identity = store.identities.named(client)
         events = list(store.events(subject=client.canonical))
-        zone = _serving_zone(store, client)
+        zone = serving_zone(store, client)
     if as_json:
         history = [
             {
@@ -293,7 +282,7 @@ def show(name: NameArgument, *, inventory: InventoryOption = None, as_json: Json
             }
             for event in events
         ]
-        emit(_facts(identity) | {"zone": zone, "events": history})
+        emit(facts(identity) | {"zone": zone, "events": history})
         return
     say(f"{identity.name}  {identity.state.value}")
     for key in identity.keys:
@@ -309,63 +298,7 @@ def show(name: NameArgument, *, inventory: InventoryOption = None, as_json: Json
         say(f"  {iso(event.at)}  {event.action} by {event.actor}" + (f": {event.reason}" if event.reason else ""))
 
 
-@app.command("revoke", epilog=example("dnsbound id revoke car54._device.cars.example --yes"))
-def revoke(
-    name: NameArgument,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    reason: ReasonOption = "",
-    inventory: InventoryOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove every record of a name: it logs in nowhere from then on. There is no way back for its key.
-
-    Below a wildcard of an authority the name is blocked instead, whether or not it is registered.
-    """
-    from dnsbound.provision.errors import NotInInventory
-    from dnsbound.provision.ownership.lease import LeaseState
-
-    client = ClientName.parse(name.removesuffix("."))
-    with opened_inventory(inventory) as store:
-        before = _active(store, client)
-        if before is None:
-            if revoke_unregistered(store, client, yes=yes, reason=reason, as_json=as_json):
-                return
-            raise NotInInventory(f"{client} is not an active identity of the inventory")
-        if not yes and not typer.confirm(f"Revoke {client}?", err=True):
-            advise("Nothing was changed.")
-            raise typer.Exit(1)
-        revoked = store.identities.revoke(client, reason=reason, now=time.time(), actor=actor())
-        blocked = store.blocks.at(client)
-        leased = sum(1 for _ in store.leases.all(target=client, state=LeaseState.ACTIVE))
-        zone = _serving_zone(store, client)
-    if as_json:
-        removed = [record.to_text() for record in before.records]
-        emit(_facts(revoked) | {"zone": zone, "removed": removed, "blocked": blocked is not None})
-        return
-    say(f"{revoked.name}  revoked")
-    if blocked is not None:
-        advise(f"{blocked.wildcard} could speak for it: a record that matches no key stands at the name now.")
-    if leased:
-        advise(f"{leased} leases lead to it: whoever leased the device is shut out as well.")
-    if zone is None:
-        advise("No zone of this inventory holds the name: remove its TLSA records from the zone that does.")
-    else:
-        advise(f"Servers that looked it up before may remember it for up to {before.ttl} seconds.")
-
-
-def _active(store: "Inventory", client: ClientName) -> "Identity | None":
-    from dnsbound.provision.entries import IdentityState
-    from dnsbound.provision.errors import NotInInventory
-
-    try:
-        identity = store.identities.named(client)
-    except NotInInventory:
-        return None
-    return identity if identity.state is IdentityState.ACTIVE else None
-
-
-def _facts(identity: "Identity") -> dict[str, object]:
+def facts(identity: "Identity") -> dict[str, object]:
     import base64
 
     return {
