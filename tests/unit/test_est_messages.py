@@ -4,12 +4,12 @@ import base64
 
 import pytest
 
-from dnsbound.adapters import est_messages as wire
 from dnsbound.adapters.est import STATUS_FOR_REFUSAL
 from dnsbound.adapters.est_limits import EnrolmentLimits
-from dnsbound.adapters.est_messages import BasicCredentials
 from dnsbound.credential.credential import Credential
 from dnsbound.errors import LimitExceeded, Malformed
+from dnsbound.provision.enrolment import est_messages as wire
+from dnsbound.provision.enrolment.est_messages import BasicCredentials
 from dnsbound.provision.enrolment.refusal import STRANGERS, Because
 
 NOW = 1_795_000_000.0

@@ -24,7 +24,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dnsbound.adapters import est_messages as wire
 from dnsbound.adapters.est_connection import Client, client_of_connection, name_in_certificate
 from dnsbound.adapters.est_limits import EnrolmentLimits
 from dnsbound.adapters.est_service import EnrolmentService, Granted
@@ -39,6 +38,7 @@ from dnsbound.limits import (
     RENEWAL_RETRY_SECONDS,
 )
 from dnsbound.names import ClientName
+from dnsbound.provision.enrolment import est_messages as wire
 from dnsbound.provision.enrolment.refusal import STRANGERS, Because, EnrolmentRefused
 from dnsbound.provision.entries import Identity
 from dnsbound.provision.errors import InventoryFailed

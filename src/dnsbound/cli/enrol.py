@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnsbound.cli import enrol_device
 from dnsbound.cli.configuration import actor
 from dnsbound.cli.opened import opened_inventory
 from dnsbound.cli.options import InventoryOption, JsonOption, NameArgument, example
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from dnsbound.provision.inventory import Inventory
 
 app = typer.Typer(help="Enrol new devices: permit them, and be one.", no_args_is_help=True)
+
+app.command(
+    "request",
+    epilog=example(
+        "dnsbound enrol request car54._device.cars.example --server https://enrol.cars.example --token-file car54.token"
+    ),
+)(enrol_device.request)
+app.command("renew", epilog=example("dnsbound enrol renew car54.pem --server https://enrol.cars.example --wait 1h"))(
+    enrol_device.renew
+)
 
 _KeyOption = Annotated[
     str | None,

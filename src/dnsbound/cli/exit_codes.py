@@ -44,6 +44,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "RollRefused": ExitCode.NO,
         "LeaseRefused": ExitCode.NO,
         "NameBlocked": ExitCode.NO,
+        "EnrolmentDenied": ExitCode.NO,
         "EnrolmentRefused": ExitCode.NO,
         "RemovalsRefused": ExitCode.NO,
         "InventoryFailed": ExitCode.UNDECIDED,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from dnsbound import Context, Credential
-from dnsbound.adapters import est_messages as wire
 from dnsbound.adapters.est import EnrolmentApplication
 from dnsbound.adapters.est_door import DOOR, EnrolmentAuthenticator
 from dnsbound.adapters.est_limits import EnrolmentLimits
@@ -22,6 +21,7 @@ from dnsbound.credential.certificate_request import certificate_request
 from dnsbound.credential.issuer import CertificateAuthority
 from dnsbound.credential.keys import KeyAlgorithm, PrivateKey, generate_private_key
 from dnsbound.names import ClientName
+from dnsbound.provision.enrolment import est_messages as wire
 from dnsbound.provision.entries import ZoneSettings
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
@@ -70,6 +70,8 @@ class Site:
     clock: Clock
     authority: CertificateAuthority
     trust: ssl.SSLContext
+    own: Credential
+    """The server's."""
     port: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -159,15 +161,16 @@ def est_site(
             retry_seconds=1,
             renewal_seconds=2,
         )
+        own = world.web_credential("localhost")
         context = Context.server(
-            world.web_credential("localhost"),
+            own,
             authenticator=door,
             policy="optional",
             ask="always",
             claim_from=("extension",),
         )
         trust = ssl.create_default_context(cadata=world.web_root_pem.decode())
-        site = Site(world, inventory, clock, authority, trust)
+        site = Site(world, inventory, clock, authority, trust, own)
         with uvicorn_server("asyncio", application.asgi(), context) as site.port:
             yield site
         world.organisation(ELSEWHERE.text).remove(TRUCK.text)

@@ -13,11 +13,11 @@ import pytest
 from cryptography import x509
 
 from dnsbound import AccessList, Authenticator, Context, Credential
-from dnsbound.adapters import est_messages as wire
 from dnsbound.credential.certificate_facts import san_dns_names, spki_of
 from dnsbound.credential.keys import KeyAlgorithm, spki_der
 from dnsbound.credential.signer import LocalSigner
 from dnsbound.names import ClientName
+from dnsbound.provision.enrolment import est_messages as wire
 from dnsbound.provision.enrolment.permission import key_digest
 from dnsbound.provision.lifecycle.machine import RollState
 from dnsbound.provision.owner import OwnerName
