@@ -45,6 +45,7 @@ LEAVES_OUT: dict[str, tuple[str, set[str]]] = {
     ),
     "edge.context_members._VERSIONS": ("versions that are never spoken, refused", {"SSLv3", "TLSv1", "TLSv1_1"}),
     "edge.context_server_tlsa._UNDECIDED": ("answers that are decided", {"SECURE", "INSECURE"}),
+    "provision.adoption.naming._TEXTS": ("names of a certificate, which may be several", {"SAN"}),
     "provision.lifecycle.machine.TRANSITIONS": (
         "refused: RollRefused",
         {

@@ -1,7 +1,9 @@
 """The changes of an adoption, and of taking one back, on a writing transaction."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from sqlalchemy import Connection, select, update
 
@@ -34,9 +36,9 @@ def registration_of(row: Accepted, terms: Terms) -> Registration:
 
 def entries_for(connection: Connection, steps: Iterable[Step]) -> list[Entry]:
     """What takes these steps back, from what the inventory has before they are taken."""
-    taken = [step for step in steps if step.action is not Action.UNCHANGED]
-    former = _former(connection, [step.name for step in taken if step.action is not Action.CREATE])
-    return [_entry(step, former) for step in taken]
+    taken = [(step, undo) for step in steps if (undo := _UNDO[step.action]) is not None]
+    former = _former(connection, [step.name for step, undo in taken if undo is not Undo.REVOKE])
+    return [_entry(step, undo, former) for step, undo in taken]
 
 
 def _former(connection: Connection, names: Sequence[str]) -> dict[str, Identity]:
@@ -45,19 +47,25 @@ def _former(connection: Connection, names: Sequence[str]) -> dict[str, Identity]
     return {identity.name.canonical: identity for identity in identities.read(connection, found)}
 
 
-def _entry(step: Step, former: dict[str, Identity]) -> Entry:
-    name = ClientName.parse(step.name)
-    if step.action is Action.CREATE:
-        assert step.row is not None  # what is created comes from a row
-        return Entry(undo=Undo.REVOKE, name=name, spki_sha256=step.row.spki_sha256.hex())
-    before = former[step.name]
-    digest = hashlib.sha256(before.spki).hexdigest() if step.row is None else step.row.spki_sha256.hex()
-    added = () if step.row is None else tuple(sorted(step.row.tags - before.tags))
-    tags = added if step.action is Action.AMEND else tuple(sorted(before.tags))
-    return Entry(undo=_UNDO[step.action], name=name, spki_sha256=digest, former=_as_former(before, tags))
+def _entry(step: Step, undo: Undo, former: dict[str, Identity]) -> Entry:
+    name, before = ClientName.parse(step.name), former.get(step.name)
+    if step.row is not None and before is None:
+        return Entry(undo=undo, name=name, spki_sha256=step.row.spki_sha256.hex())
+    assert before is not None  # what is taken away was there, in this transaction
+    digest = hashlib.sha256(before.spki).digest() if step.row is None else step.row.spki_sha256
+    tags = before.tags if step.row is None or undo is not Undo.RESTORE_FACTS else step.row.tags - before.tags
+    return Entry(undo=undo, name=name, spki_sha256=digest.hex(), former=_as_former(before, tuple(sorted(tags))))
 
 
-_UNDO = {Action.REPLACE: Undo.RESTORE_KEY, Action.AMEND: Undo.RESTORE_FACTS, Action.REVOKE: Undo.REGISTER}
+_UNDO: Final[Mapping[Action, Undo | None]] = MappingProxyType(
+    {
+        Action.CREATE: Undo.REVOKE,
+        Action.REPLACE: Undo.RESTORE_KEY,
+        Action.AMEND: Undo.RESTORE_FACTS,
+        Action.UNCHANGED: None,
+        Action.REVOKE: Undo.REGISTER,
+    }
+)
 
 
 def _as_former(identity: Identity, tags: tuple[str, ...]) -> Former:

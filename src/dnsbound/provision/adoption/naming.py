@@ -116,7 +116,7 @@ class NameRules:
 
     def _shown(self, shown: Shown, source: NameSource) -> str | None:
         if source is not NameSource.SAN:
-            return _TAKEN[source](shown)
+            return _TEXTS[source](shown)
         fitting = {name.lower() for name in shown.san if _is_name(name)}
         if self.below is not None:
             fitting = {name for name in fitting if name.endswith(f".{self.below.text}")} or fitting
@@ -147,7 +147,7 @@ def label_of(text: str) -> str:
     return label
 
 
-_TAKEN: Final[Mapping[NameSource, Callable[[Shown], str | None]]] = MappingProxyType(
+_TEXTS: Final[Mapping[NameSource, Callable[[Shown], str | None]]] = MappingProxyType(
     {
         NameSource.COLUMN: lambda shown: shown.name,
         NameSource.CN: lambda shown: shown.common_name,

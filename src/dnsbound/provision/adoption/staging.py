@@ -35,37 +35,45 @@ CREATE TABLE staged (
 _INDEXES: Final = (
     "CREATE INDEX by_name ON staged (sort_key, id)",
     "CREATE INDEX by_key ON staged (spki_sha256, sort_key)",
-    "CREATE INDEX by_serial ON staged (serial, sort_key) WHERE serial IS NOT NULL",
+    "CREATE INDEX by_serial ON staged (serial, sort_key)",
 )
+# Each comparison is told its index: a list in which everything is the same must not take the square of its length.
 _MARK_REPEATED: Final = """
-UPDATE staged SET problem = 'repeated' WHERE EXISTS (SELECT 1 FROM staged other WHERE
-  other.sort_key = staged.sort_key AND other.spki_sha256 = staged.spki_sha256 AND other.id < staged.id)
+UPDATE staged SET problem = 'repeated' WHERE EXISTS (SELECT 1 FROM staged other INDEXED BY by_key WHERE
+  other.spki_sha256 = staged.spki_sha256 AND other.sort_key = staged.sort_key AND other.id < staged.id)
 """
-_MARKS: Final = {
-    Problem.DUPLICATE_NAME: """
-UPDATE staged SET problem = 'duplicate-name', other = (SELECT other.place FROM staged other WHERE
+_MARKS: Final = (
+    (
+        Problem.DUPLICATE_NAME,
+        "another key under this name",
+        """
+UPDATE staged SET problem = 'duplicate-name', other = (SELECT other.place FROM staged other INDEXED BY by_name WHERE
   other.sort_key = staged.sort_key AND other.spki_sha256 <> staged.spki_sha256 ORDER BY other.id LIMIT 1)
-WHERE problem IS NULL AND EXISTS (SELECT 1 FROM staged other WHERE
+WHERE problem IS NULL AND EXISTS (SELECT 1 FROM staged other INDEXED BY by_name WHERE
   other.sort_key = staged.sort_key AND other.spki_sha256 <> staged.spki_sha256)
 """,
-    Problem.DUPLICATE_KEY: """
-UPDATE staged SET problem = 'duplicate-key', other = (SELECT other.place FROM staged other WHERE
-  other.spki_sha256 = staged.spki_sha256 AND other.sort_key <> staged.sort_key ORDER BY other.id LIMIT 1)
-WHERE problem IS NULL AND EXISTS (SELECT 1 FROM staged other WHERE
+    ),
+    (
+        Problem.DUPLICATE_KEY,
+        "the same key under another name",
+        """
+UPDATE staged SET problem = 'duplicate-key', other = (SELECT other.place FROM staged other INDEXED BY by_key WHERE
+  other.spki_sha256 = staged.spki_sha256 AND other.sort_key <> staged.sort_key ORDER BY other.sort_key LIMIT 1)
+WHERE problem IS NULL AND EXISTS (SELECT 1 FROM staged other INDEXED BY by_key WHERE
   other.spki_sha256 = staged.spki_sha256 AND other.sort_key <> staged.sort_key)
 """,
-    Problem.DUPLICATE_SERIAL: """
-UPDATE staged SET problem = 'duplicate-serial', other = (SELECT other.place FROM staged other WHERE
-  other.serial = staged.serial AND other.sort_key <> staged.sort_key ORDER BY other.id LIMIT 1)
-WHERE problem IS NULL AND EXISTS (SELECT 1 FROM staged other WHERE
+    ),
+    (
+        Problem.DUPLICATE_SERIAL,
+        "the same serial number under another name",
+        """
+UPDATE staged SET problem = 'duplicate-serial', other = (SELECT other.place FROM staged other INDEXED BY by_serial WHERE
+  other.serial = staged.serial AND other.sort_key <> staged.sort_key ORDER BY other.sort_key LIMIT 1)
+WHERE problem IS NULL AND EXISTS (SELECT 1 FROM staged other INDEXED BY by_serial WHERE
   other.serial = staged.serial AND other.sort_key <> staged.sort_key)
 """,
-}
-_SAID: Final = {
-    Problem.DUPLICATE_NAME: "another key under this name",
-    Problem.DUPLICATE_KEY: "the same key under another name",
-    Problem.DUPLICATE_SERIAL: "the same serial number under another name",
-}
+    ),
+)
 
 
 class Staging:
@@ -100,7 +108,7 @@ class Staging:
             for index in _INDEXES:
                 self._connection.execute(index)
             self._connection.execute(_MARK_REPEATED)
-            for problem, statement in _MARKS.items():
+            for problem, _, statement in _MARKS:
                 if problem is not Problem.DUPLICATE_KEY or not danger_shared_keys:
                     self._connection.execute(statement)
 
@@ -116,10 +124,10 @@ class Staging:
 
     def conflicts(self) -> Iterator[BadRow]:
         """The rows that others stand against, in the order of the source."""
+        said = {problem.value: words for problem, words, _ in _MARKS}
         query = "SELECT place, name, problem, other FROM staged WHERE problem <> 'repeated' ORDER BY id"
         for place, name, problem, other in self._rows(query):
-            known = Problem(problem)
-            yield BadRow(where=place, problem=known, detail=f"{_SAID[known]}: {other}", name=name)
+            yield BadRow(where=place, problem=Problem(problem), detail=f"{said[problem]}: {other}", name=name)
 
     def batches(self, size: int) -> Iterator[list[Accepted]]:
         """The usable rows in the order of their names."""
