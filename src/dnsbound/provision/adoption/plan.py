@@ -16,12 +16,13 @@ from dnsbound.provision import publication, schema
 from dnsbound.provision.adoption.accepting import Accepted, Terms
 from dnsbound.provision.adoption.candidate import BadRow, Problem
 from dnsbound.provision.entries import IdentityState, KeyState, Record
+from dnsbound.provision.lifecycle.roll import OPEN_STATES
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.ownership.lease import LeaseState
 from dnsbound.provision.registration import IDENTIFYING
 from dnsbound.provision.surroundings import Surroundings, rows_in
 
-_OPEN_LEASES: Final = frozenset({"pending", "active"})
-_OPEN_ROLLS: Final = frozenset({"prepublish", "switch", "retire"})
+_OPEN_LEASES: Final = frozenset({LeaseState.PENDING.value, LeaseState.ACTIVE.value})
 _SHOWN_DIGITS: Final = 16
 """Of a key's digest, where people read it."""
 
@@ -125,7 +126,7 @@ def _complete(connection: Connection, holdings: dict[int, _Holding]) -> None:
         holdings[row.identity_id].keys[row.spki_sha256] = row.state
     for row in rows_in(connection, select(schema.tags), tags.identity_id, holdings):
         holdings[row.identity_id].tags.add(row.tag)
-    rolling = select(rolls.identity_id).where(rolls.state.in_(_OPEN_ROLLS))
+    rolling = select(rolls.identity_id).where(rolls.state.in_(OPEN_STATES))
     for row in rows_in(connection, rolling, rolls.identity_id, holdings):
         holdings[row.identity_id].rolling = True
 
