@@ -23,10 +23,11 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from dnsbound.errors import Misuse
 from dnsbound.provision.database import Database
 from dnsbound.provision.errors import ChangeUnconfirmed, InventoryFailed, InventoryMissing
-from dnsbound.provision.postgresql_failures import cause_in_one_line, said
+from dnsbound.provision.postgresql_failures import SAID, cause_in_one_line, said
 from dnsbound.provision.postgresql_watch import PostgreSQLWatch
 
 _WRITE_LOCK: Final = 0x646E7362
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:key), current_setting('default_transaction_read_only') AS read_only")
 _CONNECT_SECONDS: Final = 10
 _STATEMENT_SECONDS: Final = 120
 """No statement of ours takes that long; what does is stuck."""
@@ -113,7 +114,10 @@ class PostgreSQLDatabase(Database):
             raise InventoryMissing(f"there is no inventory in {self.place}: the database is empty")
 
     def _lock(self, connection: Connection) -> None:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
+        found = connection.execute(_LOCK, {"key": _WRITE_LOCK}).one()
+        if found.read_only == "on":
+            # Our transactions say what they are; who set this default did not mean them to overrule it.
+            raise InventoryFailed(f"the inventory at {self.place} {SAID['25006']} by default_transaction_read_only")
 
     def _commit(self, commit: Callable[[], None]) -> None:
         try:

@@ -35,7 +35,9 @@ SAID: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_UNSUPPORTED: Final = "0A000"
 _WORDS: Final = (
+    (re.compile(r"during recovery"), "25006"),
     (re.compile(r"password authentication failed|no password supplied|no pg_hba\.conf entry|authentication"), "28"),
     (re.compile(r'FATAL:\s+database ".*" does not exist'), "3D000"),
     (re.compile(r"starting up|shutting down|recovery mode"), "57P03"),
@@ -47,9 +49,8 @@ def said(cause: BaseException | None) -> str:
     """The sentence, with the driver's own words behind a colon."""
     words = cause_in_one_line(cause)
     state = getattr(cause, "sqlstate", None)
-    if state is None:
-        known = next((code for pattern, code in _WORDS if pattern.search(words)), None)
-        return f"{SAID[known or '08']}: {words}"
+    if state is None or state == _UNSUPPORTED:
+        state = next((code for pattern, code in _WORDS if pattern.search(words)), state or "08000")
     return f"{SAID.get(state) or SAID.get(state[:2]) or 'failed'}: {words}"
 
 
