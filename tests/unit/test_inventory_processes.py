@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import event
 
 from dnsbound.errors import DnsboundError
 from dnsbound.names import ClientName
 from dnsbound.provision import schema
 from dnsbound.provision.database import Database
 from dnsbound.provision.entries import Record, ZoneSettings
+from dnsbound.provision.errors import InventoryFailed
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.schema_migration import HEAD_REVISION
@@ -30,7 +33,6 @@ ZONE = OwnerName.parse("cars.example")
 # own, so that nothing is shared but the file.
 WRITER = """
 import sys
-from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import hashlib
@@ -38,23 +40,23 @@ from dnsbound.names import ClientName
 from dnsbound.provision.inventory import Inventory
 from dnsbound.records.tlsa import TLSA
 
-path, number, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+place, number, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 public = ec.generate_private_key(ec.SECP256R1()).public_key()
 spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 record = TLSA(3, 1, 1, hashlib.sha256(spki).digest())
 print("ready", flush=True)
 sys.stdin.readline()
-with Inventory.open(path, create=True) as inventory:
+with Inventory.open(place, create=True) as inventory:
     for turn in range(rounds):
         name = ClientName.parse(f"car{number}-{turn}.cars.example")
         inventory.identities.register(name, spki=spki, records=[record], ttl=2, now=1.0, actor=f"writer{number}")
 """
 
 
-def start_writers(path, count, rounds):
+def run_writers(place, count, rounds):
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(number), str(rounds)],
+            [sys.executable, "-c", WRITER, str(place), str(number), str(rounds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -72,12 +74,11 @@ def start_writers(path, count, rounds):
         assert writer.returncode == 0, errors
 
 
-def test_no_update_is_lost(tmp_path):
-    path = tmp_path / "inventory.db"
-    processes, rounds = 6, 25
-    with Inventory.open(path, create=True) as inventory:
+@pytest.mark.parametrize(("processes", "rounds"), [(2, 40), (8, 15)])
+def test_no_update_is_lost(database_url, processes, rounds):
+    with Inventory.open(database_url, create=True) as inventory:
         create_zone(inventory)
-        start_writers(path, processes, rounds)
+        run_writers(database_url, processes, rounds)
         assert inventory.zones.named(ZONE).serial == 1 + processes * rounds
         assert len(list(inventory.identities.all())) == processes * rounds
         assert len(list(inventory.events())) == 1 + processes * rounds
@@ -103,14 +104,24 @@ def test_a_lock_taken_after_reading_would_refuse_updates(tmp_path):
 
 def test_processes_that_meet_at_a_new_file_migrate_it_once(tmp_path):
     path = tmp_path / "new" / "inventory.db"
-    start_writers(path, 8, 1)
+    run_writers(path, 8, 1)
     with Inventory.open(path) as inventory:
         assert len(list(inventory.identities.all())) == 8
 
 
-def test_a_forked_child_has_connections_of_its_own(tmp_path):
-    with Inventory.open(tmp_path / "inventory.db", create=True) as inventory:
+@pytest.mark.peer("postgres")
+def test_processes_that_meet_at_an_empty_database_migrate_it_once(postgresql_server):
+    place = postgresql_server.database()
+    run_writers(place, 8, 1)
+    with Inventory.open(place) as inventory:
+        assert len(list(inventory.identities.all())) == 8
+
+
+def test_a_forked_child_has_connections_of_its_own(database_url):
+    with Inventory.open(database_url, create=True) as inventory:
         create_zone(inventory)
+        watch = inventory.watch()
+        watch.version()
         context = multiprocessing.get_context("fork")
         child = context.Process(target=publish_a_host, args=(inventory,))
         child.start()
@@ -118,10 +129,12 @@ def test_a_forked_child_has_connections_of_its_own(tmp_path):
         assert child.exitcode == 0
         publish_a_host(inventory, "192.0.2.2")
         assert len(list(inventory.zones.records(ZONE))) == 2
+        watch.version()  # the child's end took nothing from it
+        watch.close()
 
 
-def publish_a_host(inventory, address="192.0.2.1"):
-    record = Record(owner=OwnerName.parse("host.cars.example"), rdtype="A", rdata=address, ttl=2)
+def publish_a_host(inventory, address="192.0.2.1", label="host", rdtype="A"):
+    record = Record(owner=OwnerName.parse(f"{label}.cars.example"), rdtype=rdtype, rdata=address, ttl=2)
     inventory.zones.publish(record, now=NOW, actor=f"process {os.getpid()}")
 
 
@@ -130,6 +143,75 @@ def create_zone(inventory):
         name=ZONE, nameservers=(OwnerName.parse("ns.cars.example"),), rname=OwnerName.parse("admin.cars.example"), ttl=2
     )
     inventory.zones.create(settings, now=NOW, actor="operations")
+
+
+# What goes wrong in the middle.
+
+KILLED = """
+import os, signal, sys
+from dnsbound.provision import event_log
+from dnsbound.provision.entries import Record
+from dnsbound.provision.inventory import Inventory
+from dnsbound.provision.owner import OwnerName
+
+appended = event_log.append
+turn = 0
+
+def append(*arguments, **options):
+    global turn
+    appended(*arguments, **options)
+    turn += 1
+    if turn == 5:  # the change and its event are written, not yet committed
+        os.kill(os.getpid(), signal.SIGKILL)
+
+event_log.append = append
+with Inventory.open(sys.argv[1]) as inventory:
+    for number in range(10):
+        record = Record(owner=OwnerName.parse("host.cars.example"), rdtype="A", rdata=f"192.0.2.{number}", ttl=2)
+        inventory.zones.publish(record, now=1.0, actor="killed")
+"""
+
+
+def test_a_writer_that_is_killed_leaves_whole_changes_alone(database_url):
+    with Inventory.open(database_url, create=True) as inventory:
+        create_zone(inventory)
+        done = subprocess.run([sys.executable, "-c", KILLED, database_url], timeout=60, check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert len(list(inventory.zones.records(ZONE))) == 4
+        assert len(list(inventory.events())) == 1 + 4
+        assert inventory.zones.named(ZONE).serial == 1 + 4
+        publish_a_host(inventory, "192.0.2.200")
+        assert inventory.zones.named(ZONE).serial == 1 + 5
+
+
+def test_a_full_disk_undoes_the_change_and_is_told(tmp_path):
+    with Inventory.open(tmp_path / "inventory.db", create=True) as inventory:
+        create_zone(inventory)
+        limit = "PRAGMA max_page_count = {}"
+        with inventory.database.writing() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+        def bounded(connection, _record):
+            connection.execute(limit.format(pages + 8))
+
+        event.listen(inventory.database.engine(), "connect", bounded)
+        inventory.database.engine().dispose()
+        with pytest.raises(InventoryFailed, match="does not fit the disk") as caught:
+            fill(inventory)
+        assert "\n" not in str(caught.value)
+        kept = len(list(inventory.zones.records(ZONE)))
+        assert kept > 8
+        assert len(list(inventory.events())) == 1 + kept
+        assert inventory.zones.named(ZONE).serial == 1 + kept
+        event.remove(inventory.database.engine(), "connect", bounded)
+        inventory.database.engine().dispose()
+        publish_a_host(inventory, "192.0.2.1")
+        assert inventory.zones.named(ZONE).serial == 2 + kept
+
+
+def fill(inventory):
+    for number in range(5000):
+        publish_a_host(inventory, f"2001:db8::{number:x}", f"host{number}", "AAAA")
 
 
 # The schema.
