@@ -34,5 +34,6 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "startup": Benchmark("bench.startup", {"rounds": 15}, {"rounds": 3}),
     "access-list": Benchmark("bench.access_list", {"names": 1_000_000, "rounds": 5}, {"names": 50_000, "rounds": 2}),
     "wire-bytes": Benchmark("bench.wire_bytes"),
+    "inventory": Benchmark("bench.inventory", {"identities": 1_000_000}, {"identities": 5_000}),
     "authority": Benchmark("bench.authority", {"names": 1000, "rounds": 3}, {"names": 100, "rounds": 2}),
 }

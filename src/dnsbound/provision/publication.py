@@ -5,7 +5,7 @@ CNAME stands alone), RFC 2181 section 5.2 (one TTL for an RRset), RFC 1034 secti
 only glue), RFC 4035 section 2.4 (DS and the delegation's NS belong to the parent).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import dns.exception
@@ -66,7 +66,7 @@ def _canonical_rdata(rdtype: str, rdata: str) -> str:
 
 def zone_of(connection: Connection, owner: OwnerName, rdtype: str = "TLSA") -> tuple[int, OwnerName] | None:
     """Row id and name of the zone here that serves `rdtype` at `owner`, or None."""
-    candidates = owner.ancestors[1:] if rdtype in _OF_THE_PARENT else owner.ancestors
+    candidates = _candidates(owner, rdtype)
     found = connection.execute(
         select(schema.zones.c.id, schema.zones.c.name)
         .where(schema.zones.c.name.in_(candidates))
@@ -74,6 +74,16 @@ def zone_of(connection: Connection, owner: OwnerName, rdtype: str = "TLSA") -> t
         .limit(1)
     ).one_or_none()
     return None if found is None else (found.id, OwnerName.parse(found.name))
+
+
+def nearest_zone(zones: Collection[str], owner: OwnerName, rdtype: str = "TLSA") -> str | None:
+    """The same among zones whose names were read already."""
+    return next((name for name in _candidates(owner, rdtype) if name in zones), None)
+
+
+def _candidates(owner: OwnerName, rdtype: str) -> tuple[str, ...]:
+    """Names of zones that could serve it, nearest first."""
+    return owner.ancestors[1:] if rdtype in _OF_THE_PARENT else owner.ancestors
 
 
 def _is_zone(connection: Connection, name: OwnerName) -> bool:

@@ -163,17 +163,17 @@ class Zones:
         start, end = name.below
         place = (rows.c.sort_key == name.sort_key) | ((rows.c.sort_key >= start) & (rows.c.sort_key < end))
         query = select(rows).where(place).order_by(rows.c.sort_key, rows.c.id)
+        key = schema.zones.c.sort_key
+        cuts = select(schema.zones.c.name).where((key == name.sort_key) | ((key >= start) & (key < end)))
         last: tuple[str, int] = ("", 0)
         while True:
             later = (rows.c.sort_key > last[0]) | ((rows.c.sort_key == last[0]) & (rows.c.id > last[1]))
             with self._database.reading() as connection:
                 found = connection.execute(query.where(later).limit(_BATCH)).all()
-                served = [
-                    record
-                    for record in map(_record, found)
-                    if (zone := publication.zone_of(connection, record.owner, record.rdtype)) and zone[1] == name
-                ]
-            yield from served
+                zones = frozenset(connection.scalars(cuts))
+            for record in map(_record, found):
+                if publication.nearest_zone(zones, record.owner, record.rdtype) == name.text:
+                    yield record
             if len(found) < _BATCH:
                 return
             last = (found[-1].sort_key, found[-1].id)
