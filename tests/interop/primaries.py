@@ -103,6 +103,7 @@ server:
     rundir: "@DIRECTORY@"
     listen: 127.0.0.1@@PORT@
     tcp-max-clients: 500
+    tcp-io-timeout: 30000
 log:
   - target: stderr
     any: warning

@@ -144,10 +144,11 @@ class Move:
             left = None if left is None else left - len(claims)
             self._open |= {claim.owner.text: claim for claim in claims}
             for claim in claims:
-                if claim.changes:
-                    yield from claim.changes
-                else:
+                if not claim.changes:
                     self._settle(claim, OutcomeKind.DONE, "")
+                elif self._clock() < claim.until:
+                    yield from claim.changes
+                # Otherwise the way to the server is so slow that the name may be with another publisher by now.
         self.moved.more = True
 
     def _take(self, outcome: Outcome) -> None:

@@ -315,11 +315,8 @@ def _still_mine(connection: Connection, claims: Sequence[Claim]) -> dict[str, in
 def _taken_over(connection: Connection, claim: Claim, *, now: Moment) -> None:
     """Somebody else has published the name meanwhile: what was sent here may be on the server, and is looked after."""
     published = schema.published
-    known = set(
-        connection.execute(
-            select(published.c.rdtype, published.c.rdata).where(published.c.owner == claim.owner.text)
-        ).tuples()
-    )
+    query = select(published.c.rdtype, published.c.rdata).where(published.c.owner == claim.owner.text)
+    known = {(row.rdtype, row.rdata) for row in connection.execute(query)}
     missing = [
         Change(
             owner=change.owner,

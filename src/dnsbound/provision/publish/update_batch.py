@@ -76,17 +76,19 @@ class NameChanges:
             self._write_condition(update, name, alias)
         for change in self.changes:
             number = type_number(change.rdtype)
-            # What stands and shall go on standing goes too: Knot gives a record it has no new TTL.
-            for text in change.before if self._removes(change) else ():
+            for text in self._removals(change):
                 update.remove(name, number, wire_of_text(change.rdtype, text))
             for text in () if clearing else change.after:
                 update.add(name, number, change.ttl, wire_of_text(change.rdtype, text))
 
-    def _removes(self, change: Change) -> bool:
+    def _removals(self, change: Change) -> tuple[str, ...]:
         if not change.after:
-            return self.is_clearing or not self.is_cleared
-        # An alias that is added takes the place of the one before.
-        return not self.is_clearing and change.rdtype != ALIAS
+            return change.removed if self.is_clearing or not self.is_cleared else ()
+        if self.is_clearing or change.rdtype == ALIAS:
+            # An alias that is added takes the place of another one; taken away and added in one update, Knot has none.
+            return ()
+        # What stands and shall go on standing goes too: Knot gives a record it has no new TTL.
+        return change.before
 
     def _write_condition(self, update: Update, name: dns.name.Name, alias: str | None) -> None:
         if self.makes_alias and alias is not None:
