@@ -249,7 +249,7 @@ OBSERVED_AT_ONCE: Final = Limit(
     2048,
     1,
     65_536,
-    "questions to authoritative servers under way; never over half of RLIMIT_NOFILE",
+    "questions to authoritative servers under way; never over an eighth of RLIMIT_NOFILE",
 )
 OBSERVED_PER_SECOND: Final = Limit(
     "observed-per-second", 2000, 1, 1_000_000, "questions one authoritative server is asked per second"

@@ -46,9 +46,10 @@ class Pace:
 
     @classmethod
     def checked(cls, at_once: int | None, per_second: int | None, answer_seconds: Seconds) -> Self:
-        """Within the limits, and within what descriptors there are: each question over UDP has a socket of its own."""
+        """Within the limits, and within what descriptors there are: a question that is repeated over UDP has three
+        sockets."""
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        most = OBSERVED_AT_ONCE.maximum if descriptors == resource.RLIM_INFINITY else max(1, descriptors // 2)
+        most = OBSERVED_AT_ONCE.maximum if descriptors == resource.RLIM_INFINITY else max(1, descriptors // 8)
         return cls(
             min(OBSERVED_AT_ONCE.checked(at_once), most), OBSERVED_PER_SECOND.checked(per_second), answer_seconds
         )
