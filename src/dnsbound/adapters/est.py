@@ -91,7 +91,7 @@ class _Answer(Exception):
 class EnrolmentApplication:
     """See the module. labels: what may stand in the path before the operation, and below which name those who use it
     must ask; requests without a label may ask for any. limits: of sources. retry_seconds, renewal_seconds: when devices
-    ask again while a record is not served yet, and while the former key is to be used."""
+    ask again while a record is not served yet, and while the former key is to be used. body_seconds: for a request."""
 
     def __init__(
         self,
@@ -103,6 +103,7 @@ class EnrolmentApplication:
         limits: EnrolmentLimits | None = None,
         retry_seconds: int | None = None,
         renewal_seconds: int | None = None,
+        body_seconds: int | None = None,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
@@ -111,6 +112,7 @@ class EnrolmentApplication:
         self._limits = limits or EnrolmentLimits()
         self._retry_seconds = ENROLMENT_RETRY_SECONDS.checked(retry_seconds)
         self._renewal_seconds = RENEWAL_RETRY_SECONDS.checked(renewal_seconds)
+        self._body_seconds = ENROLMENT_BODY_SECONDS.checked(body_seconds)
 
     def asgi(self) -> Starlette:
         """The ASGI application."""
@@ -263,7 +265,7 @@ class EnrolmentApplication:
             raise _answer(415, f"a request is sent as {wire.PKCS10}", "refused")
         body = bytearray()
         try:
-            async with asyncio.timeout(ENROLMENT_BODY_SECONDS.default):
+            async with asyncio.timeout(self._body_seconds):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > ENROLMENT_REQUEST_OCTETS.default:

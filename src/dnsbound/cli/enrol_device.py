@@ -34,7 +34,10 @@ _FIRST_PAUSE: Final[Seconds] = 0.5
 _LONGEST_PAUSE: Final[Seconds] = 30.0
 _LOOKUP_SECONDS: Final[Seconds] = 5.0
 
-ServerOption = Annotated[str, typer.Option("--server", help="https://HOST[:PORT][/LABEL] of the enrolment server.")]
+ServerOption = Annotated[
+    str,
+    typer.Option("--server", help="https://HOST:PORT of the enrolment server, and /LABEL where its operator says so."),
+]
 CaOption = Annotated[
     Path | None,
     typer.Option(

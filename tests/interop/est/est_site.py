@@ -160,6 +160,7 @@ def est_site(
             labels=labels,
             retry_seconds=1,
             renewal_seconds=2,
+            body_seconds=1,
         )
         own = world.web_credential("localhost")
         context = Context.server(
