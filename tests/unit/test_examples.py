@@ -59,6 +59,11 @@ SAYS: Final = {
     "door_smtp.py": ["[0-9]+ octets from somebody", "[0-9]+ octets from car54._device.cars.example"],
     "door_uvicorn.py": [HELLO, "car55 is shut out: .*alert.*"],
     "door_websockets.py": ["car54._device.cars.example said 'hello'"],
+    "enrolment.py": [
+        "not yet: the record is not served everywhere yet",
+        "car77._device.cars.example is enrolled by permission 1",
+        "its record is its own",
+    ],
     "hello.py": [HELLO, "shut out: .*"],
     "late_handshake.py": [
         "somebody says hello",

@@ -191,13 +191,14 @@ def _key_digest(text: str | None, source: str | None) -> bytes | None:
 
 
 def _zone_words(store: "Inventory", name: ClientName) -> str:
+    from dnsbound.cli.opened import publish_targets
     from dnsbound.provision.owner import OwnerName
+    from dnsbound.provision.publish.targets import target_of
 
-    if store.zones.serving(OwnerName.parse(name.canonical)) is not None:
+    owner = OwnerName.parse(name.canonical)
+    if store.zones.serving(owner) is not None or target_of(publish_targets(None), owner) is not None:
         return ""
-    return (
-        "No zone of this inventory holds the name: the enrolment server must be told where it is published (--targets)."
-    )
+    return "No zone of this inventory holds the name: tell the enrolment server where it is published (--targets)."
 
 
 def _line(permission: "Permission") -> str:

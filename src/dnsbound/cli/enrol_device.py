@@ -24,7 +24,7 @@ from dnsbound.times import Seconds, seconds_of_text
 if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
     from dnsbound.edge.context import Context
-    from dnsbound.edge.enrolment_client import Given
+    from dnsbound.edge.enrolment_client import EnrolmentServer, Given
     from dnsbound.edge.enrolment_files import EnrolmentFiles
     from dnsbound.edge.resolver import Resolver
 
@@ -105,10 +105,10 @@ def request(
         raise Misuse(f"{files.path}: exists already; `dnsbound enrol renew` changes its key")
     token = _token(token_file, needed=factory is None)
     shown = None if factory is None else _of_the_factory(factory, factory_name)
-    begun = files.begin(client, _maker(client, key, algorithm))
     with opened_resolver(resolver, anchors) as asked:
         context = _context(shown, ca, asked if server_tlsa else None)
-        device = _Device(url=server, context=context, resolver=asked, until=until, server_tlsa=server_tlsa)
+        device = _Device.at(server, context, asked, until=until, server_tlsa=server_tlsa)
+        begun = files.begin(client, _maker(client, key, algorithm))
         given = device.ask(Operation.ENROL, begun, client, token=token, raw=raw)
         made = _completed(begun, given)
         if not danger_unchecked:
@@ -149,7 +149,7 @@ def renew(
 
         def device(credential: "Credential") -> _Device:
             context = _context(credential, ca, asked if server_tlsa else None)
-            return _Device(url=server, context=context, resolver=asked, until=until, server_tlsa=server_tlsa)
+            return _Device.at(server, context, asked, until=until, server_tlsa=server_tlsa)
 
         if files.is_in_place():
             files.put_in_place(present)
@@ -170,24 +170,30 @@ def renew(
 class _Device:
     """Asking and waiting, up to a moment of the clock that never goes back."""
 
-    url: str
-    context: "Context"
+    server: "EnrolmentServer"
     resolver: "Resolver"
     until: float
     server_tlsa: bool
+
+    @classmethod
+    def at(cls, url: str, context: "Context", resolver: "Resolver", *, until: float, server_tlsa: bool) -> "_Device":
+        """Of the server at an address."""
+        from dnsbound.edge.enrolment_client import EnrolmentServer
+
+        server = EnrolmentServer.parse(url, context)
+        return cls(server=server, resolver=resolver, until=until, server_tlsa=server_tlsa)
 
     def ask(
         self, operation: str, credential: "Credential", name: ClientName, *, token: str | None, raw: bool
     ) -> "Given":
         """Until the server has given what was asked for. Ends the program with 3 when the time is over."""
-        from dnsbound.edge.enrolment_client import AskAgain, EnrolmentServer, Operation
+        from dnsbound.edge.enrolment_client import AskAgain, Operation
 
-        server = EnrolmentServer.parse(self.url, self.context)
         told = ""
         while True:
             if self.server_tlsa:
-                self.context.prepare_blocking(server.host, server.port)
-            answer = server.ask(Operation(operation), credential.signer, name, token=token, wants_records=raw)
+                self.server.context.prepare_blocking(self.server.host, self.server.port)
+            answer = self.server.ask(Operation(operation), credential.signer, name, token=token, wants_records=raw)
             if not isinstance(answer, AskAgain):
                 return answer
             if time.monotonic() + answer.seconds > self.until:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsbound.cli.configuration import actor
-from dnsbound.cli.opened import opened_inventory, opened_resolver
-from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TtlOption
+from dnsbound.cli.opened import opened_inventory, opened_resolver, publish_targets
+from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TargetsOption, TtlOption
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.serving import always, decisions_shown, ended_by_signals, listening, url_of
 from dnsbound.errors import Malformed, Misuse
@@ -47,12 +47,7 @@ def serve_est(
             show_default="made anew at each start",
         ),
     ] = None,
-    targets: Annotated[
-        Path | None,
-        typer.Option(
-            "--targets", help="TOML file that says where zones are published (see `dnsbound publish`).", dir_okay=False
-        ),
-    ] = None,
+    targets: TargetsOption = None,
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,7 +85,7 @@ def serve_est(
 
     own = load_credential(credential)
     labels = _labels(label or [])
-    published = _targets(targets)
+    published = publish_targets(targets)
     with (
         decisions_shown(),
         opened_inventory(inventory) as store,
@@ -185,17 +180,3 @@ def _labels(given: list[str]) -> "dict[str, OwnerName]":
             raise Misuse(f"--label {text!r} is not LABEL=NAME, with a label of letters, digits and hyphens, once each")
         labels[label] = OwnerName.parse(name)
     return labels
-
-
-def _targets(path: Path | None) -> "Targets":
-    import tomllib
-
-    from dnsbound.provision.publish.targets import parse_targets
-
-    if path is None:
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"{path}: {error}") from None
-    return parse_targets(table.get("publish", {}), path)

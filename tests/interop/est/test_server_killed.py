@@ -34,17 +34,7 @@ def served(world: World, here: Path, servers: str) -> Iterator[tuple[Daemon, int
     if not own.exists():
         own.touch(0o600)
         own.write_bytes(world.web_credential("localhost").to_pem())
-    arguments = [
-        "--credential",
-        "own.pem",
-        "--issuer",
-        "issuer.pem",
-        "--targets",
-        "targets.toml",
-        "--port",
-        "0",
-        "--json",
-    ]
+    files = ["--credential", "own.pem", "--issuer", "issuer.pem", "--targets", "targets.toml"]
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("DNSBOUND_", "XDG_"))}
     environment |= world.trust_env() | {"DNSBOUND_INVENTORY": str(here / "inventory.db"), "PYTHONUNBUFFERED": "1"}
     with started(
