@@ -123,6 +123,7 @@ policy:
   - id: one-key
     algorithm: ecdsap256sha256
     single-type-signing: on
+    @DENIAL@
 template:
   - id: default
     storage: "@DIRECTORY@"
@@ -211,10 +212,13 @@ def knot(
     zones: Sequence[str] = (ZONE,),
     notify: Sequence[int] = (),
     acl: str = "action: [update, transfer]",
+    nsec3: bool = False,
+    more: str = "",
     key: TsigKey = KEY,
 ) -> Iterator[Server]:
-    """A Knot primary that signs with one ECDSA key. notify: loopback ports told of changes. acl: what the key may."""
-    _write_zones(directory, zones)
+    """A Knot primary that signs with one ECDSA key. notify: loopback ports told of changes. acl: what the key may.
+    nsec3: instead of NSEC. more: records of each zone beside the usual ones."""
+    _write_zones(directory, zones, more)
     (directory / "db").mkdir(exist_ok=True)
     configuration = directory / "knot.conf"
     remotes, role = "", _KNOT_PRIMARY
@@ -222,7 +226,8 @@ def knot(
         told = [f"  - id: told{port}\n    address: 127.0.0.1@{port}\n    key: upd.\n" for port in notify]
         remotes = "remote:\n" + "".join(told)
         role += f"    notify: [{', '.join(f'told{port}' for port in notify)}]\n"
-    text = _filled(_KNOT, directory, key, REMOTES=remotes, ACL=acl, ROLE=role)
+    denial = "nsec3: on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0" if nsec3 else "nsec3: off"
+    text = _filled(_KNOT, directory, key, REMOTES=remotes, ACL=acl, ROLE=role, DENIAL=denial)
     text += "".join(f"  - domain: {zone}\n" for zone in zones)
     command = [program("knotd"), "-c", str(configuration)]
     with _served(configuration, text, command, partial(_signed, zones=zones)) as (daemon, port):
@@ -264,9 +269,15 @@ class PowerDns(Server):
 
 @contextlib.contextmanager
 def powerdns(
-    directory: Path, *, zones: Sequence[str] = (ZONE,), notify: Sequence[int] = (), key: TsigKey = KEY
+    directory: Path,
+    *,
+    zones: Sequence[str] = (ZONE,),
+    notify: Sequence[int] = (),
+    nsec3: Sequence[str] = (),
+    key: TsigKey = KEY,
 ) -> Iterator[PowerDns]:
-    """A PowerDNS primary on SQLite that signs each answer; its API and updates (RFC 2136) may change every type."""
+    """A PowerDNS primary on SQLite that signs each answer; its API and updates (RFC 2136) may change every type.
+    nsec3: arguments of its `set-nsec3`, NSEC without."""
     _write_zones(directory, zones)
     configuration, api = directory / "pdns.conf", free_port()
     told = ",".join(f"127.0.0.1:{port}" for port in notify)
@@ -282,6 +293,8 @@ def powerdns(
         _output([*tool, "secure-zone", zone])
         for right in ("TSIG-ALLOW-DNSUPDATE", "TSIG-ALLOW-AXFR"):
             _output([*tool, "set-meta", zone, right, "upd"])
+        if nsec3:
+            _output([*tool, "set-nsec3", zone, *nsec3])
         _output([*tool, "rectify-zone", zone])
     ds = "".join(_output([*tool, "export-zone-ds", zone]) for zone in zones)
     command = [program("pdns_server"), f"--config-dir={directory}", "--daemon=no", "--guardian=no"]
@@ -337,9 +350,9 @@ def _output(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def _write_zones(directory: Path, zones: Sequence[str]) -> None:
+def _write_zones(directory: Path, zones: Sequence[str], more: str = "") -> None:
     for zone in zones:
-        (directory / f"{zone}.zone").write_text(_CONTENT)
+        (directory / f"{zone}.zone").write_text(_CONTENT + more)
 
 
 def _filled(template: str, directory: Path, key: TsigKey, **parts: str) -> str:

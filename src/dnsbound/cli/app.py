@@ -29,6 +29,7 @@ from dnsbound.cli import (
     lab,
     lease,
     match,
+    privacy,
     publish,
     record,
     roll,
@@ -128,6 +129,7 @@ app.add_typer(zone.app, name="zone")
 app.add_typer(inventory.app, name="inventory")
 app.add_typer(serve.app, name="serve")
 app.add_typer(enrol.app, name="enrol")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(chain.app, name="chain")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command(

@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from dnsbound.cli import checks
 from dnsbound.cli.checks import Finding, Level
 from dnsbound.cli.configuration import inventory_place
-from dnsbound.cli.exit_codes import printable
+from dnsbound.cli.finding_output import tell_findings
 from dnsbound.cli.opened import opened_inventory, opened_resolver
 from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TimeoutOption
-from dnsbound.cli.output import console, emit
 from dnsbound.errors import DnsboundError
 from dnsbound.names import ClientName
-
-_STYLE: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "yellow"}
 
 
 def doctor(
@@ -32,24 +29,7 @@ def doctor(
 ) -> None:
     """Check the resolver, signatures, clock, TLS library, trust anchors, and the zones of the inventory."""
     clients = [ClientName.parse(name.removesuffix(".")) for name in names or []]
-    found: list[Finding] = []
-    for finding in _findings(clients, resolver, anchors, inventory, timeout):
-        found.append(finding)
-        if not as_json:
-            _tell(finding)
-    code = checks.exit_code_of(found)
-    if as_json:
-        lines = [
-            {
-                "check": finding.check,
-                "level": finding.level.value,
-                "found": finding.found,
-                "remedy": finding.remedy or None,
-            }
-            for finding in found
-        ]
-        emit({"outcome": {0: "yes", 1: "no"}.get(code, "undecided"), "checks": lines})
-    raise typer.Exit(code)
+    raise typer.Exit(tell_findings(_findings(clients, resolver, anchors, inventory, timeout), as_json=as_json))
 
 
 def _findings(
@@ -79,14 +59,3 @@ def _findings(
         if isinstance(place, Path):
             yield from checks.private_file(place)
         yield from checks.inventory_zones(zones, asked, timeout=timeout)
-
-
-def _tell(finding: Finding) -> None:
-    from rich.text import Text
-
-    line = Text.assemble(
-        (f"{finding.level.value:<8}", _STYLE[finding.level]), printable(f"{finding.check}: {finding.found}")
-    )
-    console().print(line)
-    if finding.remedy:
-        console().print(f"        remedy: {printable(finding.remedy)}")

@@ -166,14 +166,28 @@ class Nsec3Denials:
         if not self._records:
             return b""
         self._work.hashes.spend(self._iterations + 1)
-        digest = wire_of(name)
-        for _ in range(self._iterations + 1):
-            digest = hashlib.sha1(digest + self._salt, usedforsecurity=False).digest()
-        self._digests[name] = digest
+        digest = self._digests[name] = digest_of(name, self._salt, self._iterations)
         return digest
 
     def _cost(self) -> str:
         return f"NSEC3 with {self._iterations} iterations, more than {self._work.nsec3_iterations}"
+
+
+def digest_of(name: Key, salt: bytes, iterations: int) -> bytes:
+    """The hash of a name, 20 octets (RFC 5155 section 5)."""
+    digest = wire_of(name)
+    for _ in range(iterations + 1):
+        digest = hashlib.sha1(digest + salt, usedforsecurity=False).digest()
+    return digest
+
+
+def digest_of_label(label: bytes) -> bytes | None:
+    """The hash that an owner's first label spells in base32hex (RFC 5155 section 3.3)."""
+    try:
+        digest = base64.b32hexdecode(label.upper())
+    except (binascii.Error, ValueError):
+        return None
+    return digest if len(digest) == _HASH_OCTETS else None
 
 
 def _understood(rdata: NSEC3) -> bool:
@@ -186,8 +200,4 @@ def _owner_hash(one: Verified, zone: Key) -> bytes | None:
     owner = one.rrset.key
     if one.wildcard is not None or owner[:-1] != zone or not owner:
         return None
-    try:
-        digest = base64.b32hexdecode(owner[-1].upper())
-    except (binascii.Error, ValueError):
-        return None
-    return digest if len(digest) == _HASH_OCTETS else None
+    return digest_of_label(owner[-1])
