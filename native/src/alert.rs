@@ -53,6 +53,7 @@ mod self_test {
     use crate::ffi;
     use crate::settings::Settings;
     use crate::tls::Tls;
+    use crate::transport::Carrier;
     use crate::verification::PeerVerification;
     use crate::wishes::Wishes;
     use crate::x509::Key;
@@ -65,7 +66,7 @@ mod self_test {
     /// A handshake with a fresh raw key, some data, the alert: the client must read the data, then the alert.
     pub fn alert_arrives() -> Outcome<bool> {
         let mut server = server()?;
-        let mut settings = Settings::new(false, false)?;
+        let mut settings = Settings::new(false, Carrier::Stream)?;
         settings.set_certificate_types(&[ffi::TLSEXT_CERT_TYPE_X509], &[ffi::TLSEXT_CERT_TYPE_RPK])?;
         settings.set_verification(PeerVerification::None);
         let mut client = Tls::new(&settings, Wishes::default())?;
@@ -95,7 +96,7 @@ mod self_test {
     }
 
     fn server() -> Outcome<Tls> {
-        let mut settings = Settings::new(true, false)?;
+        let mut settings = Settings::new(true, Carrier::Stream)?;
         settings.set_certificate_types(&[ffi::TLSEXT_CERT_TYPE_RPK], &[ffi::TLSEXT_CERT_TYPE_X509])?;
         // SAFETY: no library context, no properties; the kind needs no further arguments.
         let key = Key(unsafe { ffi::EVP_PKEY_Q_keygen(ptr::null_mut(), ptr::null(), c"ED25519".as_ptr()) });

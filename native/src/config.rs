@@ -6,6 +6,7 @@ use crate::settings::Settings;
 use crate::signer::Signer;
 use crate::ticket_keys::TicketKeys;
 use crate::tls::Tls;
+use crate::transport::Carrier;
 use crate::verification::PeerVerification;
 use crate::wishes::Wishes;
 use pyo3::prelude::*;
@@ -20,6 +21,8 @@ pub struct Config {
     server_side: bool,
     #[pyo3(get)]
     datagram: bool,
+    #[pyo3(get)]
+    quic: bool,
     settings: Mutex<Settings>,
 }
 
@@ -70,9 +73,15 @@ fn list_of_bytes<'py>(py: Python<'py>, items: &[Vec<u8>]) -> Vec<Bound<'py, PyBy
 #[pymethods]
 impl Config {
     #[new]
-    #[pyo3(signature = (*, server_side, datagram = false))]
-    fn new(server_side: bool, datagram: bool) -> PyResult<Self> {
-        Ok(Config { server_side, datagram, settings: Mutex::new(Settings::new(server_side, datagram)?) })
+    #[pyo3(signature = (*, server_side, datagram = false, quic = false))]
+    fn new(server_side: bool, datagram: bool, quic: bool) -> PyResult<Self> {
+        let carrier = match (datagram, quic) {
+            (false, false) => Carrier::Stream,
+            (true, false) => Carrier::Datagrams,
+            (false, true) => Carrier::Quic,
+            (true, true) => return Err(Failure::argument("datagram means DTLS, which is not QUIC").into()),
+        };
+        Ok(Config { server_side, datagram, quic, settings: Mutex::new(Settings::new(server_side, carrier)?) })
     }
 
     #[getter]

@@ -10,6 +10,7 @@ use crate::error::{Failure, Outcome};
 use crate::facts;
 use crate::late;
 use crate::octets::Octets;
+use crate::quic::{Messages, Secret};
 use crate::signer::{self, AtWork};
 use crate::tickets;
 use crate::tls::Tls;
@@ -118,6 +119,35 @@ impl Connection {
     fn take_datagrams<'py>(&self, py: Python<'py>) -> PyResult<Vec<PyOctets<'py>>> {
         let datagrams = self.look(py, |tls| tls.transport.datagrams().map(Datagrams::take))??;
         Ok(list_of_bytes(py, &datagrams))
+    }
+
+    fn set_transport_parameters(&self, py: Python<'_>, parameters: &[u8]) -> PyResult<()> {
+        Ok(self.look(py, |tls| tls.set_transport_parameters(parameters))??)
+    }
+
+    fn feed_crypto(&self, py: Python<'_>, level: u32, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let data = Octets::of(data)?;
+        Ok(self.look(py, |tls| tls.transport.messages().map(|messages| messages.feed(level, &data)))??)
+    }
+
+    fn take_crypto<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u32, PyOctets<'py>)>> {
+        let taken = self.look(py, |tls| tls.transport.messages().map(Messages::take))??;
+        Ok(taken.iter().map(|(level, data)| (*level, PyBytes::new(py, data))).collect())
+    }
+
+    fn take_secrets<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u32, bool, u16, PyOctets<'py>)>> {
+        let taken = self.look(py, |tls| tls.transport.messages().map(Messages::take_secrets))??;
+        let shown = |secret: &Secret| (secret.level, secret.writes, secret.suite, PyBytes::new(py, &secret.octets));
+        Ok(taken.iter().map(shown).collect())
+    }
+
+    fn peer_transport_parameters<'py>(&self, py: Python<'py>) -> PyResult<Option<PyOctets<'py>>> {
+        let parameters = self.look(py, |tls| tls.transport.messages().map(Messages::peer_parameters))??;
+        Ok(parameters.map(|octets| PyBytes::new(py, &octets)))
+    }
+
+    fn alert(&self, py: Python<'_>) -> PyResult<Option<u8>> {
+        Ok(self.look(py, |tls| tls.transport.messages().map(Messages::alert))??)
     }
 
     fn timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {

@@ -19,6 +19,8 @@ impl Tls {
         self.established()?;
         if self.transport.is_holding() {
             Err(Failure::State("the last flight is held: release_flight was not called"))
+        } else if self.transport.messages().is_ok() {
+            Err(Failure::State("application data of QUIC is in its streams, not in TLS"))
         } else {
             Ok(())
         }

@@ -59,6 +59,14 @@ pub const BIO_CTRL_PENDING: c_int = 10;
 pub const BIO_CTRL_FLUSH: c_int = 11;
 pub const BIO_CTRL_WPENDING: c_int = 13;
 
+pub const OSSL_FUNC_SSL_QUIC_TLS_CRYPTO_SEND: c_int = 2001;
+pub const OSSL_FUNC_SSL_QUIC_TLS_CRYPTO_RECV_RCD: c_int = 2002;
+pub const OSSL_FUNC_SSL_QUIC_TLS_CRYPTO_RELEASE_RCD: c_int = 2003;
+pub const OSSL_FUNC_SSL_QUIC_TLS_YIELD_SECRET: c_int = 2004;
+pub const OSSL_FUNC_SSL_QUIC_TLS_GOT_TRANSPORT_PARAMS: c_int = 2005;
+pub const OSSL_FUNC_SSL_QUIC_TLS_ALERT: c_int = 2006;
+pub const OSSL_RECORD_DIRECTION_WRITE: c_int = 1;
+
 pub const OPENSSL_INIT_NO_LOAD_CONFIG: u64 = 0x80;
 pub const OPENSSL_INIT_NO_ATEXIT: u64 = 0x0008_0000;
 
@@ -237,6 +245,11 @@ extern "C" {
         data: *mut *const c_uchar,
         length: *mut usize,
     ) -> c_int;
+
+    pub fn SSL_set_quic_tls_cbs(ssl: *mut sys::SSL, callbacks: *const Dispatch, arg: *mut c_void) -> c_int;
+    pub fn SSL_set_quic_tls_transport_params(ssl: *mut sys::SSL, parameters: *const c_uchar, length: usize) -> c_int;
+    pub fn SSL_get_pending_cipher(ssl: *const sys::SSL) -> *const sys::SSL_CIPHER;
+    pub fn SSL_CIPHER_get_protocol_id(cipher: *const sys::SSL_CIPHER) -> u16;
 
     pub fn SSL_new_session_ticket(ssl: *mut sys::SSL) -> c_int;
     pub fn SSL_CTX_set_session_ticket_cb(

@@ -27,6 +27,7 @@ mod foreign_signature;
 mod late;
 mod listener;
 mod octets;
+mod quic;
 mod settings;
 mod shown_key;
 mod signer;

@@ -12,6 +12,7 @@ use crate::flags;
 use crate::signer::Signer;
 use crate::state;
 use crate::ticket_keys::{self, Ring};
+use crate::transport::Carrier;
 use crate::verification::PeerVerification;
 use openssl_sys as sys;
 use std::ffi::{c_char, c_int, c_long, c_uint, CString};
@@ -23,6 +24,8 @@ pub struct Settings {
     pub server_side: bool,
     /// Over datagrams rather than a stream.
     pub datagram: Option<dtls::Settings>,
+    /// For the handshakes of QUIC.
+    pub quic: bool,
     pub frozen: bool,
     pub verification: PeerVerification,
     pub post_handshake_auth: bool,
@@ -40,11 +43,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn new(server_side: bool, datagram: bool) -> Outcome<Self> {
+    pub fn new(server_side: bool, carrier: Carrier) -> Outcome<Self> {
+        let datagram = carrier == Carrier::Datagrams;
         let mut settings = Settings {
             context: Arc::new(Context::new(server_side, datagram)?),
             server_side,
             datagram: datagram.then(dtls::Settings::default),
+            quic: carrier == Carrier::Quic,
             frozen: false,
             verification: PeerVerification::None,
             post_handshake_auth: false,
@@ -60,8 +65,19 @@ impl Settings {
             peer_types: vec![ffi::TLSEXT_CERT_TYPE_X509],
             credential: credential::Settings::new(server_side),
         };
+        if settings.quic {
+            settings.set_versions(sys::TLS1_3_VERSION, sys::TLS1_3_VERSION)?;
+        }
         settings.set_verification(if server_side { PeerVerification::None } else { PeerVerification::Verify });
         Ok(settings)
+    }
+
+    pub fn carrier(&self) -> Carrier {
+        match (self.quic, self.datagram) {
+            (true, _) => Carrier::Quic,
+            (false, Some(_)) => Carrier::Datagrams,
+            (false, None) => Carrier::Stream,
+        }
     }
 
     pub fn ctx(&self) -> *mut sys::SSL_CTX {
@@ -69,7 +85,8 @@ impl Settings {
     }
 
     pub fn set_versions(&mut self, minimum: i32, maximum: i32) -> Outcome<()> {
-        let known = context::versions(self.datagram.is_some());
+        let all = context::versions(self.datagram.is_some());
+        let known = if self.quic { &all[all.len() - 1..] } else { all };
         let place = |version| known.iter().position(|one| *one == version);
         if place(minimum).is_none_or(|oldest| place(maximum).is_none_or(|newest| oldest > newest)) {
             return Err(Failure::argument("versions are 0x0303 and 0x0304, or 0xfefd over datagrams, the older first"));
@@ -237,7 +254,7 @@ impl Settings {
     }
 
     pub fn set_tickets(&mut self, lifetime: u32, context: &[u8], keys: Option<Arc<Ring>>) -> Outcome<()> {
-        if !self.server_side || self.datagram.is_some() {
+        if !self.server_side || self.carrier() != Carrier::Stream {
             return Err(Failure::State("only a server over streams has tickets"));
         }
         if lifetime > crate::tickets::LONGEST {

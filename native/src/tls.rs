@@ -81,7 +81,7 @@ impl Tls {
         }
         let mut tls = Tls {
             ssl,
-            transport: Transport::new(settings.datagram.is_some()),
+            transport: Transport::new(settings.carrier()),
             state: Rc::new(State {
                 clientid: clientid::Cells::new(settings.clientid, &wishes.clientid),
                 dnssec_chain: dnssec_chain::Cells::new(&mut wishes.dnssec_chain),
@@ -112,16 +112,15 @@ impl Tls {
     }
 
     fn set_up(&mut self, wishes: Wishes) -> Outcome<()> {
-        let bio = self.transport.new_bio()?;
-        // SAFETY: ssl is alive; it takes the one reference to bio for both directions.
+        // SAFETY: ssl is alive.
         unsafe {
-            sys::SSL_set_bio(self.ssl, bio, bio);
             if self.server_side {
                 sys::SSL_set_accept_state(self.ssl);
             } else {
                 sys::SSL_set_connect_state(self.ssl);
             }
         }
+        self.transport.attach(self.ssl)?;
         if !state::attach(self.ssl, &self.state) {
             return Err(Failure::from_queue("no room beside the SSL"));
         }
@@ -250,6 +249,7 @@ impl Tls {
         if self.complete {
             return Ok(true);
         }
+        self.can_shake()?;
         self.begin();
         let already_out = self.transport.mark();
         // SAFETY: ssl is alive.

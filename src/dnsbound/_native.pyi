@@ -58,12 +58,16 @@ class Config:
     automatic chain building, common names not taken for host names.
     """
 
-    def __new__(cls, *, server_side: bool, datagram: bool = False) -> Config:
-        """datagram: DTLS. Its connections keep no session and take no ticket; a server's come from a CookieListener."""
+    def __new__(cls, *, server_side: bool, datagram: bool = False, quic: bool = False) -> Config:
+        """datagram: DTLS. Its connections keep no session and take no ticket; a server's come from a CookieListener.
+        quic: TLS 1.3 for a QUIC stack that lives elsewhere (RFC 9001). No tickets either; ValueError for both.
+        """
     @property
     def server_side(self) -> bool: ...
     @property
     def datagram(self) -> bool: ...
+    @property
+    def quic(self) -> bool: ...
     @property
     def frozen(self) -> bool:
         """A change raises RuntimeError from now on."""
@@ -276,6 +280,29 @@ class Connection:
         """
     def take_datagrams(self) -> list[bytes]:
         """Datagrams to send, in order."""
+    def set_transport_parameters(self, parameters: bytes) -> None:
+        """QUIC, before the handshake, once: what this side says of itself (RFC 9000 section 18), 1 to 65000 octets.
+        do_handshake raises RuntimeError without them.
+
+        A connection of a Config for QUIC has these six methods in place of feed, drain and their likes, which raise
+        RuntimeError, as do read, write and shutdown: its application data is in QUIC's streams.
+        """
+    def feed_crypto(self, level: int, data: bytes | bytearray | memoryview) -> None:
+        """Octets of CRYPTO frames in order, each once. level: 0 Initial, 2 Handshake, 3 1-RTT. No limit here.
+
+        Only those of the level that is read now are used. A level that ends with octets unread ends the handshake, with
+        alert unexpected_message (RFC 9001 section 4.1.3).
+        """
+    def take_crypto(self) -> list[tuple[int, bytes]]:
+        """(level, octets) to send in CRYPTO frames, in order."""
+    def take_secrets(self) -> list[tuple[int, bool, int, bytes]]:
+        """(level, for what this side writes, cipher suite's number in TLS, traffic secret) since the last call. Those of
+        a server's level 3 are here before its client has proved anything: see handshake_complete."""
+    def peer_transport_parameters(self) -> bytes | None:
+        """As they arrived; the peer's word alone until the handshake is complete. None before, and from a peer that sent
+        none."""
+    def alert(self) -> int | None:
+        """QUIC: the alert that ended the connection, for a CONNECTION_CLOSE to carry (RFC 9001 section 4.8)."""
     def timeout(self) -> float | None:
         """Seconds until the last flight has to be sent again; None when none waits for an answer. By OpenSSL's own
         clock, which no caller can set.
