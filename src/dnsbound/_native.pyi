@@ -296,11 +296,11 @@ class Connection:
     def take_crypto(self) -> list[tuple[int, bytes]]:
         """(level, octets) to send in CRYPTO frames, in order."""
     def take_secrets(self) -> list[tuple[int, bool, int, bytes]]:
-        """(level, for what this side writes, cipher suite's number in TLS, traffic secret) since the last call. Those of
-        a server's level 3 are here before its client has proved anything: see handshake_complete."""
+        """(level, for what this side writes, cipher suite's number in TLS, traffic secret) since the last call. Those
+        of a server's level 3 are here before its client has proved anything: see handshake_complete."""
     def peer_transport_parameters(self) -> bytes | None:
-        """As they arrived; the peer's word alone until the handshake is complete. None before, and from a peer that sent
-        none."""
+        """As they arrived; the peer's word alone until the handshake is complete. None before, and from a peer that
+        sent none."""
     def alert(self) -> int | None:
         """QUIC: the alert that ended the connection, for a CONNECTION_CLOSE to carry (RFC 9001 section 4.8)."""
     def timeout(self) -> float | None:

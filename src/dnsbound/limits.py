@@ -258,3 +258,23 @@ RUNNER_SECONDS: Final = Limit(
     "runner-seconds", 15, 1, 3600, "longest time between two looks of a runner at what other processes added"
 )
 RUNNER_ROWS: Final = Limit("runner-rows", 2000, 1, 100_000, "rows one mover works on before it is another's turn")
+QUIC_CONNECTIONS: Final = Limit("quic-connections", 10_000, 1, 10_000_000, "connections of one QUIC server at once")
+QUIC_CONNECTIONS_PER_SOURCE: Final = Limit(
+    "quic-connections-per-source", 1024, 1, 10_000_000, "QUIC connections of one /24 or /56 at once"
+)
+QUIC_IDLE_SECONDS: Final = Limit(
+    "quic-idle-seconds", 60, 1, 3600, "RFC 9000 section 10.1: a connection nobody was heard on for so long is over"
+)
+QUIC_STREAMS: Final = Limit("quic-streams", 16, 1, 1024, "streams a peer may have open at once, after the verdict")
+QUIC_STREAM_OCTETS: Final = Limit(
+    "quic-stream-octets", 65_536, 1024, 16_777_216, "octets of a stream a peer may send ahead of the reader"
+)
+QUIC_CONNECTION_OCTETS: Final = Limit(
+    "quic-connection-octets", 262_144, 1024, 67_108_864, "the same for all streams of a connection together"
+)
+QUIC_CRYPTO_OCTETS: Final = Limit(
+    "quic-crypto-octets", 65_536, 4096, 131_072, "handshake octets of one level; RFC 9000 section 7.5 asks for 4096"
+)
+QUIC_EARLY_OCTETS: Final = Limit(
+    "quic-early-octets", 262_144, 65_536, 16_777_216, "octets of datagrams a QUIC client may send before its verdict"
+)

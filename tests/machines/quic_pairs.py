@@ -34,9 +34,7 @@ def quic_server(
     return config
 
 
-def quic_client(
-    *, bare: bool = False, own: Sequence[int] = (X509,), alpn: Sequence[bytes] = (ALPN,)
-) -> _native.Config:
+def quic_client(*, bare: bool = False, own: Sequence[int] = (X509,), alpn: Sequence[bytes] = (ALPN,)) -> _native.Config:
     config = _native.Config(server_side=False, quic=True)
     config.set_credential(() if bare else client_identity().chain, client_identity().private_key)
     config.add_trust_anchors([authority().chain[0]])

@@ -13,6 +13,7 @@ from dnsbound import _native
 from dnsbound.iana import DNSSEC_CHAIN
 from machines.datagram_pairs import complete, datagram_client, datagram_server, meet
 from machines.native_pairs import SERVER, TLS12, client_config, connect, server_config, shake
+from machines.quic_pairs import quic_client, quic_ends, quic_server, quic_shake
 from machines.test_native_signer import SCHEMES, Elsewhere, identity, server_elsewhere
 
 STATM = Path("/proc/self/statm")
@@ -63,6 +64,27 @@ def datagrams() -> Callable[[], None]:
     return lambda: complete(*meet(server, client))
 
 
+def quic() -> Callable[[], None]:
+    server, client = quic_server(), quic_client()
+    return lambda: quic_shake(*quic_ends(server, client))
+
+
+def quic_half_way() -> Callable[[], None]:
+    server, client = quic_server(), quic_client()
+
+    def attempt() -> None:
+        near, far = quic_ends(server, client)
+        near.step()
+        near.give(far)
+        far.step()
+        far.connection.feed_crypto(3, bytes(4000))
+        far.connection.feed_crypto(2, bytes(4000))
+        with pytest.raises(_native.TlsError):
+            far.step()
+
+    return attempt
+
+
 def signers() -> Callable[[], None]:
     own = identity("p256")
     client = client_config()
@@ -103,7 +125,9 @@ def test_an_open_connection_has_forgotten_the_chains_that_it_could_have_sent() -
     assert (resident() - before) // len(opened) < names * octets
 
 
-@pytest.mark.parametrize("kind", [wrong_names, refused_by_alert, datagrams, signers, failing_signers])
+@pytest.mark.parametrize(
+    "kind", [wrong_names, refused_by_alert, datagrams, quic, quic_half_way, signers, failing_signers]
+)
 def test_nothing_is_left_behind(kind: Callable[[], Callable[[], None]]) -> None:
     attempt = kind()
     for _ in range(REPETITIONS // 4):

@@ -32,7 +32,8 @@ def test_both_ends_agree_on_all_secrets() -> None:
         assert near.secrets[level, True] == far.secrets[level, False]
         assert near.secrets[level, False] == far.secrets[level, True]
     suites = {suite for suite, _ in near.secrets.values()}
-    assert len(suites) == 1 and suites <= {0x1301, 0x1302, 0x1303}
+    assert len(suites) == 1
+    assert suites <= {0x1301, 0x1302, 0x1303}
     assert len({secret for _, secret in near.secrets.values()}) == 4
 
 
@@ -43,7 +44,8 @@ def test_the_name_crosses_and_is_told_once_possession_is_proved() -> None:
     assert not far.step()
     # The keys that write application data are there, and nobody has proved anything.
     assert (APPLICATION, True) in far.secrets
-    assert far.connection.client_names() == [] and far.connection.peer_chain() == []
+    assert far.connection.client_names() == []
+    assert far.connection.peer_chain() == []
     far.give(near)
     quic_shake(near, far)
     assert far.connection.client_names() == [(0, CLIENT_NAME)]
@@ -70,8 +72,10 @@ def test_transport_parameters_cross() -> None:
 def test_messages_are_in_their_levels() -> None:
     near, far = quic_ends()
     quic_shake(near, far)
-    assert set(near.sent) == {INITIAL, HANDSHAKE} and set(far.sent) == {INITIAL, HANDSHAKE}
-    assert near.sent[INITIAL][0] == 1 and far.sent[INITIAL][0] == 2  # ClientHello, ServerHello
+    assert set(near.sent) == {INITIAL, HANDSHAKE}
+    assert set(far.sent) == {INITIAL, HANDSHAKE}
+    assert near.sent[INITIAL][0] == 1
+    assert far.sent[INITIAL][0] == 2
     # RFC 9001 section 8.4: no legacy_session_id
     assert near.sent[INITIAL][38] == 0
 

@@ -78,6 +78,13 @@ SAYS: Final = {
         "the server sees: no-tlsa: .*",
         "cut after [0-9.]+ s, TTL 2 s; 0 sessions are left",
     ],
+    "meter_quic.py": [
+        "car55 is shut out: .*ALERT_HANDSHAKE_FAILURE.*",
+        "car54._device.cars.example: 21.5 degrees",
+        "car54._device.cars.example: 21.7 degrees",
+        "cut: no-tlsa",
+        "the meter: .*ALERT_HANDSHAKE_FAILURE.*",
+    ],
     "offline_door.py": [f"{HELLO}, carried", "0 questions to the DNS", "without a chain: .*alert.*"],
     "plant.py": [
         f"TLSv1.3: {HELLO}",

@@ -37,6 +37,8 @@ WORDS = {8: "Eight"}
         f"Pins are kept for {limits.SERVER_PINS.default:,} servers",
         f"At most {limits.TLSA_RECORDS.default} records of a set are looked at",
         f"and {limits.PEER_CERTIFICATES.default} certificates of a chain",
+        f"may send {limits.QUIC_EARLY_OCTETS.default:,} octets of datagrams",
+        f"of them {limits.QUIC_CRYPTO_OCTETS.default:,} of handshake messages in each level",
         f"More than {limits.NSEC3_ITERATIONS.default} iterations count as unsigned",
         f"{WORDS[limits.ALIASES.default]} links are followed",
         f"Up to {limits.EARLY_OCTETS.default // 1024} KiB of ciphertext are kept",

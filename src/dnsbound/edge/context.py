@@ -40,6 +40,7 @@ from dnsbound.edge.context_datagram import Datagrams, asked_over, datagrams_of
 from dnsbound.edge.context_door import AuthenticatorLike, teller_of
 from dnsbound.edge.context_prepare import ServerTLSAMode
 from dnsbound.edge.context_profiles import TLS_1_2_CIPHERS, ClearNameHosts, profiles_of, said_by
+from dnsbound.edge.context_quic import carried_over
 from dnsbound.edge.context_server_tlsa import ResolverLike
 from dnsbound.edge.context_signal import Ask, Signals, door_verification, signals_of
 from dnsbound.edge.context_tickets import TicketKeysLike, session_context, ticket_keys_of
@@ -84,6 +85,7 @@ class Context(ConnectingContext):
         request_signal: RequestSignal | None = DEFAULT_SIGNAL,
         key_exchange: KeyExchange | str = KeyExchange.DEFAULT,
         datagram: Datagrams | bool = False,
+        quic: bool = False,
         danger_unverified_server: bool = False,
         clock: Callable[[], Moment] = time.time,
     ) -> Self:
@@ -99,13 +101,14 @@ class Context(ConnectingContext):
         certificate authorities. carry_chain: the chain of this client's own record, for servers that ask for it;
         carried_chain: code point of that. request_signal: sent with a credential, so that servers which ask only some
         clients ask this one; None sends nothing. key_exchange: with ML-KEM or without. datagram: speak DTLS 1.2 in
-        place of TLS, in profile `cid07`. danger_unverified_server: lets verify_mode and check_hostname be switched off;
-        it switches nothing off itself.
+        place of TLS, in profile `cid07`. quic: for `open_quic_connection`. danger_unverified_server: lets verify_mode
+        and check_hostname be switched off; it switches nothing off itself.
         """
         self = cls(ssl.PROTOCOL_TLS_CLIENT, danger_unverified_server=danger_unverified_server, clock=clock)
         over = datagrams_of(datagram, chains=(dnssec_chain, carry_chain))
         self._authenticate_servers(server_tlsa, resolver, dnssec_chain)
-        self._set(signals=signals_of(request_signal), datagrams=over)
+        self._clear_name_to = ClearNameHosts(clear_name_to)
+        self._set(signals=signals_of(request_signal), **carried_over(over, quic=quic, clear=bool(self._clear_name_to)))
         if sys.version_info >= (3, 13):
             self.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         self.load_default_certs()
@@ -113,7 +116,6 @@ class Context(ConnectingContext):
         if keylog and not sys.flags.ignore_environment:
             _log.warning("SSLKEYLOGFILE: the secrets of connections go to %s", keylog)
             self.keylog_filename = keylog
-        self._clear_name_to = ClearNameHosts(clear_name_to)
         if credential is not None:
             self._client_name = client_name(name, credential)
             presented = presented_by(credential, self._client_name, raw=raw_public_key)
@@ -149,6 +151,7 @@ class Context(ConnectingContext):
         show_raw_public_key: bool = False,
         key_exchange: KeyExchange | str = KeyExchange.DEFAULT,
         datagram: Datagrams | bool = False,
+        quic: bool = False,
         post_handshake: bool = False,
         handshakes_at_once: int | None = None,
         handshakes_per_source: int | None = None,
@@ -163,10 +166,10 @@ class Context(ConnectingContext):
         (docs/tls12.md). ticket_lifetime: seconds a session may be resumed, 0 for never; each resumption is judged
         again. ticket_keys: a file of secrets that several processes share; without it this Context has keys of its own.
         dnssec_chain: shown to clients that ask for it (RFC 9102). carried_chain: code point under which clients carry
-        chains of theirs, which are asked for where the authenticator takes any.
-        raw_public_keys: clients may present bare keys (RFC 7250). show_raw_public_key: clients that ask for the
-        server's bare key get it. key_exchange: with ML-KEM or without. datagram: speak DTLS 1.2 in place of TLS, in
-        profile `cid07`. post_handshake: `authenticate_client` of a connection may ask its client after the handshake.
+        chains of theirs, which are asked for where the authenticator takes any. raw_public_keys: clients may present
+        bare keys (RFC 7250). show_raw_public_key: clients that ask for the server's bare key get it. key_exchange: with
+        ML-KEM or without. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`. quic: for `start_quic_server`.
+        post_handshake: `authenticate_client` of a connection may ask its client after the handshake.
         handshakes_at_once, handshakes_per_source, handshake_seconds: see `HandshakeSlots` and `dnsbound.limits`.
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
@@ -208,7 +211,7 @@ class Context(ConnectingContext):
             ticket_lifetime=ticket_lifetime,
             ticket_context=session_context(self._door, authenticator, raw_public_keys=raw_public_keys),
             ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
-            datagrams=over,
+            **carried_over(over, quic=quic, profiles=spoken, ticket_lifetime=ticket_lifetime, late=post_handshake),
         )
         self._exchange_keys(key_exchange, speaks_tls_1_2=lowest_version(spoken) < iana.TLS_1_3)
         return self

@@ -68,6 +68,16 @@ class ConnectingContext(PreparingContext):
         """Its connections are associations of DTLS; none can be wrapped around a stream."""
         return self._settings.datagrams is not None
 
+    @property
+    def quic(self) -> bool:
+        """Its connections are those of QUIC; none can be wrapped around a stream."""
+        return self._settings.quic
+
+    @property
+    def alpn_protocols(self) -> tuple[bytes, ...]:
+        """What `set_alpn_protocols` set."""
+        return self._settings.alpn
+
     def accept(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, source: str = "") -> TLSObject:
         """A server's connection over memory BIOs, for a caller that brings the verdict: it takes `pending_claim` when
         `do_handshake` has raised SSLWantReadError and calls the shim's `admit` or `refuse`. source: who the client is
@@ -129,6 +139,8 @@ class ConnectingContext(PreparingContext):
         return self.server_shim(transport, owner=owner, judge=judge, source=address_of(sock))
 
     def _check_role(self, *, server_side: bool) -> None:
+        if self.quic:
+            raise TLSMisuse("a Context for QUIC wraps no stream: start_quic_server, open_quic_connection")
         if self.datagram:
             raise TLSMisuse("a Context for datagrams wraps no stream: start_datagram_server, open_datagram_connection")
         if server_side and not self._server_side:

@@ -72,7 +72,7 @@ class PreparingContext(EngineContext):
 
     @property
     def _over(self) -> str:
-        return "_tcp" if self._settings.datagrams is None else "_udp"
+        return "_tcp" if self._settings.datagrams is None and not self._settings.quic else "_udp"
 
     def _begin_preparing(self, host: str, port: int) -> ResolverLike:
         if self._server_tlsa != "require" or self._resolver is None:

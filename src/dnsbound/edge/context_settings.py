@@ -11,6 +11,7 @@ from typing import Final
 from dnsbound._native import Config, TicketKeys, TlsError
 from dnsbound.credential.signer import Signer
 from dnsbound.edge.context_datagram import Datagrams
+from dnsbound.edge.context_quic import check_settings
 from dnsbound.edge.context_trust import TrustFile
 from dnsbound.iana import DNSSEC_CHAIN, TLS_1_2, TLS_1_3, CertificateType, SignatureScheme
 from dnsbound.tls.clientid import Profile
@@ -52,7 +53,7 @@ class EngineSettings:
     of TLS 1.2 waits for a verdict with its last flight. signals: request signals that are known; may_signal: a client
     sends the first, when it has a credential. dnssec_chain: a server's chain may be in the handshake. carried_chain:
     code point of a client's; carried_chain_request: a server asks for it. datagrams: how DTLS is spoken; None speaks
-    TLS."""
+    TLS. quic: for the handshakes of QUIC, which is TLS 1.3."""
 
     server_side: bool
     verification: str
@@ -82,6 +83,7 @@ class EngineSettings:
     ticket_context: bytes = b""
     ticket_keys: TicketKeys | None = None
     datagrams: Datagrams | None = None
+    quic: bool = False
     post_handshake_auth: bool = False
     keylog: bool = False
 
@@ -95,7 +97,7 @@ class EngineSettings:
 
     def build(self) -> Config:
         """A Config; TLSMisuse where the engine rejects a setting."""
-        config = Config(server_side=self.server_side, datagram=self.datagrams is not None)
+        config = Config(server_side=self.server_side, datagram=self.datagrams is not None, quic=self.quic)
         try:
             self._set_protocol(config)
             self._set_identity(config)
@@ -108,7 +110,9 @@ class EngineSettings:
 
     def _set_protocol(self, config: Config) -> None:
         config.set_security_level(SECURITY_LEVEL)
-        if self.datagrams is None:
+        if self.quic:
+            check_settings(maximum=self.maximum, options=self.options, late=self.post_handshake_auth)
+        elif self.datagrams is None:
             config.set_versions(self.minimum, self.maximum)
         config.set_options(set_bits=self.options, clear_bits=self.cleared_options)
         if self.ciphers is not None:
