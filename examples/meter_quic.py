@@ -1,5 +1,5 @@
-"""A meter that reports over QUIC, each reading on a stream of its own; another is shut out, and the first is cut when its
-record goes."""
+"""A meter that reports over QUIC, each reading on a stream of its own; another is shut out, and the first is cut when
+its record goes."""
 
 import asyncio
 from pathlib import Path

@@ -78,9 +78,7 @@ def quic_half_way() -> Callable[[], None]:
         near.give(far)
         far.step()
         far.connection.feed_crypto(3, bytes(4000))
-        far.connection.feed_crypto(2, bytes(4000))
-        with pytest.raises(_native.TlsError):
-            far.step()
+        assert not far.step()
 
     return attempt
 

@@ -59,7 +59,7 @@ def test_streams_both_ways_and_who_it_is(kind: str, world: World) -> None:
 
     assert run(kind, main) == [b"ONE", b"TWO" * 100_000]
     assert names == [device.name.text]
-    assert at.reasons == ["admitted"]
+    assert set(at.reasons) == {"admitted"}  # asked again as records expire
 
 
 def test_a_raw_key_comes_in(kind: str, world: World) -> None:
