@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
-from aioquic.quic import events
-
 from dnsbound import limits
 from dnsbound.edge.quic_engine import CRYPTO_ERROR, QuicEngine, close_reason, is_over
+from dnsbound.edge.quic_library import events
 from dnsbound.edge.quic_streams import QuicStreamTransport, Stream, stream_pair
 from dnsbound.errors import PeerError
 from dnsbound.tls.association import Phase

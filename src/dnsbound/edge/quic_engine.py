@@ -16,6 +16,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dnsbound import limits
+from dnsbound.edge.quic_library import (
+    QuicConfiguration,
+    QuicConnection,
+    QuicConnectionError,
+    QuicErrorCode,
+    QuicFrameType,
+    QuicProtocolVersion,
+    events,
+    tls,
+)
 from dnsbound.errors import Misuse
 from dnsbound.iana import AlertDescription
 from dnsbound.times import Seconds
@@ -23,17 +33,8 @@ from dnsbound.tls.association import Phase
 from dnsbound.tls.errors import alert_reason
 from dnsbound.tls.quic_handshake import APPLICATION, QuicHandshake
 
-try:
-    from aioquic import tls
-    from aioquic.quic.configuration import QuicConfiguration
-    from aioquic.quic.connection import QuicConnection, QuicConnectionError
-    from aioquic.quic.events import ConnectionTerminated
-    from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicProtocolVersion
-except ImportError as missing:
-    raise Misuse("QUIC needs the extra: pip install 'dnsbound[quic]'") from missing
-
 if TYPE_CHECKING:
-    from aioquic.quic.stream import QuicStream
+    from dnsbound.edge.quic_library import QuicStream
 
 VERSION: Final = QuicProtocolVersion.VERSION_1
 CONNECTION_ID_OCTETS: Final = 8
@@ -232,7 +233,7 @@ class QuicEngine(QuicConnection):
         return self._close_event is not None
 
     @property
-    def end(self) -> ConnectionTerminated:
+    def end(self) -> events.ConnectionTerminated:
         """What it is."""
         if self._close_event is None:
             raise Misuse("the connection has not ended")

@@ -4,11 +4,14 @@ than what it answers. Tokens are of one server and serve for half a minute."""
 
 import os
 
-from aioquic.quic.packet import QuicHeader, encode_quic_retry, encode_quic_version_negotiation
-from aioquic.quic.retry import QuicRetryTokenHandler
-
 from dnsbound.edge.quic_connection import Address
 from dnsbound.edge.quic_engine import CONNECTION_ID_OCTETS, VERSION
+from dnsbound.edge.quic_library import (
+    QuicHeader,
+    QuicRetryTokenHandler,
+    encode_quic_retry,
+    encode_quic_version_negotiation,
+)
 from dnsbound.times import Seconds
 
 

@@ -19,9 +19,6 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Self, cast
 
-from aioquic._buffer import Buffer
-from aioquic.quic.packet import QuicHeader, QuicPacketType, QuicProtocolVersion, pull_quic_header
-
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_door import verdict_of
@@ -30,6 +27,7 @@ from dnsbound.edge.handshake_slots import HandshakeOutcome, source_of
 from dnsbound.edge.quic_connection import Address, QuicLimits
 from dnsbound.edge.quic_engine import CONNECTION_ID_OCTETS, VERSION, QuicEngine
 from dnsbound.edge.quic_greeting import Greeter, our_versions
+from dnsbound.edge.quic_library import Buffer, QuicHeader, QuicPacketType, QuicProtocolVersion, pull_quic_header
 from dnsbound.edge.quic_served import ServedQuic
 from dnsbound.edge.session_sweep import sweep_for
 from dnsbound.errors import LimitExceeded, Misuse, Refused, Undecided
@@ -73,6 +71,7 @@ class QuicServer(asyncio.DatagramProtocol):
         self._of_source: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._paused = False
+        self._is_closing = False
         self._lost: asyncio.Future[None] = loop.create_future()
 
     # --- for the program
@@ -93,6 +92,7 @@ class QuicServer(asyncio.DatagramProtocol):
 
     async def close(self) -> None:
         """End every connection, when its client has what was written or after a moment, and close the socket."""
+        self._is_closing = True
         for served in list(self._all):
             served.close()
         while self._all and not self.transport.is_closing():
@@ -163,7 +163,7 @@ class QuicServer(asyncio.DatagramProtocol):
             return
         host = str(address[0])
         source = source_of(host)
-        if self._is_full(source) or not self._slots.has_share(host):
+        if self._is_closing or self._is_full(source) or not self._slots.has_share(host):
             self.turned_away += 1
         elif header.token:
             self._begin(header, data, address, source)
