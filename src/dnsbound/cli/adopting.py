@@ -1,5 +1,6 @@
 """One run of `dnsbound id adopt`: reading, the plan or carrying it out, and what is said about it."""
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ class Run:
         if self.resume and self.rollback is None:
             raise Misuse("--resume needs --rollback: which file is to be gone on with?")
         tally = Tally()
-        path = self.rollback or Path(time.strftime("adoption-%Y%m%dT%H%M%SZ.rollback", time.gmtime()))
+        path = self.rollback or _new_rollback_path()
         with Rejects(self.rejects) as rejects, Staging() as staging:
             self._read(staging, tally, rejects)
             with opened_inventory(place, create=True) as store:
@@ -77,7 +78,7 @@ class Run:
                 with RollbackFile(path, resume=self.resume) as rollback:
                     self._carry_out(store, staging, tally, rejects, rollback)
                     changed = rollback.used
-        return self._told(tally, rejects, path if changed else None, refused=False)
+            return self._told(tally, rejects, path if changed else None, refused=False)
 
     def _read(self, staging: Staging, tally: Tally, rejects: Rejects) -> None:
         batch: list[Accepted] = []
@@ -155,6 +156,11 @@ class Run:
         if tally.unchecked:
             advise("Nobody checked who signed the manifest: --manifest-signer names its signer's certificate.")
         return ExitCode.NO if rejects.count or refused else ExitCode.YES
+
+
+def _new_rollback_path() -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return Path(f"adoption-{stamp}-{secrets.token_hex(3)}.rollback")
 
 
 _REASON: Final = 200

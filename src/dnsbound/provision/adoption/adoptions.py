@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dnsbound.provision.registration import Registration
 
 _Item = TypeVar("_Item")
+_UNDONE_AT_ONCE: Final = 100
+"""Entries of one transaction: they are taken back one by one, while others who write wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ class Adoptions:
     def undo(self, rollback: Path, *, actor: str, reason: str, clock: Callable[[], Moment]) -> Iterator[Undone]:
         """Take an adoption back, the last change first; each entry after its batch is committed. What was changed
         since, or was never done, is left as it is."""
-        for batch in _batches(read_backwards(rollback), ADOPTION_BATCH.default):
+        for batch in _batches(read_backwards(rollback), _UNDONE_AT_ONCE):
             done: list[Undone] = []
             with self._database.writing() as connection:
                 now = clock()

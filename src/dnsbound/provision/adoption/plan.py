@@ -18,11 +18,11 @@ from dnsbound.provision.adoption.candidate import BadRow, Problem
 from dnsbound.provision.entries import IdentityState, KeyState, Record
 from dnsbound.provision.lifecycle.roll import OPEN_STATES
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.ownership.lease import LeaseState
+from dnsbound.provision.ownership.lease import OPEN
 from dnsbound.provision.registration import IDENTIFYING
 from dnsbound.provision.surroundings import Surroundings, rows_in
 
-_OPEN_LEASES: Final = frozenset({LeaseState.PENDING.value, LeaseState.ACTIVE.value})
+_OPEN_LEASES: Final = frozenset(state.value for state in OPEN)
 _SHOWN_DIGITS: Final = 16
 """Of a key's digest, where people read it."""
 

@@ -20,6 +20,7 @@ from dnsbound.provision.adoption.formats import HEAD_OCTETS, READERS, Format, fo
 from dnsbound.provision.adoption.source import ReadingRules, Source
 
 STANDARD_INPUT: Final = "-"
+_BUFFER: Final = 131_072
 
 
 def rows(
@@ -38,7 +39,7 @@ def rows(
         elif S_ISDIR(Path(place).stat().st_mode):
             yield from reading.directory(Path(place))
         else:
-            with Path(place).open("rb", buffering=2 * HEAD_OCTETS) as stream:
+            with Path(place).open("rb", buffering=_BUFFER) as stream:
                 yield from reading.stream(stream, place, PurePath(place).stem)
 
 
@@ -69,7 +70,7 @@ class _Reading:
                 self.files.spend()
                 # What was a file a moment ago must not have become a link or a pipe.
                 descriptor = os.open(found, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-                with os.fdopen(descriptor, "rb", buffering=2 * HEAD_OCTETS) as stream:
+                with os.fdopen(descriptor, "rb", buffering=_BUFFER) as stream:
                     yield from self.stream(stream, str(found), found.stem)
             except LimitExceeded:
                 detail = f"more than {ADOPTED_FILES.default} files: this one and those after it were not read"
@@ -79,8 +80,8 @@ class _Reading:
                 yield BadRow(where=str(found), problem=Problem.UNREADABLE, detail=error.strerror or str(error))
 
     def stream(self, stream: BinaryIO, label: str, stem: str | None) -> Iterator[Row]:
-        counted = _Counted(stream, self.read)
         try:
+            counted = _Counted(stream, self.read)
             reader = READERS[self.format_ or format_of(counted.head(), label, self.rules.columns)]
             yield from reader(Source(label=label, stream=counted, stem=stem, rules=self.rules))
         except RowFault as fault:
@@ -132,17 +133,24 @@ class _Counted:
     def __init__(self, stream: BinaryIO, read: Callable[[int], object]) -> None:
         self._stream = stream
         self._read = read
+        self._first = stream.read(HEAD_OCTETS)
 
     def head(self) -> bytes:
-        peek: Callable[[int], bytes] = self._stream.peek  # type: ignore[attr-defined] # every buffered reader has it
-        return peek(HEAD_OCTETS)[:HEAD_OCTETS]
+        return self._first
 
     def read(self, size: int) -> bytes:
-        octets = self._stream.read(size)
+        first, self._first = self._first[:size], self._first[size:]
+        octets = first + self._stream.read(size - len(first)) if len(first) < size else first
         self._read(len(octets))
         return octets
 
     def readline(self, size: int) -> bytes:
-        octets = self._stream.readline(size)
+        if self._first:
+            end = self._first.find(b"\n", 0, size) + 1 or min(size, len(self._first))
+            octets, self._first = self._first[:end], self._first[end:]
+            if len(octets) < size and not octets.endswith(b"\n"):
+                octets += self._stream.readline(size - len(octets))
+        else:
+            octets = self._stream.readline(size)
         self._read(len(octets))
         return octets
