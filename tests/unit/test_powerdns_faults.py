@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dnsbound.edge.publishers import load_api_key
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.http_exchange import HttpClient, HttpOrigin
@@ -497,3 +498,18 @@ def test_api_keys() -> None:
         assert "two" not in str(caught.value)
         assert "nul" not in str(caught.value)
         assert "schl" not in str(caught.value)
+
+
+def test_the_file_of_an_api_key_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "api.key"
+    path.write_text(f"{KEY}\n")
+    path.chmod(0o640)
+    with pytest.raises(Misuse, match="others may read"):
+        load_api_key(path)
+    path.chmod(0o600)
+    assert load_api_key(path) == KEY
+    path.write_text(f"{KEY} {KEY}\n")
+    with pytest.raises(Misuse) as caught:
+        load_api_key(path)
+    assert str(path) in str(caught.value)
+    assert KEY not in str(caught.value)

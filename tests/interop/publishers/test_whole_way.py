@@ -1,6 +1,8 @@
 """From the inventory to what a server answers, by every target a configuration can name."""
 
 import hashlib
+import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from dnsbound.provision.publish.moving import Manner, Moved
 from dnsbound.provision.publish.publisher import OutcomeKind
 from dnsbound.provision.publish.reconcile import Publishing
 from dnsbound.records.tlsa import TLSA
-from interop.daemon import eventually
+from interop.daemon import eventually, run
 from interop.primaries import FOREIGN, ZONE
 from interop.publishers.test_conformance import WAYS as CHANGING
 from interop.publishers.ways import OTHER, TTL, Way, applied, change, embedded, zone_file
@@ -160,3 +162,18 @@ def test_a_file_that_somebody_changed_is_written_again(way: Way, inventory: Inve
     mended(way, inventory)
     serves(way, CAR, record)
     assert OwnerName.parse(CAR.canonical).text in (way.directory / "ours.zone").read_text()
+
+
+@pytest.mark.parametrize("way", CHANGING, indirect=True)
+def test_the_command_waits_until_it_is_served_signed(way: Way, inventory: Inventory) -> None:
+    register(inventory)
+    targets, anchors = way.directory / "targets.toml", way.directory / "anchors.txt"
+    targets.write_text(f'[publish."{ZONE}"]\nservers = ["{way.server.address}"]\n{way.table(True)}')
+    anchors.write_text(way.server.ds)
+    command = [sys.executable, "-m", "dnsbound", "publish", "--json", "--wait", "30", "--targets", str(targets)]
+    command += ["--inventory", str(way.directory / "inventory.db"), "--anchors", str(anchors)]
+    command += ["--resolver", way.server.address]
+    done = run(command, seconds=60)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[-1] == {"zone": ZONE, "served_everywhere": 1, "not_yet": 0, "largest_ttl": TTL, "late": []}
