@@ -36,6 +36,7 @@ from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim, NameSource, Proved
 from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
+from fuzz.enrolments import ENROLMENT_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.target import Target, text
@@ -226,6 +227,7 @@ TARGETS: dict[str, Target] = {
     ),
     **ASSOCIATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
+    **ENROLMENT_TARGETS,
     **HANDSHAKE_TARGETS,
     **TICKET_TARGETS,
 }

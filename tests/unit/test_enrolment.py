@@ -16,6 +16,7 @@ from dnsbound.provision.enrolment.enrolments import Requester
 from dnsbound.provision.enrolment.permission import PermissionState, key_digest, key_digest_of_text, new_token
 from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
 from dnsbound.provision.enrolment.request import check_request
+from dnsbound.provision.entries import Record, ZoneSettings
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
@@ -250,6 +251,22 @@ def test_a_makers_list_is_expected_by_its_keys(any_inventory) -> None:
     fresh = spki()
     assert because(inventory, proved, fresh, name=ClientName.parse(f"sn3.{below}")) is Because.NOT_AUTHORISED
     assert enrolled(inventory, proved, fresh, name=ClientName.parse(f"sn2.{below}")).identity.spki == fresh
+
+
+def test_a_name_where_an_alias_stands(inventory) -> None:
+    zone = ZoneSettings(
+        name=HERE[0],
+        nameservers=(OwnerName.parse("ns1.cars.example"),),
+        rname=OwnerName.parse("ops.cars.example"),
+        ttl=60,
+    )
+    inventory.zones.create(zone, now=NOW, actor="operations")
+    token, owner = issued(inventory), OwnerName.parse(CAR.canonical)
+    alias = Record(owner=owner, rdtype="CNAME", rdata="sn54._device.maker.example.", ttl=60)
+    inventory.zones.publish(alias, now=NOW, actor="operations")
+    assert because(inventory, Requester(token=token), spki(), elsewhere=()) is Because.NO_ROOM
+    [permission] = inventory.permissions.all()
+    assert permission.state(NOW) is PermissionState.OPEN, "it was not used up"
 
 
 def test_a_blocked_name(inventory) -> None:

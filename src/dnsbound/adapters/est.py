@@ -65,6 +65,7 @@ STATUS_FOR_REFUSAL: Final[Mapping[Because, int]] = MappingProxyType(
         Because.REVOKED: 403,
         Because.BLOCKED: 403,
         Because.IN_CHANGE: 409,
+        Because.NO_ROOM: 403,
         Because.NO_ZONE: 403,
     }
 )

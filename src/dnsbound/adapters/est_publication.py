@@ -2,6 +2,7 @@
 else as soon as every authoritative server of the zone has been seen to serve it, signed.
 """
 
+import asyncio
 import logging
 from typing import Final
 
@@ -35,7 +36,7 @@ class ServersOfZones:
         owner = OwnerName.parse(identity.name.canonical)
         target = target_of(self._targets, owner)
         if target is None or isinstance(target, EmbeddedTarget):
-            return self._inventory.zones.serving(owner) is not None
+            return await asyncio.to_thread(self._inventory.zones.serving, owner) is not None
         records = [record for record in identity.records if record.rdtype == "TLSA"]
         wanted = Wanted.from_text(owner.absolute, "TLSA", present=[record.rdata for record in records])
         try:

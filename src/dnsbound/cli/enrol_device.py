@@ -155,6 +155,9 @@ def renew(
             files.put_in_place(present)
         if not files.former.exists():
             begun = files.begin(client, _maker(client, key, algorithm))
+            if begun.spki == present.spki:
+                files.new.unlink()
+                raise Misuse(f"the key on the token is the one in use: let {key} name an object for the next one")
             given = device(present).ask(Operation.RENEW, begun, client, token=None, raw=raw)
             made = _completed(begun, given)
             if not danger_unchecked:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, or_, select, update
 
 from dnsbound.credential.association import tlsa_for_spki
-from dnsbound.errors import Reason, Undecided
+from dnsbound.errors import LimitExceeded, Misuse, Reason, Undecided
 from dnsbound.names import ClientName
 from dnsbound.provision import event_log, keys, publication, registration, schema
 from dnsbound.provision.database import Database
@@ -91,7 +91,10 @@ class Enrolments:
             rows = schema.enrolment_tokens
             used = {"used_at": now, "used_by": digest.hex()}
             connection.execute(update(rows).where(rows.c.id == permission.number).values(**used))
-            identity_id = registration.register(connection, new, now=now, actor=actor, reason=reason)
+            try:
+                identity_id = registration.register(connection, new, now=now, actor=actor, reason=reason)
+            except (Misuse, LimitExceeded) as error:
+                raise EnrolmentRefused(Because.NO_ROOM, str(error)) from error
             event_log.append(
                 connection,
                 at=now,

@@ -36,6 +36,8 @@ class Because(StrEnum):
     """A blocking record stands at the name."""
     IN_CHANGE = "in-change"
     """The name's key is being changed to another one already, or may not be changed now."""
+    NO_ROOM = "no-room"
+    """Something stands at the name, or above it, beside which its record cannot: an alias, a delegation."""
     NO_ZONE = "no-zone"
     """No zone here, and none that is published to, holds the name."""
 
