@@ -5,7 +5,13 @@ import hashlib
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from dnsbound.provision.errors import RollRefused
 from dnsbound.provision.lifecycle import machine
@@ -171,5 +177,5 @@ class RollModel(RuleBasedStateMachine):
             assert self.confirmed
 
 
-TestRolls = RollModel.TestCase
-TestRolls.settings = settings(max_examples=800, stateful_step_count=40, deadline=None)
+def test_no_course_of_rolls_refuses_the_device():
+    run_state_machine_as_test(RollModel, settings=settings(max_examples=800, stateful_step_count=40, deadline=None))

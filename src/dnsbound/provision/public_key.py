@@ -5,11 +5,9 @@ followed by something else, does not get in.
 """
 
 import base64
-import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.iana import MatchingType, Selector, Usage
+from dnsbound.iana import MatchingType, Selector
 from dnsbound.limits import INVENTORY_TEXT
 from dnsbound.provision.errors import PrivateKeyRefused
 from dnsbound.records.tlsa import TLSA
@@ -97,25 +95,6 @@ def admit_tlsa(record: TLSA) -> TLSA:
             except Malformed:
                 raise Malformed("the TLSA record's association data is not a DER certificate") from None
     return record
-
-
-def names_key(record: TLSA) -> bool:
-    """Whether the record speaks of the end entity's bare key, so that it can be held against a public key."""
-    return record.usage in (Usage.DANE_EE, Usage.PKIX_EE) and record.selector == Selector.SPKI
-
-
-def speaks_of(record: TLSA, spki: bytes) -> bool:
-    """Whether a record that names a bare key names this one (RFC 6698 section 2.1.3)."""
-    return record.data == _ASSOCIATION[MatchingType(record.matching_type)](spki)
-
-
-_ASSOCIATION: Final[Mapping[MatchingType, Callable[[bytes], bytes]]] = MappingProxyType(
-    {
-        MatchingType.FULL: bytes,
-        MatchingType.SHA2_256: lambda octets: hashlib.sha256(octets).digest(),
-        MatchingType.SHA2_512: lambda octets: hashlib.sha512(octets).digest(),
-    }
-)
 
 
 def _refuse_private_key(octets: bytes) -> None:

@@ -13,17 +13,18 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from dnsbound.errors import LimitExceeded, Misuse
-from dnsbound.iana import Usage
+from dnsbound.iana import Selector, Usage
 from dnsbound.limits import RECORD_TTL, TAG_LENGTH, TAGS_PER_IDENTITY
 from dnsbound.names import ClientName
 from dnsbound.provision import event_log, keys, publication, schema
 from dnsbound.provision.entries import IdentityState, KeyState, Record
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.lifecycle.deployment import Deployment
 from dnsbound.provision.lifecycle.revocation import end_roll
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.ownership import blocks
 from dnsbound.provision.ownership.wildcards import wildcards_above
-from dnsbound.provision.public_key import admit_public_key, admit_text, admit_tlsa, names_key, speaks_of
+from dnsbound.provision.public_key import admit_public_key, admit_text, admit_tlsa
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
 
@@ -62,15 +63,18 @@ class Registration:
         tags: Iterable[str] = (),
         certificate: bytes | None = None,
     ) -> "Registration":
-        """spki: a private key in any form is refused. records: at least one; those that name the bare key must match it
-        (RFC 7671 section 8: never only past or future keys). Malformed, Misuse."""
+        """spki: a private key in any form is refused. records: at least one; those of usages 1 and 3 must match the key
+        or the certificate (RFC 7671 section 8: never only past or future keys), those of authorities are believed.
+        Malformed, Misuse."""
         key = admit_public_key(spki)
         published = tuple(admit_tlsa(record) for record in dict.fromkeys(records))
         if not published:
             raise Misuse(f"an identity without a TLSA record could never log in: {name}")
+        deployed = Deployment(spki=key, chain=() if certificate is None else (certificate,))
         for record in published:
-            if names_key(record) and not speaks_of(record, key):
-                raise Misuse(f"the TLSA record {record.parameters} does not match the public key of {name}")
+            if record.usage in OF_END_ENTITIES and not deployed.matches(record):
+                what = "certificate" if record.selector == Selector.CERT else "public key"
+                raise Misuse(f"the TLSA record {record.parameters} does not match the {what} of {name}")
         return cls(
             name=name,
             spki=key,
