@@ -107,6 +107,12 @@ SAYS: Final = {
     ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
+    "whose_device.py": [
+        HELLO,
+        "hello van1._device.hire.example",
+        "van1._device.hire.example is shut out: .*alert.*",
+        HELLO,
+    ],
 }
 """Regular expressions, one for each line."""
 NOT_RUN: Final = {"stage.py", "test_with_world.py"}
