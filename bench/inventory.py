@@ -5,6 +5,7 @@ peak: work that streams grows by the same little amount however many identities 
 """
 
 import hashlib
+import json
 import sys
 import tempfile
 import time
@@ -15,19 +16,23 @@ from pathlib import Path
 
 from bench.peer_missing import PeerMissing
 from bench.table import Table
-from dnsbound.names import ClientName
+from dnsbound.provision import schema
 from dnsbound.provision.backup import back_up, restore
-from dnsbound.provision.bulk_registration import register_all
-from dnsbound.provision.entries import ZoneSettings
+from dnsbound.provision.backup_format import Header, Row, write
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.inventory_facts import InventoryFacts
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.registration import Registration
+from dnsbound.provision.schema_migration import HEAD_REVISION
 from dnsbound.records.tlsa import TLSA
 
 ZONE = "cars.example"
 NOW = 1_800_000_000.0
-BATCH = 1000
+_TABLES = ("zones", "nameservers", "identities", "keys", "tags", "records", "events")
+HEADER = Header(
+    schema=HEAD_REVISION,
+    made_at=NOW,
+    tables={name: tuple(schema.metadata.tables[name].columns.keys()) for name in _TABLES},
+)
 _ED25519 = bytes.fromhex("302a300506032b6570032100")
 
 
@@ -41,23 +46,24 @@ def measure(identities: int) -> Table:
                 _rows(table, database, places, identities)
         except PeerMissing as missing:
             table.note(f"{database} not measured: {missing}.")
-    table.note("One owner, one tag, one key and one TLSA record each; registered in transactions of a thousand.")
+    table.note("One owner, one tag, one key, one TLSA record and one event each. A restore is one transaction.")
     return table
 
 
 def _rows(table: Table, database: str, placed: "_Placed", identities: int) -> None:
-    place, second, directory = placed
-    backup = directory / "fleet.backup"
-    for label, work, where in (
-        ("register", _register, place),
-        ("list", _list, place),
-        ("list by tag", _list_by_tag, place),
-        ("export the zone", _export, place),
-        ("count (`inventory info`)", _count, place),
-        ("back up", _back_up, place),
-        ("restore", _restore, second),
+    place, directory = placed
+    made, backup = directory / "made.backup", directory / "fleet.backup"
+    with made.open("wb") as file:
+        write(file, HEADER, fleet(identities))
+    for label, work, path in (
+        ("restore", restore_all, made),
+        ("list", list_all, None),
+        ("list by tag", list_by_tag, None),
+        ("export the zone", export_zone, None),
+        ("count (`inventory info`)", count_all, None),
+        ("back up", back_up_all, backup),
     ):
-        seconds, grown = apart(work, where, str(backup), identities)
+        seconds, grown = apart(work, place, str(path), identities)
         table.row(label, database, f"{seconds:.1f}", f"{identities / seconds:,.0f}", f"{grown / 1e6:.0f} MB")
     table.note(f"{database}: the backup has {backup.stat().st_size / 1e6:.0f} MB.")
 
@@ -84,75 +90,83 @@ def _memory(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def _register(place: str, _backup: str, identities: int) -> None:
-    with Inventory.open(place, create=True) as inventory:
-        zone = OwnerName.parse(ZONE)
-        settings = ZoneSettings(name=zone, nameservers=(zone,), rname=zone, ttl=60)
-        inventory.zones.create(settings, now=NOW, actor="bench")
-        for first in range(0, identities, BATCH):
-            batch = [_registration(number) for number in range(first, min(first + BATCH, identities))]
-            with inventory.database.writing() as connection:
-                refused = [error for error in register_all(connection, batch, now=NOW, actor="bench") if error]
-            assert refused == []
+def fleet(identities: int) -> Iterator[Row]:
+    """What a backup of so many identities holds: one zone, and for each an owner, a tag, a key, a record, an event."""
+    yield "zones", [1, ZONE, "example.cars", "ns." + ZONE, ZONE, identities, 60, 60, 60, 30, 60, None, "[]", NOW]
+    yield "nameservers", [1, 0, "ns." + ZONE]
+    numbers = range(1, identities + 1)
+    for number in numbers:
+        yield (
+            "identities",
+            [number, f"car{number}.{ZONE}", f"example.cars.car{number}", 60, "active", NOW, None, "Cars Ltd"],
+        )
+    for number in numbers:
+        spki = _spki(number)
+        yield "keys", [number, number, spki, hashlib.sha256(spki).digest(), None, "current", NOW, None]
+    for number in numbers:
+        yield "tags", [number, "model=x5"]
+    for number in numbers:
+        owner, sort_key, data = f"car{number}.{ZONE}", f"example.cars.car{number}", _record(number)
+        yield "records", [number, owner, sort_key, "TLSA", data, 60, number, number]
+    for number in numbers:
+        detail = json.dumps({"records": [_record(number)], "tags": ["model=x5"], "ttl": 60})
+        yield "events", [number, NOW, "bench", "register", f"car{number}.{ZONE}", detail, "delivered"]
 
 
-def _registration(number: int) -> Registration:
-    spki = _ED25519 + hashlib.sha256(str(number).encode()).digest()
-    return Registration.checked(
-        ClientName.parse(f"car{number}._device.{ZONE}"),
-        spki=spki,
-        records=[TLSA(3, 1, 1, hashlib.sha256(spki).digest())],
-        owner="Cars Ltd",
-        tags=["model=x5"],
-    )
+def _spki(number: int) -> bytes:
+    return _ED25519 + hashlib.sha256(str(number).encode()).digest()
 
 
-def _list(place: str, _backup: str, identities: int) -> None:
+def _record(number: int) -> str:
+    return TLSA(3, 1, 1, hashlib.sha256(_spki(number)).digest()).to_text()
+
+
+def list_all(place: str, _backup: str, identities: int) -> None:
     with Inventory.open(place) as inventory:
         assert sum(1 for _ in inventory.identities.all()) == identities
 
 
-def _list_by_tag(place: str, _backup: str, identities: int) -> None:
+def list_by_tag(place: str, _backup: str, identities: int) -> None:
     with Inventory.open(place) as inventory:
         assert sum(1 for _ in inventory.identities.all(tag="model=x5")) == identities
 
 
-def _export(place: str, _backup: str, identities: int) -> None:
+def export_zone(place: str, _backup: str, identities: int) -> None:
     with Inventory.open(place) as inventory:
         lines = (record.to_text() for record in inventory.zones.records(OwnerName.parse(ZONE)))
         assert sum(1 for _ in lines) == identities
 
 
-def _count(place: str, _backup: str, identities: int) -> None:
+def count_all(place: str, _backup: str, identities: int) -> None:
     with Inventory.open(place) as inventory:
         assert InventoryFacts.of(inventory.database).records == identities
 
 
-def _back_up(place: str, backup: str, identities: int) -> None:
+def back_up_all(place: str, backup: str, identities: int) -> None:
     with Inventory.open(place) as inventory:
         assert back_up(inventory.database, Path(backup), now=NOW).rows["identities"] == identities
 
 
-def _restore(place: str, backup: str, identities: int) -> None:
+def restore_all(place: str, backup: str, identities: int) -> None:
     with Inventory.open(place, create=True) as inventory:
         made = restore(inventory.database, Path(backup), now=NOW, actor="bench")
         assert made.rows["identities"] == identities
 
 
-_Placed = tuple[str, str, Path]
+_Placed = tuple[str, Path]
 
 
 @contextmanager
 def _file() -> Iterator[_Placed]:
     with tempfile.TemporaryDirectory(prefix="dnsbound-bench-") as name:
         place = Path(name)
-        yield str(place / "one.db"), str(place / "two.db"), place
+        yield str(place / "inventory.db"), place
 
 
 @contextmanager
 def _server() -> Iterator[_Placed]:
     with _postgres() as server, tempfile.TemporaryDirectory(prefix="dnsbound-bench-") as name:
-        yield server.database(), server.database(), Path(name)
+        yield server.database(), Path(name)
 
 
 def _postgres() -> "AbstractContextManager":
