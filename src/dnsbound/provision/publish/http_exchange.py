@@ -201,8 +201,7 @@ class _HurriedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 (a writable buffer, as RawIOBase has it)
-        if self._socket.fileno() >= 0:
-            self._socket.settimeout(_left(self._connection))
+        self._socket.settimeout(_left(self._connection))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
