@@ -36,4 +36,5 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "wire-bytes": Benchmark("bench.wire_bytes"),
     "inventory": Benchmark("bench.inventory", {"identities": 1_000_000}, {"identities": 5_000}),
     "authority": Benchmark("bench.authority", {"names": 1000, "rounds": 3}, {"names": 100, "rounds": 2}),
+    "adopt": Benchmark("bench.adopt", {"clients": 1_000_000}, {"clients": 2000}),
 }

@@ -34,6 +34,7 @@ from dnsbound.tls.ticket import TicketClaim
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim, NameSource, Proved
+from fuzz.adoption import ADOPTION_TARGETS
 from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
@@ -225,6 +226,7 @@ TARGETS: dict[str, Target] = {
     "upstream": Target(
         lambda octets: Upstream.parse(text(octets)), lambda: [b"tls://192.0.2.1:853#dns.example", b"[2001:db8::1]:53"]
     ),
+    **ADOPTION_TARGETS,
     **ASSOCIATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
     **ENROLMENT_TARGETS,

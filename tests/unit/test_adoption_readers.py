@@ -293,6 +293,14 @@ def test_an_ed25519_key_of_openssh(tmp_path: Path) -> None:
     assert found.spki == public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def test_a_compressed_point_of_openssh_is_no_key_here(tmp_path: Path) -> None:
+    point = key().public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    parts = (b"ecdsa-sha2-nistp256", b"nistp256", point)
+    body = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    line = f"ecdsa-sha2-nistp256 {b64(body)} car1\n".encode()
+    assert the_bad_row(read_octets(tmp_path, line, "id.pub")).problem is Problem.UNREADABLE
+
+
 def test_an_array_is_read_element_by_element(tmp_path: Path) -> None:
     elements = ",\n".join(f'{{"serial": {number}, "public_key": "{b64(spki())}"}}' for number in range(3000))
     found = read_octets(tmp_path, f"[\n{elements}\n]".encode(), "l.json")

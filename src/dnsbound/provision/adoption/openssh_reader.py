@@ -66,7 +66,7 @@ def _candidate(line: str, where: str, stem: str | None) -> Candidate:
         raise RowFault(Problem.CANNOT_SIGN, f"{kind}: such keys do not sign for TLS")
     try:
         key = load_ssh_public_key(f"{kind} {body}".encode("ascii"))
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # the last: a compressed point
         raise RowFault(Problem.UNREADABLE, f"the {kind} key does not parse") from None
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise RowFault(Problem.UNREADABLE, f"{kind} holds another kind of key")
