@@ -229,7 +229,7 @@ ENROLMENT_FAILURES: Final = Limit(
     "enrolment-failures", 10, 1, 1_000_000, "per minute: tokens and keys that nobody expects, from one source"
 )
 ENROLMENT_REQUESTS: Final = Limit(
-    "enrolment-requests", 120, 1, 1_000_000, "per minute: requests for enrolment from one source"
+    "enrolment-requests", 600, 1, 1_000_000, "per minute: requests for enrolment from one source; a factory is one"
 )
 ENROLMENTS_AT_ONCE: Final = Limit("enrolments-at-once", 64, 1, 10_000, "requests for enrolment in the making")
 ENROLMENT_RETRY_SECONDS: Final = Limit(

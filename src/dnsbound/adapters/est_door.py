@@ -44,10 +44,6 @@ class ExpectedNames(AccessList):
             while len(self._asked) > _REMEMBERED:
                 self._asked.popitem(last=False)
 
-    @property
-    def doors(self) -> tuple[str, ...]:
-        return (DOOR,)
-
     def permit(self, door: str, name: ClientName) -> Permit:
         if door == DOOR and self._asked.get(name.canonical, False):
             return Permit(NO_GRANTS, None)

@@ -32,7 +32,6 @@ class Granted:
     identity: Identity
     certificate: bytes
     """DER of the leaf for the key of the request."""
-    spki: bytes
     again: bool
     """The same request was granted before."""
     may_switch: bool = True
@@ -115,7 +114,6 @@ class EnrolmentService:
         return Granted(
             identity=made.identity,
             certificate=made.identity.key.certificate or certificate,
-            spki=request.spki,
             again=made.again,
         )
 
@@ -135,7 +133,7 @@ class EnrolmentService:
         identity = self._active(name)
         certificate = self._certified(name, request.spki, now)
         if request.spki == identity.spki:
-            return Granted(identity=identity, certificate=certificate, spki=request.spki, again=False)
+            return Granted(identity=identity, certificate=certificate, again=False)
         if self._renewals is None:
             raise EnrolmentRefused(Because.IN_CHANGE, f"{name} has another key, and keys are not changed here")
         may_switch = self._renewals.renew(
@@ -151,7 +149,6 @@ class EnrolmentService:
         return Granted(
             identity=after,
             certificate=kept or certificate,
-            spki=request.spki,
             again=any(key.spki == request.spki for key in identity.keys),
             may_switch=may_switch,
         )

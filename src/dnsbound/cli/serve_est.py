@@ -63,6 +63,18 @@ def serve_est(
             "--require-linking", help="Refuse requests that are not linked to their connection (RFC 7030 3.5)."
         ),
     ] = False,
+    requests: Annotated[
+        int | None,
+        typer.Option("--requests", help="Requests that one address may make in a minute.", show_default="600"),
+    ] = None,
+    guesses: Annotated[
+        int | None,
+        typer.Option(
+            "--guesses",
+            help="Tokens and keys nobody expects that one address may try in a minute before all of its are put off.",
+            show_default="10",
+        ),
+    ] = None,
     profile: Annotated[
         list[Profile] | None,
         typer.Option(
@@ -79,12 +91,13 @@ def serve_est(
     """Let devices enrol by EST (RFC 7030): a token or a known key, a request, and the record is published."""
     from dnsbound.adapters.est import EnrolmentApplication
     from dnsbound.adapters.est_door import EnrolmentAuthenticator
+    from dnsbound.adapters.est_limits import EnrolmentLimits
     from dnsbound.adapters.est_publication import ServersOfZones
     from dnsbound.edge.context import Context
     from dnsbound.edge.credential_files import load_credential
 
     own = load_credential(credential)
-    labels = _labels(label or [])
+    labels, limits = _labels(label or []), EnrolmentLimits(requests=requests, failures=guesses)
     published = publish_targets(targets)
     with (
         decisions_shown(),
@@ -95,7 +108,9 @@ def serve_est(
         door = EnrolmentAuthenticator(store, asked)
         service = _service(store, published, issuer, ttl=ttl, require_linking=require_linking)
         servers = ServersOfZones(store, published, asked)
-        application = EnrolmentApplication(service, authenticator=door, publication=servers, labels=labels)
+        application = EnrolmentApplication(
+            service, authenticator=door, publication=servers, labels=labels, limits=limits
+        )
         context = Context.server(
             own, authenticator=door, policy="optional", ask="always", claim_from=("extension",), profiles=profile
         )

@@ -175,6 +175,3 @@ def est_site(
         with uvicorn_server("asyncio", application.asgi(), context) as site.port:
             yield site
         world.organisation(ELSEWHERE.text).remove(TRUCK.text)
-
-
-__all__ = ["CAR", "ELSEWHERE", "TRUCK", "Answer", "Site", "body_of", "est_site", "new_key"]
