@@ -17,6 +17,7 @@ from dnsbound.cli import (
     adopt,
     authority,
     chain,
+    check,
     demo,
     doctor,
     enrol,
@@ -140,6 +141,10 @@ app.command("explain", epilog=example("dnsbound explain car54._device.cars.examp
 app.command(
     "bytes", epilog=example("dnsbound bytes --version dtls12 --mtu 1280", "dnsbound bytes --key ml-dsa-44 --json")
 )(byte_accounts.measure)
+app.command(
+    "check",
+    epilog=example("dnsbound check", "dnsbound check cars.example --metrics /var/lib/node_exporter/dnsbound.prom"),
+)(check.check)
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
 app.command("run", epilog=example("dnsbound run", "dnsbound run --once --json"))(runner.run)

@@ -20,7 +20,7 @@ from dnsbound.cli.configuration import actor
 from dnsbound.cli.exit_codes import ExitCode, printable
 from dnsbound.cli.opened import opened_inventory, opened_resolver, publish_targets
 from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TargetsOption
-from dnsbound.cli.output import emit
+from dnsbound.cli.output import advise, emit
 from dnsbound.times import iso
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def run(
     limit: Annotated[
         int | None, typer.Option("--limit", help="Rows of one kind of work before the next has its turn.")
     ] = None,
+    metrics_listen: Annotated[
+        str | None,
+        typer.Option("--metrics-listen", metavar="ADDRESS", help="Serve Prometheus metrics there, port 9753 if none."),
+    ] = None,
     targets: TargetsOption = None,
     resolver: ResolverOption = None,
     anchors: AnchorsOption = None,
@@ -67,6 +71,10 @@ def run(
         movers = _movers(store, asked, publish_targets(targets))
         stop = held.enter_context(_stopped_by_signals())
         runner = Runner(movers, interval=interval, limit=limit, tell=lambda part: _tell(part, as_json=as_json))
+        if metrics_listen is not None:
+            from dnsbound.cli.metrics import served_metrics
+
+            advise(f"Metrics at {held.enter_context(served_metrics(metrics_listen, runner.counters, store))}")
         notify(READY="1", STATUS=f"moving {', '.join(mover.name for mover in movers)}")
         if once:
             raise typer.Exit(_exit_code(runner.until_nothing_moves(stop)))

@@ -27,6 +27,7 @@ from dnsbound.provision.publish.publisher import ServerRefused, ServerUnclear
 from dnsbound.times import Seconds
 
 _TLSA: Final = dns.rdatatype.TLSA
+_SOA: Final = dns.rdatatype.SOA
 
 
 class Stranger:
@@ -51,12 +52,22 @@ class Stranger:
     def may_transfer(self) -> bool:
         """Whether the server hands out the whole zone; only the first message of it is read."""
         response = self._ask_stream(self._zone, dns.rdatatype.AXFR)
-        begins = find(response.answer, self._key, int(dns.rdatatype.SOA)) is not None
+        begins = find(response.answer, self._key, int(_SOA)) is not None
         return response.rcode == dns.rcode.NOERROR and begins
 
     def denied(self) -> Denied:
         """The proof that a name nobody has does not exist."""
         return read_denial(self._ask(self._nobody(), _TLSA), self._key)
+
+    def denial_ttl(self) -> int | None:
+        """Seconds such a proof may be remembered (RFC 2308 section 5); None where the server does not say."""
+        return self._ask(self._nobody(), _TLSA).negative_ttl
+
+    def signature_lives(self) -> list[Seconds]:
+        """From inception to expiration, of each signature over the zone's SOA."""
+        found = find(self._ask(self._zone, _SOA).answer, self._key, int(_SOA))
+        signatures = [] if found is None else found.signatures
+        return [float((signature.expiration - signature.inception) % 2**32) for signature in signatures]
 
     def walk(self, limit: int) -> Iterator[Key]:
         """Owners below the zone's top in canonical order, found by asking each for the next; at most `limit`."""

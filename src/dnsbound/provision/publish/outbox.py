@@ -89,6 +89,14 @@ class Waiting:
     problem: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Everything that waits, wherever it is published. since: of what waits longest, None when nothing does."""
+
+    names: int
+    since: Moment | None
+
+
 class Outbox:
     """The outbox of one inventory."""
 
@@ -125,6 +133,11 @@ class Outbox:
             published=total,
             problem=problem or "",
         )
+
+    def backlog(self) -> Backlog:
+        with self._database.reading() as connection:
+            names, since = connection.execute(select(func.count(), func.min(_OUT.since))).one()
+        return Backlog(names=names, since=None if since is None else float(since))
 
     def next_due(self, scopes: Sequence[Scope]) -> Moment | None:
         """When the first name of some scopes may be tried."""
