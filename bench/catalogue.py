@@ -35,6 +35,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "access-list": Benchmark("bench.access_list", {"names": 1_000_000, "rounds": 5}, {"names": 50_000, "rounds": 2}),
     "wire-bytes": Benchmark("bench.wire_bytes"),
     "inventory": Benchmark("bench.inventory", {"identities": 1_000_000}, {"identities": 5_000}),
+    "publish": Benchmark("bench.publish", {"names": 100_000, "rounds": 1}, {"names": 3000, "rounds": 1}),
     "authority": Benchmark("bench.authority", {"names": 1000, "rounds": 3}, {"names": 100, "rounds": 2}),
     "adopt": Benchmark("bench.adopt", {"clients": 1_000_000}, {"clients": 2000}),
 }

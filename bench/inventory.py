@@ -78,13 +78,13 @@ def apart(work: Callable[[str, str, int], None], place: str, backup: str, identi
 def _watched(work: Callable[[str, str, int], None], place: str, backup: str, identities: int) -> tuple[float, int]:
     with Inventory.open(place, create=True) as inventory:
         next(iter(inventory.identities.all()), None)
-    before = _memory("VmRSS")
+    before = memory("VmRSS")
     start = time.perf_counter()
     work(place, backup, identities)
-    return time.perf_counter() - start, _memory("VmHWM") - before
+    return time.perf_counter() - start, memory("VmHWM") - before
 
 
-def _memory(field: str) -> int:
+def memory(field: str) -> int:
     """VmRSS: now. VmHWM: the peak of this process."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
