@@ -16,6 +16,7 @@ from dnsbound.provision.entries import Identity, IdentityState, KeyState, Record
 from dnsbound.provision.errors import NotInInventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.registration import Registration
+from dnsbound.provision.tree_order import at_or_below, later
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
 
@@ -118,35 +119,39 @@ class Identities:
         tag: str | None = None,
         spki_sha256: bytes | None = None,
     ) -> Iterator[Identity]:
-        """Identities in the order they were registered. Memory stays flat, and no transaction is held meanwhile.
+        """Identities in the order they were registered, or in tree order when those below a name are asked for.
+        Memory stays flat, and no transaction is held meanwhile.
 
         below: at or below a name. owner, tag: with exactly this one. spki_sha256: that have or had the key.
         """
-        rows = schema.identities
-        query = select(rows).order_by(rows.c.id).limit(_BATCH)
-        if below is not None:
-            start, end = below.below
-            query = query.where(
-                (rows.c.sort_key == below.sort_key) | ((rows.c.sort_key >= start) & (rows.c.sort_key < end))
-            )
+        rows, tags = schema.identities, schema.tags
+        query = select(rows).limit(_BATCH)
         if state is not None:
             query = query.where(rows.c.state == state.value)
         if owner is not None:
             query = query.where(rows.c.owner == owner)
-        if tag is not None:
-            query = query.where(rows.c.id.in_(select(schema.tags.c.identity_id).where(schema.tags.c.tag == tag)))
         if spki_sha256 is not None:
             holders = select(schema.keys.c.identity_id).where(schema.keys.c.spki_sha256 == spki_sha256)
             query = query.where(rows.c.id.in_(holders))
-        last = 0
+        number = rows.c.id
+        if tag is not None:
+            query = query.join(tags, tags.c.identity_id == rows.c.id).where(tags.c.tag == tag)
+            # The index of tags has the identities of one in this order.
+            number = tags.c.identity_id
+        if below is not None:
+            query = query.where(at_or_below(rows.c.sort_key, below)).order_by(rows.c.sort_key, rows.c.id)
+        else:
+            query = query.order_by(number)
+        last = ("", 0)
         while True:
+            page = query.where(number > last[1] if below is None else later(rows.c.sort_key, rows.c.id, last))
             with self._database.reading() as connection:
-                found = connection.execute(query.where(rows.c.id > last)).all()
+                found = connection.execute(page).all()
                 batch = read(connection, found)
             yield from batch
             if len(found) < _BATCH:
                 return
-            last = found[-1].id
+            last = (found[-1].sort_key, found[-1].id)
 
 
 def read_one(connection: Connection, identity_id: int) -> Identity:

@@ -119,7 +119,8 @@ tags: Final = Table(
     "tags",
     metadata,
     Column("identity_id", ForeignKey("identities.id"), primary_key=True),
-    Column("tag", TEXT, primary_key=True, index=True),
+    Column("tag", TEXT, primary_key=True),
+    Index(None, "tag", "identity_id"),
     sqlite_strict=True,
 )
 

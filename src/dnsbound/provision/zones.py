@@ -15,6 +15,7 @@ from dnsbound.provision.entries import Record, Zone, ZoneSettings
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
 from dnsbound.provision.lifecycle.standing import check_beside, tlsa_at
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.tree_order import at_or_below, later
 from dnsbound.times import Moment
 
 _BATCH: Final = 1000
@@ -160,16 +161,13 @@ class Zones:
         with self._database.reading() as connection:
             _zone_row(connection, name)
         rows = schema.records
-        start, end = name.below
-        place = (rows.c.sort_key == name.sort_key) | ((rows.c.sort_key >= start) & (rows.c.sort_key < end))
-        query = select(rows).where(place).order_by(rows.c.sort_key, rows.c.id)
-        key = schema.zones.c.sort_key
-        cuts = select(schema.zones.c.name).where((key == name.sort_key) | ((key >= start) & (key < end)))
+        query = select(rows).where(at_or_below(rows.c.sort_key, name)).order_by(rows.c.sort_key, rows.c.id)
+        cuts = select(schema.zones.c.name).where(at_or_below(schema.zones.c.sort_key, name))
         last: tuple[str, int] = ("", 0)
         while True:
-            later = (rows.c.sort_key > last[0]) | ((rows.c.sort_key == last[0]) & (rows.c.id > last[1]))
+            page = query.where(later(rows.c.sort_key, rows.c.id, last)).limit(_BATCH)
             with self._database.reading() as connection:
-                found = connection.execute(query.where(later).limit(_BATCH)).all()
+                found = connection.execute(page).all()
                 zones = frozenset(connection.scalars(cuts))
             for record in map(_record, found):
                 if publication.nearest_zone(zones, record.owner, record.rdtype) == name.text:

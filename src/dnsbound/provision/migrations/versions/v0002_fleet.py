@@ -68,7 +68,7 @@ def _keys() -> None:
         sa.ForeignKeyConstraint(["identity_id"], ["identities.id"], name=op.f("fk_tags_identity_id")),
         sqlite_strict=True,
     )
-    op.create_index("ix_tags_tag", "tags", ["tag"])
+    op.create_index("ix_tags_tag_identity_id", "tags", ["tag", "identity_id"])
 
 
 def _carry_keys_over() -> None:
