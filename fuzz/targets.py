@@ -40,6 +40,7 @@ from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
+from fuzz.ownership import OWNERSHIP_TARGETS
 from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
@@ -230,6 +231,7 @@ TARGETS: dict[str, Target] = {
     **ASSOCIATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
     **ENROLMENT_TARGETS,
+    **OWNERSHIP_TARGETS,
     **HANDSHAKE_TARGETS,
     **TICKET_TARGETS,
 }
