@@ -17,6 +17,8 @@ from dnsbound import (
     Refused,
     verified_peer,
 )
+from dnsbound.credential.keys import KeyAlgorithm
+from dnsbound.edge.chain_source import FixedChain
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.quic_client import open_quic_connection
 from dnsbound.edge.quic_connection import QuicClosed, QuicLimits
@@ -24,6 +26,7 @@ from dnsbound.edge.quic_served import ServedQuic
 from dnsbound.edge.quic_server import start_quic_server
 from dnsbound.testing import Fault, World
 from dnsbound.tls.errors import TLSAlertReceived, TLSCertificateRefused, TLSRefused
+from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.sessions import Sessions
 from machines.doors import LOOPS, SERVER, Door, car, door, run, until
 from machines.quic_doors import ALPN, ask, client, dial, echo, quic_door, remember, serving
@@ -73,6 +76,48 @@ def test_a_raw_key_comes_in(kind: str, world: World) -> None:
             return await ask(connection, b"raw")
 
     assert run(kind, main) == b"RAW"
+
+
+@pytest.mark.parametrize("algorithm", [KeyAlgorithm.ED25519, KeyAlgorithm.MLDSA65, KeyAlgorithm.MLDSA87])
+def test_other_keys_come_in(kind: str, world: World, algorithm: KeyAlgorithm) -> None:
+    """Of ML-DSA too, whose handshake has many datagrams in each direction."""
+    at, device = quic_door(world), car(world, algorithm=algorithm)
+
+    async def main() -> bytes:
+        async with serving(at, echo) as server, await dial(server, client(at, device)) as connection:
+            return await ask(connection, b"x")
+
+    assert run(kind, main) == b"X"
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_client_brings_the_chain_of_its_record(kind: str, world: World, carried: bool) -> None:
+    """To a door that has no DNS (docs/howto/chains.md)."""
+    device, names = car(world), ["*._device.cars.example"]
+    authenticator = Authenticator(
+        AccessList.allowing("api", names),
+        None,
+        door="api",
+        carried_chains=CarriedChains(names, anchors=world.anchors),
+        danger_any_clock=True,
+    )
+    context = Context.server(world.web_credential(SERVER, "127.0.0.1"), authenticator=authenticator, quic=True)
+    context.set_alpn_protocols([ALPN])
+    at = Door(world, context, authenticator, world.resolver())
+    chain = FixedChain(world.chain(str(device.name)).octets if carried else b"\x00")
+
+    async def main() -> bytes | None:
+        async with (
+            serving(at, echo) as server,
+            await dial(server, client(at, device, carry_chain=chain)) as connection,
+        ):
+            if carried:
+                return await ask(connection, b"carried")
+            with pytest.raises(TLSAlertReceived):
+                await ask(connection, b"nothing")
+            return None
+
+    assert run(kind, main) == (b"CARRIED" if carried else None)
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_PERMITTED, Reason.NO_TLSA, Reason.NO_CREDENTIAL])
