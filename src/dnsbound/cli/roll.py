@@ -23,6 +23,7 @@ from dnsbound.cli.options import (
     TargetsOption,
 )
 from dnsbound.cli.output import advise, emit, say
+from dnsbound.cli.progress import progress_bar
 from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision.errors import NotInInventory
@@ -148,16 +149,18 @@ def _chosen(
 
 def _begin(store: "Inventory", wishes: "Iterable[tuple[ClientName, Wish]]", *, reason: str, as_json: bool) -> ExitCode:
     begun = refused = 0
-    for name, outcome in store.rolls.begin_many(wishes, now=time.time(), actor=actor(), reason=reason):
-        if isinstance(outcome, Misuse):
-            refused += 1
-            if as_json:
-                emit({"name": name.text, "refused": printable(str(outcome))})
-            else:
-                advise(f"{name}: {printable(str(outcome))}")
-            continue
-        begun += 1
-        _tell(store, outcome, as_json=as_json)
+    with progress_bar("rolls", None) as through:
+        for name, outcome in store.rolls.begin_many(wishes, now=time.time(), actor=actor(), reason=reason):
+            through(1)
+            if isinstance(outcome, Misuse):
+                refused += 1
+                if as_json:
+                    emit({"name": name.text, "refused": printable(str(outcome))})
+                else:
+                    advise(f"{name}: {printable(str(outcome))}")
+                continue
+            begun += 1
+            _tell(store, outcome, as_json=as_json)
     if not as_json and begun + refused > 1:
         say(f"{begun} begun, {refused} refused.")
     if begun + refused == 0:

@@ -74,13 +74,12 @@ def begin(connection: Connection, name: ClientName, wish: Wish, *, now: Moment, 
     for record in (plan.during | plan.after) - plan.before:
         admit_tlsa(record)
     new.check_authorities(name, plan.after, now=now)
-    number = _insert(connection, identity_id, standing=standing, kind=kind, plan=plan, new=new, wish=wish, now=now)
-    [roll] = rolls_of(connection, [number])
     ttl = max(standing.ttl, largest_ttl_in_caches(connection, name, now=now))
-    roll = stepping.note_ttl(connection, roll, ttl)
-    stepping.enter_first(connection, roll, now=now, actor=actor, reason=reason)
+    number = _insert(
+        connection, identity_id, standing=standing, kind=kind, plan=plan, new=new, wish=wish, ttl=ttl, now=now
+    )
     [roll] = rolls_of(connection, [number])
-    return roll
+    return stepping.enter_first(connection, roll, now=now, actor=actor, reason=reason)
 
 
 def _new_deployment(standing: Standing, wish: Wish) -> Deployment:
@@ -113,6 +112,7 @@ def _insert(
     plan: Plan,
     new: Deployment,
     wish: Wish,
+    ttl: int,
     now: Moment,
 ) -> int:
     leaf = new.chain[0] if wish.chain else None
@@ -128,7 +128,7 @@ def _insert(
         "target": parameters_to_text(wish.target or tuple(sorted({Parameters.of(one) for one in standing.ours}))),
         "plan": plan.to_text(),
         "certificate": leaf if new_key_id == standing.key_id else None,
-        "evidence": Evidence().to_text(),
+        "evidence": Evidence(old_ttl=ttl).to_text(),
         "started_at": now,
         "entered_at": now,
         "due_at": now,

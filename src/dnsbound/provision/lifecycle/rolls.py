@@ -174,6 +174,7 @@ class Rolls:
     ) -> Roll:
         rows = schema.rolls
         connection.execute(update(rows).where(rows.c.id == roll.number).values(confirmed_at=at, confirmed_by=by))
+        roll = replace(roll, confirmed_at=at, confirmed_by=by)
         return stepping.move(connection, roll, RollEvent.CONFIRMED, now=now, actor=actor, reason=reason)
 
     def _open(self, connection: Connection, name: ClientName) -> Roll:

@@ -12,7 +12,7 @@ from dnsbound.provision.lifecycle import machine
 from dnsbound.provision.lifecycle.evidence import Evidence
 from dnsbound.provision.lifecycle.invariant import RRset
 from dnsbound.provision.lifecycle.machine import FIRST_STATE, RollEvent, RollState
-from dnsbound.provision.lifecycle.roll import Roll, rolls_of
+from dnsbound.provision.lifecycle.roll import Roll
 from dnsbound.provision.registration import OF_END_ENTITIES
 from dnsbound.times import Moment
 
@@ -56,11 +56,21 @@ def _enter(
     row = connection.execute(select(schema.rolls).where(schema.rolls.c.id == roll.number)).one()
     _publish(connection, roll, row, before, after, now=now)
     _move_keys(connection, roll, row, state, now=now)
+    moved = replace(
+        roll,
+        state=state,
+        entered_at=now,
+        due_at=_due(state, evidence, now),
+        evidence=evidence.in_new_state(),
+        attempts=0,
+        problem="",
+        claimed_by=None,
+    )
     values: dict[str, object] = {
         "state": state.value,
         "entered_at": now,
-        "due_at": _due(state, evidence, now),
-        "evidence": evidence.in_new_state().to_text(),
+        "due_at": moved.due_at,
+        "evidence": moved.evidence.to_text(),
         "attempts": 0,
         "problem": "",
         "claimed_by": None,
@@ -79,7 +89,6 @@ def _enter(
     event_log.append(
         connection, at=now, actor=actor, action=action, subject=roll.name.canonical, detail=detail, reason=reason
     )
-    [moved] = rolls_of(connection, [roll.number])
     return moved
 
 
@@ -132,10 +141,3 @@ def _due(state: RollState, evidence: Evidence, now: Moment) -> Moment | None:
     if state in machine.ASKED_ABOUT_SERVERS or (state is RollState.SWITCH and evidence.new_key_is_used):
         return now
     return None
-
-
-def note_ttl(connection: Connection, roll: Roll, ttl: int) -> Roll:
-    """Reckon with a TTL that caches may still hold, whatever the servers show now."""
-    evidence = replace(roll.evidence, old_ttl=max(roll.evidence.old_ttl, ttl))
-    connection.execute(update(schema.rolls).where(schema.rolls.c.id == roll.number).values(evidence=evidence.to_text()))
-    return replace(roll, evidence=evidence)
