@@ -1,19 +1,26 @@
 """Rolls and processes that die or work at the same time: killed at one statement or another, a roll is as it was or a
 step further, and whoever goes on ends it as if nothing had happened; two runners do each step once."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from sqlalchemy import Engine, event
 
 from dnsbound.names import ClientName
 from dnsbound.provision.entries import KeyState
+from dnsbound.provision.errors import InventoryFailed
 from dnsbound.provision.inventory import Inventory
+from dnsbound.provision.lifecycle.deployment import Parameters
 from dnsbound.provision.lifecycle.machine import RollState
 from dnsbound.provision.lifecycle.roll_work import CLAIM_SECONDS
+from dnsbound.provision.runner.runner import Runner
+from interop.daemon import eventually
+from interop.postgres import postgres
 from unit.rolling import ACT, CAR, TTL, Rolling, begin, digest, new_spki, records_of, register
 
 STEPS = ["register", "roll-begin", "roll-prepublish", "roll-switch", "roll-retire", "roll-done"]
@@ -163,3 +170,47 @@ def test_two_runners_at_once_do_each_step_once(database_url):
     # The step to RETIRE is the confirmation's; both had a part in the others.
     assert sum(moved) == len(names) * 3
     assert min(moved) > 0
+
+
+@pytest.mark.peer("postgres")
+@pytest.mark.timeout(300)
+def test_a_database_that_is_restarted_delays_the_runner_and_loses_nothing():
+    with postgres() as server:
+        place = server.database()
+        with Inventory.open(place, create=True) as inventory:
+            rolling = Rolling(inventory)
+            for number in range(20):
+                name = ClientName.parse(f"car{number}._device.cars.example")
+                register(inventory, name)
+                begin(inventory, name, target=(Parameters(3, 1, 2),))
+            parts = []
+
+            def tell(part):
+                parts.append(part)
+                if len(parts) == 2:
+                    server.stop(signal.SIGQUIT)  # at once, as a crash
+                if part.failure and server.process is None:
+                    server.start()
+                rolling.passes(TTL / 4)
+
+            def over():
+                with contextlib.suppress(InventoryFailed):
+                    return not any(True for _ in inventory.rolls.all())
+                return False
+
+            runner = Runner([rolling.mover], limit=7, tell=tell, clock=lambda: rolling.wall)
+            stop = threading.Event()
+            thread = threading.Thread(target=runner.run, args=(stop,))
+            thread.start()
+            try:
+                eventually(over, 120, otherwise=lambda: str(parts))
+            finally:
+                stop.set()
+                thread.join(60)
+            failed = [part for part in parts if part.failure]
+            assert 1 <= len(failed) < 5
+            assert all("\n" not in part.failure for part in failed)
+            assert list(inventory.rolls.all()) == []
+            for number in range(20):
+                actions = [event.action for event in inventory.events(subject=f"car{number}._device.cars.example")]
+                assert actions == ["register", "roll-begin", "roll-retire", "roll-done"]

@@ -19,7 +19,7 @@ ZONE: Final = "cars.example"
 CAR: Final = f"car54._device.{ZONE}"
 TTL: Final = 2
 RUN_SECONDS: Final = 60.0
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Site:
         for directory in directories:
             directory.mkdir()
         primary = self.running.enter_context(knot(directories[0], notify=[told]))
-        self.running.enter_context(nsd_secondary(directories[1], primary.port, port=told))
+        self.copy = self.running.enter_context(nsd_secondary(directories[1], primary.port, port=told))
         write_key(self.here)
         self._say_targets(
             f'to = "rfc2136"\nserver = "127.0.0.1:{primary.port}"\nkey_file = "tsig.key"\n'

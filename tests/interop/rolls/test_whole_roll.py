@@ -3,6 +3,7 @@ the new one from then on, and it is refused at no moment. The door's own log con
 
 import contextlib
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from interop.daemon import eventually
 from interop.rolls.roll_site import CAR, PATIENCE, Site
 
+pytestmark = pytest.mark.timeout(400)
+STEPS = ["register", "roll-begin", "roll-prepublish", "roll-switch", "roll-retire", "roll-done"]
 SERVERS = [
     pytest.param(Site.serve_embedded, id="embedded", marks=pytest.mark.peer("unbound", "curl")),
     pytest.param(
@@ -58,8 +61,41 @@ def test_nobody_is_refused_through_a_whole_roll(served: Site) -> None:
     assert not site.is_let_in("old.pem")
     assert site.decisions()[-1]["reason"] == "tlsa-mismatch"
     shown = json.loads(site.dnsbound("id", "show", CAR, "--json").out)
-    assert [event["action"] for event in shown["events"]] == [
-        "register",
-        *("roll-begin", "roll-prepublish", "roll-switch", "roll-retire", "roll-done"),
-    ]
+    assert [event["action"] for event in shown["events"]] == STEPS
     assert len(shown["records"]) == 1
+
+
+@pytest.mark.peer("unbound", "curl", "knotd", "nsd")
+def test_runners_that_are_killed_and_a_server_that_lags(site: Site) -> None:
+    """Two runners at one inventory; one is killed again and again. The copy of the zone lags: the roll waits and says
+    for whom. Nobody is refused meanwhile, and every step is in the log once."""
+    site.serve_by_knot_and_nsd()
+    old, new = site.new_key("old.pem"), site.new_key("new.pem")
+    assert site.dnsbound("id", "new", CAR, "--cert", old, "--ttl", "2").code == 0
+    site.open_door()
+    site.start_runner("steady runner")
+    eventually(lambda: site.is_let_in(old), PATIENCE, otherwise=lambda: str(site.decisions()[-1:]))
+
+    copy = site.copy
+    copy.daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        assert site.dnsbound("id", "roll", CAR, "--cert", new).code == 0
+        # What serves goes on, what fetches the zone does not: the copy shows what stood before.
+        eventually(lambda: copy.address.rpartition(":")[2] in site.status()["problem"], PATIENCE)
+        for _ in range(10):
+            assert site.is_let_in(old), site.decisions()[-1]
+            assert site.status()["state"] == "prepublish"
+    finally:
+        copy.daemon.process.send_signal(signal.SIGCONT)
+
+    deaths = 0
+    while site.status()["state"] != "switch":
+        victim = site.start_runner(f"victim {deaths}")
+        assert site.is_let_in(old), site.decisions()[-1]
+        victim.process.kill()
+        deaths += 1
+        assert deaths < 60, site.status()
+    assert site.dnsbound("id", "confirm", CAR).code == 0
+    assert site.log_in_until("done", new) > 1
+    shown = json.loads(site.dnsbound("id", "show", CAR, "--json").out)
+    assert [event["action"] for event in shown["events"]] == STEPS
