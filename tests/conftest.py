@@ -18,6 +18,10 @@ settings.register_profile("searching", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+UNPACKAGED = frozenset({"estclient"})
+"""Peers that no Debian package brings: `tools/install-peers` builds them where it can, and they are never required."""
+
+
 def places() -> str:
     """Where real peers are looked for: also where Debian puts what is no command of everybody's."""
     versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
@@ -30,7 +34,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for program in mark.args:
             if shutil.which(program, path=places()) is None:
                 reason = f"peer not installed: {program}"
-                if os.environ.get("DNSBOUND_REQUIRE_PEERS"):
+                if os.environ.get("DNSBOUND_REQUIRE_PEERS") and program not in UNPACKAGED:
                     pytest.fail(reason)
                 pytest.skip(reason)
 
