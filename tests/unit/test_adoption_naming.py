@@ -127,7 +127,7 @@ def test_names_from_nowhere() -> None:
         NameRules.parse(source="dns")
 
 
-def test_hashed_labels_are_found_again_with_the_secret() -> None:
+def test_ar_06_hashed_labels_are_found_again_with_the_secret() -> None:
     secret = b"s" * 32
     rules = NameRules.parse(below="cars.example", secret=secret)
     name = rules.name_of(Shown(serial="SN:00:1F"))

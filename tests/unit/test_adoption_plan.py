@@ -118,7 +118,7 @@ def test_two_keys_under_one_name_are_both_refused() -> None:
         assert staging.usable == 1
 
 
-def test_one_key_under_two_names_is_refused_unless_it_was_said() -> None:
+def test_ca_26_one_key_under_two_names_is_refused_unless_it_was_said() -> None:
     with staged(row("a", 1), row("b", 1)) as staging:
         told = list(staging.conflicts())
         assert [one.problem for one in told] == [Problem.DUPLICATE_KEY] * 2
@@ -209,7 +209,7 @@ def test_another_form_of_record_or_ttl_is_a_conflict(inventory: Inventory) -> No
     assert actions(plan(inventory, row("a", 1, ttl=120))) == {"a": Action.UNCHANGED}
 
 
-def test_a_key_that_another_name_has_is_a_conflict(inventory: Inventory) -> None:
+def test_ca_26_a_key_that_another_name_has_is_a_conflict(inventory: Inventory) -> None:
     register(inventory, "a", 1)
     register(inventory, "c", 3)
     assert the_conflict(inventory, row("b", 1)) is Problem.DUPLICATE_KEY

@@ -163,6 +163,16 @@ def test_a_manifest_whose_signer_nobody_checked_says_so(dnsbound, zone):
     assert "bad-signature" in dnsbound(*options, "--manifest-signer", "signer.pem").err
 
 
+def test_the_examples_are_adopted(dnsbound, zone):
+    examples = Path(__file__).parents[3] / "examples" / "adoption"
+    listed = dnsbound("id", "adopt", examples / "devices.csv", "--below", "cars.example")
+    assert (listed.code, names(dnsbound)) == (0, {"sn-24-0001", "sn-24-0002", "sn-24-0003"})
+    signer = ("--manifest-signer", examples / "manifest-signer.pem")
+    manifest = dnsbound("id", "adopt", examples / "manifest.json", "--below", "cars.example", *signer)
+    assert (manifest.code, len(names(dnsbound))) == (0, 5)
+    assert "--manifest-signer" not in manifest.err
+
+
 def test_standard_input_is_a_source(dnsbound, zone):
     line = f'{{"serial": "7", "public_key": "{b64(spki(1))}"}}\n'.encode()
     assert dnsbound("id", "adopt", "-", "--below", "cars.example", stdin=line * 2).code == 0

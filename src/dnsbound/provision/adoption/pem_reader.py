@@ -55,7 +55,7 @@ def read_der(source: Source) -> Iterator[Row]:
 def row_of_material(material: Material, where: str, stem: str | None) -> Candidate | BadRow:
     """A file's key as a candidate, unless it is an authority's."""
     if material.is_authority:
-        detail = "the certificate of an authority: publish it as one (--as-authority), it is no client"
+        detail = "the certificate of an authority, which is no client: `dnsbound authority publish` is for it"
         return BadRow(where=where, problem=Problem.AUTHORITY, detail=detail)
     shown = replace(material.shown, file_name=stem)
     return Candidate(where=where, spki=material.spki, certificate=material.certificate, shown=shown)
