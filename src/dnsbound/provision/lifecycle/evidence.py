@@ -102,7 +102,7 @@ class Evidence:
                 old_ttl=_whole(value["old_ttl"]),
                 both_ttl=_whole(value["both_ttl"]),
                 signed_until=_moment(value["signed_until"]),
-                watches=tuple(_watch(*entry) for entry in value["watches"]),
+                watches=tuple(_read_watch(*entry) for entry in value["watches"]),
                 old_key_seen_at=_moment(value["old_key_seen_at"]),
                 new_key_seen_at=_moment(value["new_key_seen_at"]),
                 new_key_seen_by=_word(value["new_key_seen_by"]),
@@ -111,7 +111,7 @@ class Evidence:
             raise Malformed("the evidence of a roll does not parse") from None
 
 
-def _watch(clock: Any, since: Any, at: Any) -> Watch:  # noqa: ANN401 (parsed JSON)
+def _read_watch(clock: Any, since: Any, at: Any) -> Watch:  # noqa: ANN401 (parsed JSON)
     moments = _moment(since), _moment(at)
     if moments[0] is None or moments[1] is None:
         raise ValueError

@@ -95,7 +95,7 @@ TRANSITIONS: Final[Mapping[tuple[RollState, RollEvent], RollState]] = MappingPro
         (RollState.RETIRE, RollEvent.REVOKED): RollState.CANCELLED,
     }
 )
-"""A pair that is absent is refused, in the words of `refusal`."""
+"""A pair that is absent is refused, in the words of `_REFUSALS`."""
 
 FIRST_STATE: Final[Mapping[RollKind, RollState]] = MappingProxyType(
     {RollKind.KEY: RollState.STABLE, RollKind.PARAMETERS: RollState.STABLE, RollKind.EMERGENCY: RollState.RETIRE}
