@@ -44,16 +44,24 @@ def keys_and_records(store: "Inventory", progress: Callable[[int], None]) -> Ite
 
 
 def _unmatched(identity: "Identity") -> str:
+    """What is wrong with an identity's records; nothing. Records that name an authority are not judged here: they match
+    chains that the inventory does not have."""
+    from dnsbound.iana import Usage
     from dnsbound.provision.entries import KeyState
-    from dnsbound.provision.public_key import names_key, speaks_of
+    from dnsbound.provision.lifecycle.deployment import Deployment
     from dnsbound.records.tlsa import TLSA
 
-    keys = [key.spki for key in identity.keys if key.state is not KeyState.RETIRED]
+    deployed = [
+        Deployment(spki=key.spki, chain=() if key.certificate is None else (key.certificate,))
+        for key in identity.keys
+        if key.state is not KeyState.RETIRED
+    ]
     records = [TLSA.from_text(record.rdata) for record in identity.records if record.rdtype == "TLSA"]
     if not records:
         return f"{identity.name} has no record: it can log in nowhere"
     for record in records:
-        if names_key(record) and not any(speaks_of(record, spki) for spki in keys):
+        ends = record.usage in (Usage.DANE_EE, Usage.PKIX_EE)
+        if ends and not any(one.matches(record) for one in deployed):
             return f"{identity.name} has a {record.parameters} record of no key it has"
     return ""
 
