@@ -46,7 +46,7 @@ _POINTER_TO_ZONE: Final = (0xC000 | _HEADER.size).to_bytes(2, "big")
 class Update:
     """One message to one zone while it is put together."""
 
-    __slots__ = ("_additions", "_conditions", "_counts", "_origin", "_removals", "_zone")
+    __slots__ = ("_additions", "_conditions", "_counts", "_origin", "_owner", "_removals", "_zone")
 
     def __init__(self, zone: dns.name.Name) -> None:
         self._origin = zone
@@ -55,6 +55,7 @@ class Update:
         self._removals = bytearray()
         self._additions = bytearray()
         self._counts = [0, 0]
+        self._owner: tuple[dns.name.Name, bytes] | None = None
 
     def add(self, owner: dns.name.Name, rdtype: int, ttl: int, rdata: bytes) -> None:
         """A record that shall stand; one that does gets the TTL, and with it its whole RRset."""
@@ -89,11 +90,17 @@ class Update:
         return b"".join((header, self._zone, self._conditions, self._removals, self._additions))
 
     def _record(self, owner: dns.name.Name, rdtype: int, rdclass: int, ttl: int, rdata: bytes) -> bytes:
+        # Records of one name come one behind the other.
+        if self._owner is None or self._owner[0] is not owner:
+            self._owner = owner, self._compressed(owner)
+        return self._owner[1] + _RR_FIXED.pack(rdtype, rdclass, ttl, len(rdata)) + rdata
+
+    def _compressed(self, owner: dns.name.Name) -> bytes:
         depth = len(owner.labels) - len(self._origin.labels)
         if depth < 0 or not owner.is_subdomain(self._origin):
             raise Misuse(f"{owner} does not lie in the zone {self._origin}")
-        labels = b"".join([bytes((len(label),)) + label.lower() for label in owner.labels[:depth]])
-        return labels + _POINTER_TO_ZONE + _RR_FIXED.pack(rdtype, rdclass, ttl, len(rdata)) + rdata
+        labels = [bytes((len(label),)) + label.lower() for label in owner.labels[:depth]]
+        return b"".join(labels) + _POINTER_TO_ZONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

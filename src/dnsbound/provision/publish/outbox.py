@@ -198,13 +198,10 @@ class Outbox:
             found = connection.execute(query).all()
             if not found:
                 return []
-            connection.execute(
-                update(schema.outbox)
-                .where(_OUT.owner == bindparam("taken"))
-                .values(not_before=until, claimed=_OUT.changes, attempts=_OUT.attempts + 1),
-                [{"taken": row.owner} for row in found],
-            )
-            changes = changes_of(connection, [row.owner for row in found])
+            taken = update(schema.outbox).values(not_before=until, claimed=_OUT.changes, attempts=_OUT.attempts + 1)
+            owners = [row.owner for row in found]
+            _all_of(connection, taken, owners)
+            changes = changes_of(connection, owners)
             claims = [
                 Claim(
                     owner=OwnerName.parse(row.owner, wildcard=True),
@@ -272,7 +269,7 @@ class Outbox:
                 queue(connection, owner, now=now)
                 texts.append(owner.text)
             free = update(schema.outbox).where(_OUT.claimed.is_(None))
-            _each(connection, free.values(not_before=now, attempts=0), texts)
+            _all_of(connection, free.values(not_before=now, attempts=0), texts)
 
     def on_the_list(self, owners: Sequence[str]) -> set[str]:
         """Those of the names that wait to be published."""
@@ -291,8 +288,8 @@ class Outbox:
             done = [one.claim for one in ours if one.kind is OutcomeKind.DONE]
             finished = [claim.owner.text for claim in done if mine[claim.owner.text] == claim.number]
             changed = [claim.owner.text for claim in done if mine[claim.owner.text] != claim.number]
-            _each(connection, delete(schema.outbox), finished)
-            _each(
+            _all_of(connection, delete(schema.outbox), finished)
+            _all_of(
                 connection, update(schema.outbox).values(claimed=None, not_before=now, attempts=0, problem=""), changed
             )
             _postpone(connection, [one for one in ours if one.kind is not OutcomeKind.DONE], now=now)
@@ -301,7 +298,7 @@ class Outbox:
         """Give names back that were not sent."""
         with self._database.writing() as connection:
             mine = _still_mine(connection, list(claims))
-            _each(
+            _all_of(
                 connection,
                 update(schema.outbox).values(claimed=None, not_before=now, attempts=_OUT.attempts - 1),
                 list(mine),
@@ -354,8 +351,6 @@ def _postpone(connection: Connection, settled: Sequence[Settled], *, now: Moment
         connection.execute(waits, rows)
 
 
-def _each(connection: Connection, statement: Any, owners: Sequence[str]) -> None:  # noqa: ANN401 (update or delete)
+def _all_of(connection: Connection, statement: Any, owners: Sequence[str]) -> None:  # noqa: ANN401 (update or delete)
     if owners:
-        connection.execute(
-            statement.where(_OUT.owner == bindparam("in_owner")), [{"in_owner": owner} for owner in owners]
-        )
+        connection.execute(statement.where(_OUT.owner.in_(owners)))

@@ -25,7 +25,7 @@ from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.dns_stream import DnsStream
 from dnsbound.provision.publish.endpoint import Endpoint
 from dnsbound.provision.publish.publisher import READ_TYPES, Served, ServerRefused, ServerUnclear
-from dnsbound.provision.publish.record_text import text_of_rdata, type_number
+from dnsbound.provision.publish.record_text import dns_name, text_of_rdata, type_number
 from dnsbound.times import Moment, Seconds
 
 _REFUSALS: Final = frozenset({dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTIMP})
@@ -113,7 +113,7 @@ class PrimaryReader:
 
     def _question(self, owner: OwnerName, rdtype: str) -> _Question:
         number = dns.rdatatype.RdataType(type_number(rdtype))
-        query = Query(id=secrets.randbits(16), name=dns.name.from_text(owner.absolute), rdtype=number)
+        query = Query(id=secrets.randbits(16), name=dns_name(owner), rdtype=number)
         return _Question(owner, rdtype, query)
 
     def _answered(self, questions: Iterator[_Question]) -> Iterator[_Question]:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from functools import lru_cache
+from typing import Final
 
 import dns.exception
 import dns.name
@@ -10,7 +11,11 @@ import dns.rdataclass
 import dns.rdatatype
 
 from dnsbound.errors import Malformed
+from dnsbound.provision.owner import OwnerName
 from dnsbound.records.tlsa import TLSA
+
+_KEPT: Final = 8192
+"""Record data in wire form: each is needed to see what fits an update, and again to write it."""
 
 
 @lru_cache(maxsize=64)
@@ -22,6 +27,7 @@ def type_number(rdtype: str) -> int:
         raise Malformed(f"{rdtype!r} is no record type") from None
 
 
+@lru_cache(maxsize=_KEPT)
 def wire_of_text(rdtype: str, text: str) -> bytes:
     """Record data in wire form, names without compression and in lower case (RFC 4034 section 6.2). Malformed."""
     if rdtype == "TLSA":
@@ -31,6 +37,11 @@ def wire_of_text(rdtype: str, text: str) -> bytes:
     except (dns.exception.DNSException, ValueError) as error:
         raise Malformed(f"the {rdtype} record data {text!r} do not parse: {error}") from None
     return rdata.to_digestable()
+
+
+def dns_name(owner: OwnerName) -> dns.name.Name:
+    """The same name; nothing in it has to be checked or unescaped again."""
+    return dns.name.Name([*owner.text.encode("ascii").split(b"."), b""])
 
 
 def text_of_rdata(rdata: dns.rdata.Rdata) -> str:

@@ -66,7 +66,9 @@ def note_done(connection: Connection, groups: Iterable[Sequence[Change]], *, now
         for change in changes:
             place: dict[str, object] = {"in_owner": change.owner.text, "in_rdtype": change.rdtype}
             gone.extend(place | {"in_rdata": rdata} for rdata in change.removed)
-            stands.extend(place | {"in_rdata": rdata, "ttl": change.ttl, "at": now} for rdata in change.after)
+            # What is new was noted as it stands when it was sent.
+            kept = (rdata for rdata in change.after if rdata in change.before)
+            stands.extend(place | {"in_rdata": rdata, "ttl": change.ttl, "at": now} for rdata in kept)
     same = and_(
         published.c.owner == bindparam("in_owner"),
         published.c.rdtype == bindparam("in_rdtype"),

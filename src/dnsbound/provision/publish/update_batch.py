@@ -16,7 +16,7 @@ import dns.name
 from dnsbound.dns.update import MAX_OCTETS, OF_TSIG, Update
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.publisher import Change
-from dnsbound.provision.publish.record_text import type_number, wire_of_text
+from dnsbound.provision.publish.record_text import dns_name, type_number, wire_of_text
 
 ALIAS = "CNAME"
 HOPELESS = 64
@@ -70,7 +70,7 @@ class NameChanges:
 
     def write(self, update: Update, alias: str | None) -> None:
         """alias: what stands at the name now, looked at only where it becomes or stays an alias."""
-        name = dns.name.from_text(self.owner.absolute)
+        name = dns_name(self.owner)
         clearing = self.is_clearing
         if not clearing:
             self._write_condition(update, name, alias)
@@ -132,7 +132,7 @@ class Batch:
 
     def update(self, zone: OwnerName, aliases: Mapping[OwnerName, str]) -> Update:
         """aliases: what stands at names that become or stay one, as read before."""
-        update = Update(dns.name.from_text(zone.absolute))
+        update = Update(dns_name(zone))
         for name in self.names:
             name.write(update, aliases.get(name.owner))
         return update
