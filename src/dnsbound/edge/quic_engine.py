@@ -53,10 +53,8 @@ _MEMBERS: Final = (
 )
 _FIELDS: Final = (
     *("_local_max_data", "_local_max_streams_bidi", "_local_max_streams_uni", "_streams", "_crypto_streams"),
-    *("_close_event", "_state"),
+    "_close_event",
 )
-
-
 _RINGS: Final = ("_QuicConnection__frame_handlers", "_loss", "_spaces", "_cryptos", "_cryptos_initial")
 """What of a connection leads back to it."""
 
