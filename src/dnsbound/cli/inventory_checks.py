@@ -44,9 +44,9 @@ def keys_and_records(store: "Inventory", progress: Callable[[int], None]) -> Ite
 
 
 def _unmatched(identity: "Identity") -> str:
-    """What is wrong with an identity's records; nothing. Records that name an authority are not judged here: they match
-    chains that the inventory does not have."""
-    from dnsbound.iana import Usage
+    """What is wrong with an identity's records. Those that name an authority, or a certificate that was never handed
+    over, are not judged here: they match what the inventory does not have."""
+    from dnsbound.iana import Selector, Usage
     from dnsbound.provision.entries import KeyState
     from dnsbound.provision.lifecycle.deployment import Deployment
     from dnsbound.records.tlsa import TLSA
@@ -60,8 +60,12 @@ def _unmatched(identity: "Identity") -> str:
     if not records:
         return f"{identity.name} has no record: it can log in nowhere"
     for record in records:
-        ends = record.usage in (Usage.DANE_EE, Usage.PKIX_EE)
-        if ends and not any(one.matches(record) for one in deployed):
+        of_key = record.selector == Selector.SPKI or all(one.chain for one in deployed)
+        if (
+            record.usage in (Usage.DANE_EE, Usage.PKIX_EE)
+            and of_key
+            and not any(one.matches(record) for one in deployed)
+        ):
             return f"{identity.name} has a {record.parameters} record of no key it has"
     return ""
 

@@ -124,6 +124,18 @@ def test_a_record_of_no_key_in_the_inventory(fleet, tmp_path):
 
 
 @pytest.mark.peer("knotd")
+def test_records_of_certificates_and_authorities_are_no_fault(fleet, dnsbound, tmp_path):
+    check, _ = fleet
+    device = tmp_path / "keys" / f"{CAR}.pem"
+    second = f"car55._device.{ZONE}"
+    made = dnsbound("id", "new", second, "--cert", device, "--usage", "3", "--selector", "0", "--ttl", "60")
+    assert made.code == 0, made.err
+    assert dnsbound("publish", "--targets", tmp_path / "targets.toml").code == 0
+    code, found = check()
+    assert (code, found["keys"]["level"]) == (0, "ok")
+
+
+@pytest.mark.peer("knotd")
 @pytest.mark.peer("nsd")
 def test_a_secondary_that_is_behind_and_one_that_is_silent(dnsbound, tmp_path):
     for name in ("primary", "secondary"):
