@@ -129,8 +129,9 @@ def test_key_transitions_are_total():
 
 def test_records_point_at_the_key_they_stand_for(inventory):
     key = new_key()
-    spki = spki_of(key)
-    register(inventory, key=key, records=[digest(spki), TLSA(3, 0, 1, bytes(32)), TLSA(2, 0, 1, bytes(32))])
+    spki, leaf = spki_of(key), certificate_of(key)
+    records = [digest(spki), TLSA(3, 0, 1, hashlib.sha256(leaf).digest()), TLSA(2, 0, 1, bytes(32))]
+    register(inventory, key=key, certificate=leaf, records=records)
     with inventory.database.reading() as connection:
         [key_id] = connection.scalars(select(schema.keys.c.id))
         rows = connection.execute(select(schema.records.c.rdata, schema.records.c.key_id)).all()
@@ -292,3 +293,35 @@ def test_a_change_that_is_undone_waits_for_nobody(inventory):
         change()
     assert outbox(inventory) == {}
     assert list(inventory.identities.all()) == []
+
+
+@pytest.mark.parametrize("tag", [None, "even"])
+@pytest.mark.parametrize("below", [None, "cars.example", "b.cars.example", "none.example"])
+def test_pages_of_every_filter_hold_each_identity_once(inventory, monkeypatch, tag, below):
+    monkeypatch.setattr("dnsbound.provision.identities._BATCH", 3)
+    names = [
+        f"{label}{number}.{zone}"
+        for number in range(4)
+        for label in "ab"
+        for zone in ("cars.example", "b.cars.example")
+    ]
+    names += ["cars.example", "x.cars-b.example", "cars-b.example", "b.cars.example", "x.other.example"]
+    key = new_key()
+    for number, name in enumerate(names):
+        register(inventory, ClientName.parse(name), key, tags=["even"] if number % 2 == 0 else ["odd"])
+    inventory.identities.revoke(ClientName.parse("a1.cars.example"), **ACT)
+    register(inventory, ClientName.parse("a1.cars.example"), key, tags=["even"])  # one name, twice
+    top = None if below is None else OwnerName.parse(below)
+    found = [(one.name.text, one.state, one.tags) for one in inventory.identities.all(below=top, tag=tag)]
+    every = [(one.name.text, one.state, one.tags) for one in inventory.identities.all()]
+    assert len(every) == len(names) + 1
+    expected = [
+        one
+        for one in every
+        if (top is None or OwnerName.parse(one[0]).is_at_or_below(top)) and (tag is None or tag in one[2])
+    ]
+    assert sorted(found) == sorted(expected)
+    if below is None:
+        assert found == expected
+    else:
+        assert [one[0] for one in found] == [name.text for name in sorted(OwnerName.parse(one[0]) for one in found)]
