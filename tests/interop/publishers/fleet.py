@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from dnsbound.edge.publishers import load_tsig_key, open_publisher
 from dnsbound.provision import publication, schema
@@ -71,11 +71,6 @@ class Fleet:
         with self.inventory.database.writing() as connection:
             record = publication.parse_record(OwnerName.parse(owner), "CNAME", target, 60)
             publication.add(connection, record, now=NOW)
-
-    def forget_published(self) -> None:
-        """As an inventory does that was restored from an old backup."""
-        with self.inventory.database.writing() as connection:
-            connection.execute(delete(schema.published))
 
     def count(self, table: str) -> int:
         with self.inventory.database.reading() as connection:

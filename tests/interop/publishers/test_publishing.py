@@ -15,7 +15,7 @@ from dnsbound.provision.publish.drift import DriftKind
 from dnsbound.provision.publish.publisher import OutcomeKind, ServerRefused
 from dnsbound.testing.peer_configuration import Stub
 from interop.daemon import RUN_SECONDS, eventually, free_port, run, unbound
-from interop.primaries import FOREIGN, KEY, ZONE, Server, knot, nsd_secondary, write_key
+from interop.primaries import FOREIGN, KEY, ZONE, Server, bind, knot, nsd_secondary, write_key
 from interop.publishers.fleet import NOW, Fleet, data, expected, name
 
 pytestmark = [pytest.mark.peer("knotd"), pytest.mark.peer("keymgr")]
@@ -226,6 +226,22 @@ def test_a_server_that_is_away(small: Fleet) -> None:
     moved = small.publish()
     assert (moved.done, moved.undecided) == (0, 5)
     assert small.count("outbox") == 5
+
+
+@pytest.mark.peer("named")
+def test_a_key_for_tlsa_alone(tmp_path: Path) -> None:
+    """BIND's narrowest right: an alias is refused in one line, and what is beside it goes through."""
+    with bind(tmp_path, grant="grant upd zonesub TLSA;") as server:
+        narrow = Fleet.of(str(tmp_path / "inventory.db"), tmp_path, server)
+        narrow.add(range(30))
+        narrow.alias(f"leased.{ZONE}", "car1._device.maker.example.")
+        moved = narrow.publish()
+        assert (moved.done, moved.refused) == (30, 1)
+        [line] = moved.lines
+        assert line.startswith(f"leased.{ZONE}: refused: ")
+        assert "may not change this name and type" in line
+        assert server.transfer() == expected(range(30))
+        narrow.inventory.close()
 
 
 @pytest.mark.peer("nsd")
