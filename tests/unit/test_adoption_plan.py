@@ -200,6 +200,40 @@ def test_a_key_that_is_being_rolled_is_left_alone(inventory: Inventory) -> None:
     assert actions(plan(inventory, row("a", 1))) == {"a": Action.UNCHANGED}
 
 
+def test_an_old_list_brings_no_revoked_key_back(inventory: Inventory, rollback: RollbackFile) -> None:
+    adopt(inventory, rollback, row("stolen", 1))
+    inventory.identities.revoke(name_of("stolen"), **ACT)
+    assert the_conflict(inventory, row("stolen", 1)) is Problem.REVOKED
+    assert actions(adopt(inventory, rollback, row("stolen", 1))) == {"stolen": Problem.REVOKED}
+    assert everything(inventory) == {}
+    assert actions(plan(inventory, row("stolen", 2))) == {"stolen": Action.CREATE}
+    said = Terms(names=RULES, danger_revoked_keys=True)
+    assert actions(plan(inventory, row("stolen", 1), terms=said)) == {"stolen": Action.CREATE}
+
+
+def test_an_old_list_does_not_replace_a_key_by_the_one_it_took_the_place_of(
+    inventory: Inventory, rollback: RollbackFile
+) -> None:
+    register(inventory, "stolen", 1)
+    inventory.rolls.begin(name_of("stolen"), Wish.checked(spki=spki(2), emergency=True), **ACT)
+    inventory.identities.revoke(name_of("stolen"), **ACT)
+    assert the_conflict(inventory, row("stolen", 1)) is Problem.REVOKED
+    register(inventory, "other", 3)
+    adopt(inventory, rollback, row("other", 4), terms=Terms(names=RULES, replace=True))
+    assert the_conflict(inventory, row("other", 3), Terms(names=RULES, replace=True)) is Problem.REVOKED
+    said = Terms(names=RULES, replace=True, danger_revoked_keys=True)
+    assert actions(plan(inventory, row("other", 3), terms=said)) == {"other": Action.REPLACE}
+
+
+def test_what_was_taken_back_may_be_adopted_again(inventory: Inventory, rollback: RollbackFile) -> None:
+    adopt(inventory, rollback, row("a", 1))
+    assert undo(inventory, rollback.path) == [None]
+    assert actions(plan(inventory, row("a", 1))) == {"a": Action.CREATE}
+    register(inventory, "a", 1)
+    inventory.identities.revoke(name_of("a"), **ACT)
+    assert the_conflict(inventory, row("a", 1)) is Problem.REVOKED
+
+
 def test_another_form_of_record_or_ttl_is_a_conflict(inventory: Inventory) -> None:
     register(inventory, "a", 1)
     assert the_conflict(inventory, row("a", 1), Terms(names=RULES, matching_type=MatchingType.SHA2_512)) is (
@@ -411,6 +445,39 @@ def test_what_was_changed_since_is_left(inventory: Inventory, rollback: Rollback
     register(inventory, "b", 9)
     assert undo(inventory, rollback.path) == [None, Left.OTHER_KEY, Left.NOT_THERE]
     assert set(everything(inventory)) == {"b._device.cars.example"}
+
+
+def remove_all(inventory: Inventory, rollback: RollbackFile, *rows: Accepted) -> None:
+    doing = Doing(actor="test", reason="because", clock=lambda: NOW + 1, rollback=rollback)
+    with staged(*rows) as staging:
+        list(inventory.adoptions.carry_out_removals(staging, EVERYTHING, doing))
+
+
+def test_taking_back_brings_no_name_back_that_was_revoked_again(inventory: Inventory, rollback: RollbackFile) -> None:
+    register(inventory, "stolen", 1)
+    remove_all(inventory, rollback)
+    register(inventory, "stolen", 1, now=NOW + 2)
+    inventory.identities.revoke(name_of("stolen"), now=NOW + 3, actor="test", reason="stolen")
+    assert undo(inventory, rollback.path) == [Left.SHUT_OUT]
+    assert everything(inventory) == {}
+
+
+def test_taking_back_lifts_no_block_of_somebody_else(inventory: Inventory, rollback: RollbackFile) -> None:
+    register(inventory, "stolen", 1)
+    remove_all(inventory, rollback)
+    inventory.blocks.block(name_of("stolen"), now=NOW + 3, actor="test", reason="stolen")
+    assert [one.left for one in inventory.adoptions.plan_to_undo(rollback.path)] == [Left.SHUT_OUT]
+    assert undo(inventory, rollback.path) == [Left.SHUT_OUT]
+    assert inventory.blocks.at(name_of("stolen")) is not None
+
+
+def test_taking_back_leaves_a_key_that_is_being_rolled(inventory: Inventory, rollback: RollbackFile) -> None:
+    register(inventory, "a", 1)
+    adopt(inventory, rollback, row("a", 2), terms=Terms(names=RULES, replace=True))
+    inventory.rolls.begin(name_of("a"), Wish.checked(spki=spki(3)), **ACT)
+    before = everything(inventory)
+    assert undo(inventory, rollback.path) == [Left.ROLLING]
+    assert everything(inventory) == before
 
 
 def test_what_never_came_to_be_is_not_taken_back(inventory: Inventory, rollback: RollbackFile) -> None:

@@ -156,6 +156,14 @@ def adopt(
     danger_weak_keys: Annotated[
         bool, typer.Option("--danger-weak-keys", help="Let weak keys in.", rich_help_panel=_SAFETY)
     ] = False,
+    danger_revoked_keys: Annotated[
+        bool,
+        typer.Option(
+            "--danger-revoked-keys",
+            help="Let a key come back to a name that was revoked with it, or gave it up.",
+            rich_help_panel=_SAFETY,
+        ),
+    ] = False,
     reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
@@ -190,6 +198,7 @@ def adopt(
         replace=replace,
         danger_shared_keys=danger_shared_keys,
         danger_weak_keys=danger_weak_keys,
+        danger_revoked_keys=danger_revoked_keys,
     )
     run = adopting.Run(
         sources=tuple(sources),

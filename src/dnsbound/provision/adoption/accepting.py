@@ -32,6 +32,8 @@ class Terms:
     danger_shared_keys: bool = False
     """Whether one key may stand for several names (against draft-ietf-dance-client-auth section 12)."""
     danger_weak_keys: bool = False
+    danger_revoked_keys: bool = False
+    """Whether a key comes back to a name that was revoked with it, or that gave it up for another one."""
 
     def __post_init__(self) -> None:
         if self.usage not in (Usage.DANE_EE, Usage.PKIX_EE):

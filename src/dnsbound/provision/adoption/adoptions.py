@@ -29,6 +29,7 @@ from dnsbound.provision.bulk_registration import register_all
 from dnsbound.provision.database import Database
 from dnsbound.provision.entries import KeyState
 from dnsbound.provision.errors import PrivateKeyRefused
+from dnsbound.provision.lifecycle.roll import open_roll
 from dnsbound.times import Moment
 
 if TYPE_CHECKING:
@@ -67,8 +68,12 @@ class Left(StrEnum):
     """Nobody is registered under the name: it was taken back already, or never came to be."""
     OTHER_KEY = "other-key"
     """The name has another key by now."""
+    ROLLING = "rolling"
+    """The name's key is being changed."""
     REGISTERED = "registered"
     """The name that was revoked is registered again."""
+    SHUT_OUT = "shut-out"
+    """The name was revoked once more since, or blocked: not by the adoption."""
 
 
 class Adoptions:
@@ -191,10 +196,25 @@ _PROBLEMS: Final = ((PrivateKeyRefused, Problem.PRIVATE_KEY), (Malformed, Proble
 def _why_not(connection: Connection, entry: Entry) -> Left | None:
     identity_id = registration.active_id(connection, entry.name)
     if entry.undo is Undo.REGISTER:
-        return None if identity_id is None else Left.REGISTERED
+        if identity_id is not None:
+            return Left.REGISTERED
+        return Left.SHUT_OUT if _is_shut_out(connection, entry) else None
     if identity_id is None:
         return Left.NOT_THERE
+    if entry.undo is Undo.RESTORE_KEY and open_roll(connection, identity_id) is not None:
+        return Left.ROLLING
     of = schema.keys.c
     current = select(of.spki_sha256).where(of.identity_id == identity_id, of.state == KeyState.CURRENT.value)
     digest = connection.execute(current).scalar_one_or_none()
     return None if digest is not None and digest.hex() == entry.spki_sha256 else Left.OTHER_KEY
+
+
+def _is_shut_out(connection: Connection, entry: Entry) -> bool:
+    """Whether it is not the revocation by the adoption that keeps the name out now."""
+    rows, blocks = schema.identities.c, schema.blocks.c
+    query = select(rows.registered_at, rows.revoked_at).where(rows.name == entry.name.canonical)
+    last = connection.execute(query.order_by(rows.id.desc()).limit(1)).one_or_none()
+    if last is None or entry.former is None or last.registered_at != entry.former.registered_at:
+        return True
+    blocked_at = connection.execute(select(blocks.since).where(blocks.owner == entry.name.canonical)).scalar()
+    return blocked_at is not None and blocked_at != last.revoked_at

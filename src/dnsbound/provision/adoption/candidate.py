@@ -53,6 +53,8 @@ class Problem(StrEnum):
     """The name is registered with another key."""
     OTHER_RECORDS = "other-records"
     """The name is registered with this key, but published in another form or with another TTL."""
+    REVOKED = "revoked"
+    """The name was revoked with this key, or gave the key up for another one."""
     ROLLING = "rolling"
     """The name's key is being changed."""
     TAKEN = "taken"

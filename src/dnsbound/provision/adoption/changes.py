@@ -11,7 +11,7 @@ from dnsbound.errors import Malformed
 from dnsbound.names import ClientName
 from dnsbound.provision import event_log, identities, keys, publication, registration, schema
 from dnsbound.provision.adoption.accepting import Accepted, Terms
-from dnsbound.provision.adoption.plan import Action, Step
+from dnsbound.provision.adoption.plan import TAKEN_BACK, Action, Step
 from dnsbound.provision.adoption.rollback import Entry, Former, Undo
 from dnsbound.provision.entries import Identity, KeyState
 from dnsbound.provision.owner import OwnerName
@@ -76,6 +76,7 @@ def _as_former(identity: Identity, tags: tuple[str, ...]) -> Former:
         ttl=identity.ttl,
         owner=identity.owner,
         tags=tags,
+        registered_at=identity.registered_at,
     )
 
 
@@ -122,6 +123,10 @@ def take_back(connection: Connection, entry: Entry, *, now: Moment, actor: str, 
     owner = OwnerName.parse(entry.name.canonical)
     if entry.undo is Undo.REVOKE:
         registration.revoke(connection, entry.name, now=now, actor=actor, reason=reason)
+        detail = {"spki_sha256": entry.spki_sha256}
+        event_log.append(
+            connection, at=now, actor=actor, action=TAKEN_BACK, subject=owner.text, detail=detail, reason=reason
+        )
         # Before the adoption no block was there; a wildcard spoke for the name if there is one.
         blocks.withdraw(connection, owner, now=now)
         return

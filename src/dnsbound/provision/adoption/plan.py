@@ -4,6 +4,8 @@ Judging is a function of one batch of rows and of a transaction, so that the pla
 carried out are the same one: carrying out judges each batch again, under the write lock.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +25,8 @@ from dnsbound.provision.registration import IDENTIFYING
 from dnsbound.provision.surroundings import Surroundings, rows_in
 
 _OPEN_LEASES: Final = frozenset(state.value for state in OPEN)
+TAKEN_BACK: Final = "take-back-adoption"
+"""Action of the event behind a revocation that only took an adoption back: nothing is held against the key."""
 _SHOWN_DIGITS: Final = 16
 """Of a key's digest, where people read it."""
 
@@ -88,6 +92,8 @@ class _Held:
     leased: frozenset[str]
     users: dict[bytes, list[str]]
     """Active names by the digest of a key they may log in with."""
+    revoked: frozenset[tuple[str, bytes]]
+    """Names that were revoked, with the digests of the keys they had."""
 
     @classmethod
     def read(cls, connection: Connection, batch: Sequence[Accepted]) -> "_Held":
@@ -115,6 +121,7 @@ class _Held:
             around=Surroundings.read(connection, [OwnerName.parse(name) for name in names]),
             leased=frozenset(row.name for row in rows_in(connection, leased, leases.name, names)),
             users=users,
+            revoked=_revoked(connection, [name for name in names if name not in identities]),
         )
 
 
@@ -131,6 +138,21 @@ def _complete(connection: Connection, holdings: dict[int, _Holding]) -> None:
         holdings[row.identity_id].rolling = True
 
 
+def _revoked(connection: Connection, names: Sequence[str]) -> frozenset[tuple[str, bytes]]:
+    """Those that were revoked, each with its keys; not what only was an adoption that was taken back."""
+    rows, of, events = schema.identities.c, schema.keys.c, schema.events.c
+    query = (
+        select(rows.name, of.spki_sha256)
+        .join(schema.keys, of.identity_id == rows.id)
+        .where(rows.state == IdentityState.REVOKED.value)
+    )
+    found = Counter((row.name, row.spki_sha256) for row in rows_in(connection, query, rows.name, names))
+    taken_back = select(events.subject, events.detail).where(events.action == TAKEN_BACK)
+    for row in rows_in(connection, taken_back, events.subject, {name for name, _ in found}):
+        found[row.subject, bytes.fromhex(json.loads(row.detail)["spki_sha256"])] -= 1
+    return frozenset(one for one, times in found.items() if times > 0)
+
+
 def _judged(row: Accepted, held: _Held, terms: Terms) -> Judged:
     holding = held.identities.get(row.name.canonical)
     if holding is None:
@@ -145,6 +167,8 @@ def _judged(row: Accepted, held: _Held, terms: Terms) -> Judged:
     if not terms.replace:
         detail = f"registered with key {here}, the source has {there}{retired}; `dnsbound id roll` changes it without "
         return _conflict(row, Problem.OTHER_KEY, f"{detail}a gap, --replace at once")
+    if state is not None and not terms.danger_revoked_keys:
+        return _conflict(row, Problem.REVOKED, f"it gave up key {there} for {here}")
     return _shared(row, held, terms) or Step(
         action=Action.REPLACE,
         name=row.name.canonical,
@@ -164,6 +188,8 @@ def _newcomer(row: Accepted, held: _Held, terms: Terms) -> Judged:
         blocked = (standing.rdtype, standing.rdata) == ("TLSA", publication.BLOCK_DATA)
         what = "the name is blocked (`dnsbound id unblock`)" if blocked else f"{standing.rdtype} {standing.rdata[:80]}"
         return _conflict(row, Problem.TAKEN, what if blocked else f"a record of nobody here stands at the name: {what}")
+    if (name, row.spki_sha256) in held.revoked and not terms.danger_revoked_keys:
+        return _conflict(row, Problem.REVOKED, f"it was revoked with key {_shown(row.spki_sha256)}")
     shared = _shared(row, held, terms)
     if shared is not None:
         return shared

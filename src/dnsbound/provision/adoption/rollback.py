@@ -20,6 +20,7 @@ from dnsbound.errors import Malformed, Misuse
 from dnsbound.limits import ADOPTED_ROW_OCTETS
 from dnsbound.names import ClientName
 from dnsbound.provision.errors import InventoryFailed
+from dnsbound.times import Moment
 
 _HEADER: Final = {"dnsbound-rollback": 1}
 _BLOCK: Final = 65_536
@@ -40,7 +41,8 @@ class Undo(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Former:
-    """An identity as it was. records: TLSA data in presentation form."""
+    """An identity as it was. records: TLSA data in presentation form. registered_at: tells it from others that had the
+    name before or after it."""
 
     spki: bytes
     certificate: bytes | None
@@ -48,6 +50,7 @@ class Former:
     ttl: int
     owner: str
     tags: tuple[str, ...]
+    registered_at: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,7 @@ class Entry:
                 "ttl": former.ttl,
                 "owner": former.owner,
                 "tags": list(former.tags),
+                "registered_at": former.registered_at,
             }
         return json.dumps(line)
 
@@ -98,6 +102,7 @@ def _former(members: dict[str, Any]) -> Former:
         ttl=int(members["ttl"]),
         owner=str(members["owner"]),
         tags=tuple(str(tag) for tag in members["tags"]),
+        registered_at=float(members["registered_at"]),
     )
 
 
