@@ -323,7 +323,7 @@ def test_a_certificate_of_another_key_spoils_itself_alone(inventory: Inventory, 
         ttl=None,
     )
     done = actions(adopt(inventory, rollback, row("a", 3), wrong, row("c", 4), batch=10))
-    assert done == {"a": Action.CREATE, "b": Problem.NOT_SERVED, "c": Action.CREATE}
+    assert done == {"a": Action.CREATE, "b": Problem.NO_KEY, "c": Action.CREATE}
     with pytest.raises(NotInInventory):
         inventory.identities.named(name_of("b"))
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from dnsbound.errors import DnsboundError
 from dnsbound.provision import event_log, keys, publication, schema
@@ -28,7 +28,7 @@ def register_all(
     """
     owners = [OwnerName.parse(new.name.canonical) for new in batch]
     around = Surroundings.read(connection, owners)
-    active = _active(connection, [owner.text for owner in owners])
+    active = set(_active(connection, [owner.text for owner in owners]))
     outcomes: list[DnsboundError | None] = []
     admitted: list[_Admitted] = []
     for new, owner in zip(batch, owners, strict=True):
@@ -62,13 +62,17 @@ class _Admitted:
 
 
 def _insert(connection: Connection, admitted: Sequence[_Admitted], around: Surroundings, *, now: Moment) -> None:
-    rows = [one.new.row(ttl=one.ttl, now=now) for one in admitted]
-    identity_ids = _insert_numbered(connection, schema.identities, rows)
+    connection.execute(insert(schema.identities), [one.new.row(ttl=one.ttl, now=now) for one in admitted])
+    numbers = _active(connection, [one.new.name.canonical for one in admitted])
+    identity_ids = [numbers[one.new.name.canonical] for one in admitted]
     keyed = [one.key | {"identity_id": number} for number, one in zip(identity_ids, admitted, strict=True)]
-    key_ids = _insert_numbered(connection, schema.keys, keyed)
+    connection.execute(insert(schema.keys), keyed)
+    of = schema.keys.c
+    found = rows_in(connection, select(of.id, of.identity_id), of.identity_id, identity_ids)
+    key_of = {row.identity_id: row.id for row in found}  # a new identity has one key
     published = [
-        publication.row_of(record, identity_id=identity_id, key_id=key_id if of_key else None)
-        for identity_id, key_id, one in zip(identity_ids, key_ids, admitted, strict=True)
+        publication.row_of(record, identity_id=identity_id, key_id=key_of[identity_id] if of_key else None)
+        for identity_id, one in zip(identity_ids, admitted, strict=True)
         for record, of_key in one.published
     ]
     connection.execute(insert(schema.records), published)
@@ -80,12 +84,6 @@ def _insert(connection: Connection, admitted: Sequence[_Admitted], around: Surro
     if tags:
         connection.execute(insert(schema.tags), tags)
     _make_known(connection, (record for one in admitted for record, _ in one.published), around, now=now)
-
-
-def _insert_numbered(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> list[int]:
-    """Insert; the ids of the rows in their order."""
-    statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    return list(connection.execute(statement, rows).scalars())
 
 
 def _make_known(connection: Connection, records: Iterable[Record], around: Surroundings, *, now: Moment) -> None:
@@ -125,7 +123,8 @@ def _queue_all(connection: Connection, waiting: Counter[OwnerName], *, now: Mome
             connection.execute(more)
 
 
-def _active(connection: Connection, names: Iterable[str]) -> set[str]:
+def _active(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """The rows of the active identities of these names."""
     rows = schema.identities.c
-    query = select(rows.name).where(rows.state == IdentityState.ACTIVE.value)
-    return {row.name for row in rows_in(connection, query, rows.name, names)}
+    query = select(rows.id, rows.name).where(rows.state == IdentityState.ACTIVE.value)
+    return {row.name: row.id for row in rows_in(connection, query, rows.name, names)}

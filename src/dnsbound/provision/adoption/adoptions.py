@@ -166,7 +166,7 @@ def _carry_out(connection: Connection, judged: Sequence[Judged], terms: Terms, d
             try:
                 new[step.name] = changes.registration_of(step.row, terms)
             except DnsboundError as error:
-                outcomes[step.name] = _failed(step, error)
+                outcomes[step.name] = _failed(step, error, Problem.NO_KEY)
     steps = [one for one in outcomes.values() if isinstance(one, Step)]
     doing.rollback.add(changes.entries_for(connection, steps))
     now = doing.clock()
@@ -176,7 +176,7 @@ def _carry_out(connection: Connection, judged: Sequence[Judged], terms: Terms, d
     )
     for step, refusal in zip(created, told, strict=True):
         if refusal is not None:
-            outcomes[step.name] = _failed(step, refusal)
+            outcomes[step.name] = _failed(step, refusal, Problem.NOT_SERVED)
     for step in steps:
         if step.action is Action.REPLACE:
             changes.replace_key(connection, new[step.name], now=now, actor=doing.actor, reason=doing.reason)
@@ -185,8 +185,8 @@ def _carry_out(connection: Connection, judged: Sequence[Judged], terms: Terms, d
     return list(outcomes.values())
 
 
-def _failed(step: Step, error: DnsboundError) -> BadRow:
-    problem = next((problem for kind, problem in _PROBLEMS if isinstance(error, kind)), Problem.NOT_SERVED)
+def _failed(step: Step, error: DnsboundError, otherwise: Problem) -> BadRow:
+    problem = next((problem for kind, problem in _PROBLEMS if isinstance(error, kind)), otherwise)
     return BadRow(where=step.where, problem=problem, detail=str(error), name=step.name)
 
 
