@@ -37,5 +37,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "inventory": Benchmark("bench.inventory", {"identities": 1_000_000}, {"identities": 5_000}),
     "publish": Benchmark("bench.publish", {"names": 100_000, "rounds": 1}, {"names": 3000, "rounds": 1}),
     "authority": Benchmark("bench.authority", {"names": 1000, "rounds": 3}, {"names": 100, "rounds": 2}),
+    "authorities": Benchmark("bench.authorities", {"names": 1_000_000, "asked": 3000}, {"names": 2000, "asked": 200}),
+    "revocation": Benchmark("bench.revocation", {"tries": 20}, {"tries": 3}),
     "adopt": Benchmark("bench.adopt", {"clients": 1_000_000}, {"clients": 2000}),
 }

@@ -19,8 +19,8 @@ def free_port() -> int:
 
 
 class MeasuredProcess:
-    """One process and its children. `cpu_seconds` is user plus system time so far, of the threads that live. datagram:
-    its port is of UDP."""
+    """One process and its descendants. `cpu_seconds` is user plus system time so far, of the threads that live.
+    datagram: its port is of UDP."""
 
     def __init__(
         self, command: Sequence[str], *, port: int, log: Path, patience: float = 20.0, datagram: bool = False
@@ -43,8 +43,7 @@ class MeasuredProcess:
         raise RuntimeError(f"server did not listen on port {port}: {self._log.read_text()[-2000:]}")
 
     def _family(self) -> list[int]:
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return [self._process.pid, *map(int, children)]
+        return _with_descendants(self._process.pid)
 
     def cpu_seconds(self) -> float:
         return sum(map(_cpu_seconds, self._family()))
@@ -65,6 +64,11 @@ class MeasuredProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)
+
+
+def _with_descendants(pid: int) -> list[int]:
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [pid, *(descendant for child in children for descendant in _with_descendants(child))]
 
 
 def _accepts(port: int) -> bool:

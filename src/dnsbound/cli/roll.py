@@ -252,8 +252,8 @@ def confirm(
         raise Misuse("say which NAME works with its new key, or hand over a door's log with --from-log")
     with opened_inventory(inventory) as store:
         if from_log is not None:
-            if key is not None:
-                raise Misuse("--key goes with a NAME")
+            if key is not None or reason:
+                raise Misuse("--key and --reason go with a NAME; a log is its own reason")
             from dnsbound.cli.roll_sightings import confirm_from_log
 
             confirm_from_log(store, from_log, as_json=as_json)
