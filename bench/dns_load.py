@@ -29,7 +29,8 @@ def ask_all(port: int, queries: Sequence[bytes], *, exists: bool) -> None:
 
     RuntimeError for any other answer, and when nothing comes.
     """
-    waiting, left = {}, list(enumerate(queries))[::-1]
+    waiting: dict[int, tuple[int, bytes]] = {}
+    left = list(enumerate(queries))[::-1]
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.connect(("127.0.0.1", port))

@@ -52,7 +52,7 @@ CARRYING_ON = {
     "run": "moves what was begun: each step is a change of its own, by the runner",
     "serve dns": "answers out of the inventory",
     "serve est": "enrols whom somebody permitted: a change of its own, by the server",
-    "inventory migrate": "changes the form of the tables, before there is a table for events",
+    "inventory migrate": "changes the tables and not the fleet; see docs/limitations.md for what it drops when told to",
     "inventory restore": "see test_a_restore_is_told_of",
 }
 BY_NO_COMMAND = {"leases begin_due", "leases close_due", "transfers close_due", "enrolments enrol", "rolls begin"}
