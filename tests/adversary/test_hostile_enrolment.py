@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from dnsbound import Credential
 from dnsbound.adapters.est_limits import EnrolmentLimits
 from dnsbound.credential.keys import spki_der
 from dnsbound.names import ClientName
@@ -183,6 +184,20 @@ def test_revoked_between_the_token_and_its_use(site: Site) -> None:
     assert site.enrol(new_key(), site.token()).status == 200
     site.inventory.identities.revoke(CAR, now=site.clock(), actor="operations")
     assert site.enrol(new_key(), early).status == 403
+
+
+def test_a_key_that_was_withdrawn_begins_no_change_while_caches_believe_it(site: Site) -> None:
+    stolen, owners = new_key(), new_key()
+    token = site.token(TRUCK)
+    site.enrol(stolen, token, TRUCK)
+    site.publish(TRUCK)
+    certificates = site.enrol(stolen, token, TRUCK).certificates
+    site.inventory.identities.revoke(TRUCK, now=site.clock(), actor="operations", reason="stolen")
+    site.enrol(owners, site.token(TRUCK), TRUCK)
+    thief = site.client(Credential(TRUCK, stolen, certificates))
+    assert site.ask("simplereenroll", body_of(new_key(), TRUCK), context=thief).status == 401
+    assert site.ask("simplereenroll", body_of(stolen, TRUCK), context=thief).status == 401
+    assert site.inventory.rolls.of(TRUCK) is None
 
 
 def test_bodies_that_are_too_long_or_of_another_kind(site: Site) -> None:

@@ -18,7 +18,7 @@ from dnsbound.names import ClientName
 from dnsbound.provision.enrolment.enrolments import Requester
 from dnsbound.provision.enrolment.refusal import Because, EnrolmentRefused
 from dnsbound.provision.enrolment.request import check_linked, check_request
-from dnsbound.provision.entries import Identity, IdentityState
+from dnsbound.provision.entries import Identity, IdentityState, KeyState
 from dnsbound.provision.errors import NotInInventory
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
@@ -127,10 +127,13 @@ class EnrolmentService:
         wants_certificate: bool = True,
     ) -> Granted:
         """A device that is known (RFC 7030 section 4.2.2): another certificate for its key, or another key. name: its
-        own, authenticated by DANE. EnrolmentRefused, Undecided."""
+        own, authenticated by DANE; with a key that the inventory still has. EnrolmentRefused, Undecided."""
         self._check(request, client, name)
         now = self.now()
         identity = self._active(name)
+        if client.spki not in {key.spki for key in identity.keys if key.state is not KeyState.RETIRED}:
+            # A record that was withdrawn is believed for as long as a cache holds it; it must not become the next one.
+            raise EnrolmentRefused(Because.NOT_AUTHORISED, f"{name} has another key by now than the one it logged in by")
         certificate = self._certified(name, request.spki, now)
         if request.spki == identity.spki:
             return Granted(identity=identity, certificate=certificate, again=False)
