@@ -15,6 +15,8 @@ from dnsbound.provision.publish.publisher import Change, OutcomeKind
 from dnsbound.provision.publish.reconcile import Publishing
 from dnsbound.provision.publish.scope import Scope
 from dnsbound.provision.publish.targets import parse_targets
+from dnsbound.provision.publish.zone_file import load_zone_file
+from dnsbound.provision.publish.zone_text import record_lines
 
 NOW = 1_800_000_000.0
 DATA = [f"3 1 1 {number:064x}" for number in range(1, 4)]
@@ -74,6 +76,18 @@ def test_names_are_taken_once_and_come_back(inventory, outbox):
     outbox.release([claim], now=NOW + 1)
     assert len(claims(outbox, scope, now=NOW + 1)) == 1
     assert len(claims(outbox, scope, now=NOW + 92)) == 1, "of one who was killed"
+
+
+@pytest.mark.parametrize("impatient", [True, False])
+def test_a_name_that_was_taken_under_a_clock_far_ahead_is_not_lost(inventory, outbox, impatient):
+    scope, ahead = Scope.of(CARS, []), NOW + 10 * 365 * 86400
+    put(inventory, "a.cars.example")
+    claims(outbox, scope, now=ahead)
+    assert outbox.waiting(scope, now=NOW).due == 1
+    assert outbox.waiting(scope, now=NOW).claimed == 0
+    [claim] = claims(outbox, scope, impatient=impatient)
+    outbox.settle([Settled(claim=claim, kind=OutcomeKind.UNDECIDED, line="away")], now=ahead)
+    assert len(claims(outbox, scope)) == 1
 
 
 def test_what_failed_waits_longer_each_time_unless_somebody_is_impatient(inventory, outbox):
@@ -169,3 +183,31 @@ def test_an_empty_file_is_there_before_anything_waits(inventory, tmp_path):
     made = publishing(inventory, tmp_path, lambda: NOW)
     made.publish(made.targets["cars.example"], Manner())
     assert (tmp_path / "cars.zone").exists()
+
+
+def test_of_two_who_write_a_file_the_slower_brings_nothing_back(inventory, tmp_path):
+    """The slower one has read the records before one of them was revoked."""
+    made = publishing(inventory, tmp_path, lambda: NOW)
+    target = made.targets["cars.example"]
+    put(inventory, "a.cars.example")
+    put(inventory, "b.cars.example", DATA[1])
+    between = []
+
+    def meanwhile():
+        take(inventory, "b.cars.example")
+        moved = made.publish(target, Manner())
+        between.append((moved.done, moved.undecided))
+
+    def slow_lines():
+        with inventory.database.reading() as connection:
+            lines = list(record_lines(connection, made.scope(target)))
+        meanwhile()
+        yield from lines
+
+    assert load_zone_file(target, slow_lines())[0] is OutcomeKind.DONE
+    assert between == [(0, 2)]
+    now = made.outbox.next_due([made.scope(target)])
+    assert now is not None, "what was revoked still waits"
+    later = publishing(inventory, tmp_path, lambda: now)
+    assert later.publish(target, Manner(impatient=False)).done == 2
+    assert DATA[1] not in target.file.read_text()

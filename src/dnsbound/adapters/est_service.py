@@ -133,7 +133,9 @@ class EnrolmentService:
         identity = self._active(name)
         if client.spki not in {key.spki for key in identity.keys if key.state is not KeyState.RETIRED}:
             # A record that was withdrawn is believed for as long as a cache holds it; it must not become the next one.
-            raise EnrolmentRefused(Because.NOT_AUTHORISED, f"{name} has another key by now than the one it logged in by")
+            raise EnrolmentRefused(
+                Because.NOT_AUTHORISED, f"{name} has another key by now than the one it logged in by"
+            )
         certificate = self._certified(name, request.spki, now)
         if request.spki == identity.spki:
             return Granted(identity=identity, certificate=certificate, again=False)

@@ -42,6 +42,8 @@ _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 3600.0
 _REFUSED_FOR: Final = 60.0
 """Seconds to the next attempt; twice as long each time. A refusal waits for people."""
+_LONGEST_AHEAD: Final = 2 * _LONGEST_PAUSE
+"""No name waits or is taken for longer: a moment further ahead was left by a clock that was set back since."""
 MAX_LINE: Final = 300
 """Characters of a problem that are kept."""
 
@@ -109,9 +111,7 @@ class Outbox:
         claimed = and_(here, _is_claimed(now))
         with self._database.reading() as connection:
             names = connection.execute(select(func.count()).select_from(rows).where(here)).scalar_one()
-            due = connection.execute(
-                select(func.count()).select_from(rows).where(here, _OUT.not_before <= now)
-            ).scalar_one()
+            due = connection.execute(select(func.count()).select_from(rows).where(here, _is_due(now))).scalar_one()
             count, until = connection.execute(
                 select(func.count(), func.coalesce(func.max(_OUT.not_before), 0.0)).where(claimed)
             ).one()
@@ -186,7 +186,7 @@ class Outbox:
 
         impatient: also those that wait for another attempt. keep_names: not those that would lose all their records.
         """
-        ready = _OUT.not_before <= now
+        ready = _is_due(now)
         if impatient:
             ready = or_(ready, _OUT.claimed.is_(None))
         chosen = [scope.condition(_OUT.sort_key), _OUT.sort_key > after, ready]
@@ -305,8 +305,12 @@ class Outbox:
             )
 
 
+def _is_due(now: Moment) -> "ColumnElement[bool]":
+    return or_(_OUT.not_before <= now, _OUT.not_before > now + _LONGEST_AHEAD)
+
+
 def _is_claimed(now: Moment) -> "ColumnElement[bool]":
-    return and_(_OUT.not_before > now, _OUT.claimed.is_not(None))
+    return and_(~_is_due(now), _OUT.claimed.is_not(None))
 
 
 def _has(table: Any) -> "ColumnElement[bool]":  # noqa: ANN401 (a table)

@@ -164,11 +164,14 @@ class Publishing:
         if not self._has_work(waiting, manner) and target.file.exists():
             return moved
         claim = self.outbox.claim_all(scope, now=now, seconds=manner.claim_seconds)
-        with self._inventory.database.reading() as connection:
-            kind, line = load_zone_file(target, record_lines(connection, scope))
+        kind, line = load_zone_file(target, self._lines(scope))
         self.outbox.settle_all(scope, claim, kind=kind, line=line, now=self._clock())
         progress(claim.names)
         return _counted(moved, kind, claim.names, f"{target.zone}: {kind}: {line}" if line else "")
+
+    def _lines(self, scope: Scope) -> Iterator[str]:
+        with self._inventory.database.reading() as connection:
+            yield from record_lines(connection, scope)
 
     @staticmethod
     def _has_work(waiting: Waiting, manner: Manner) -> bool:

@@ -7,11 +7,12 @@ Either the whole zone, whose SOA serial counts its changes, or our records alone
 file that somebody else keeps: the serial is then theirs to raise.
 """
 
+import fcntl
 import os
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,16 +31,36 @@ _MAX_SAID: Final = 200
 
 
 def load_zone_file(target: ZoneFileTarget, lines: Iterable[str]) -> tuple[OutcomeKind, str]:
-    """Write the file and have the server read it: what came of it, and why not."""
+    """Write the file and have the server read it: what came of it, and why not. lines: looked up as they are asked for,
+    when nobody else writes the file."""
     try:
-        write_zone_file(target.file, lines)
-        if target.after:
-            run_command(target.after, target.seconds)
+        with _written_by_one(target.file):
+            write_zone_file(target.file, lines)
+            if target.after:
+                run_command(target.after, target.seconds)
     except ServerRefused as error:
         return OutcomeKind.REFUSED, str(error)
     except ServerUnclear as error:
         return OutcomeKind.UNDECIDED, str(error)
     return OutcomeKind.DONE, ""
+
+
+@contextmanager
+def _written_by_one(path: Path) -> Iterator[None]:
+    """Of two who write at once, the one who read the records earlier could end later, and bring back what the other
+    has removed. ServerUnclear while another writes."""
+    how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), how, 0o600)
+    except OSError as error:
+        raise ServerUnclear(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ServerUnclear(f"{path} is being written by another publisher") from None
+    finally:
+        os.close(descriptor)
 
 
 def write_zone_file(path: Path, lines: Iterable[str]) -> None:
