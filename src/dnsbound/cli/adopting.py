@@ -4,9 +4,10 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.adoption_output import Plan, Rejects, Tally
@@ -27,7 +28,7 @@ from dnsbound.provision.adoption.rollback import RollbackFile
 from dnsbound.provision.adoption.source import ReadingRules
 from dnsbound.provision.adoption.sources import octets_in, rows
 from dnsbound.provision.adoption.staging import Staging
-from dnsbound.provision.errors import RemovalsRefused
+from dnsbound.provision.errors import InventoryMissing, RemovalsRefused
 
 if TYPE_CHECKING:
     from dnsbound.provision.inventory import Inventory
@@ -54,7 +55,7 @@ class Run:
     def plan(self, place: str | None) -> ExitCode:
         """Print what would be done."""
         tally = Tally()
-        with Rejects(self.rejects) as rejects, Staging() as staging, opened_inventory(place) as store:
+        with Rejects(self.rejects) as rejects, Staging() as staging, _inventory_of_plan(place) as store:
             self._read(staging, tally, rejects)
             shown = Plan(as_json=self.as_json)
             with progress_bar("planning", staging.usable) as bar:
@@ -156,6 +157,19 @@ class Run:
         if tally.unchecked:
             advise("Nobody checked who signed the manifest: --manifest-signer names its signer's certificate.")
         return ExitCode.NO if rejects.count or refused else ExitCode.YES
+
+
+@contextmanager
+def _inventory_of_plan(place: str | None) -> Iterator["Inventory"]:
+    """The inventory; an empty one for the time of the plan where there is none, because a plan makes nothing."""
+    with ExitStack() as held:
+        try:
+            store = held.enter_context(opened_inventory(place))
+        except InventoryMissing as missing:
+            advise(f"{missing}. The plan is for a new one.")
+            passing = Path(held.enter_context(TemporaryDirectory())) / "inventory.db"
+            store = held.enter_context(opened_inventory(str(passing), create=True))
+        yield store
 
 
 def _new_rollback_path() -> Path:

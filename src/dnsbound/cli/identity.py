@@ -213,7 +213,9 @@ def _tell_issued(
         else:
             advise(f"The private key is in {path}, with what is shown of it; nobody else has the key.")
     if zone is None:
-        advise("No zone of this inventory holds the name: put the line above into the zone that does, and sign it.")
+        advise(
+            "No zone of this inventory holds the name: `dnsbound publish` brings the line above to the one that does."
+        )
     else:
         advise(f"Published in {zone}: a server of this inventory answers with it at the next query.")
     for sentence in advised:

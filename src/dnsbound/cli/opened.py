@@ -24,7 +24,7 @@ def opened_inventory(option: str | None, *, create: bool = False) -> Iterator["I
     try:
         inventory = Inventory.open(inventory_place(option), create=create)
     except InventoryMissing as error:
-        raise InventoryMissing(f"{error}; `dnsbound zone create` or `dnsbound id new` makes one") from None
+        raise InventoryMissing(f"{error}; `dnsbound zone create`, `id new` or `id adopt` makes one") from None
     with inventory:
         yield inventory
 

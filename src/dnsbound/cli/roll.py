@@ -157,7 +157,8 @@ def _begin(store: "Inventory", wishes: "Iterable[tuple[ClientName, Wish]]", *, r
                 if as_json:
                     emit({"name": name.text, "refused": printable(str(outcome))})
                 else:
-                    advise(f"{name}: {printable(str(outcome))}")
+                    told = printable(str(outcome))
+                    advise(told if told.startswith(f"{name} ") else f"{name}: {told}")
                 continue
             begun += 1
             _tell(store, outcome, as_json=as_json)

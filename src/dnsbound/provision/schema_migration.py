@@ -47,7 +47,7 @@ def migrate(connection: Connection, revision: str, *, danger_lose_data: bool = F
         lost = [] if danger_lose_data else _lost(connection, here, revision)
         if lost:
             raise Misuse(
-                f"schema {revision} has no place for {', '.join(lost)}; back it up, then ask for the loss by name"
+                f"schema {revision} has no place for {', '.join(lost)}; back it up, then --danger-lose-data drops them"
             )
         command.downgrade(config, revision)
     else:

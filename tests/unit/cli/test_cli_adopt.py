@@ -46,6 +46,14 @@ def test_the_plan_changes_nothing(dnsbound, zone):
     assert sorted(path.name for path in Path().iterdir()) == ["devices.csv"]
 
 
+def test_the_plan_needs_no_inventory_and_makes_none(dnsbound):
+    ran = dnsbound("id", "adopt", table(("a", 1), ("b", 2)), "--below", "cars.example", "--dry-run")
+    assert (ran.code, len(ran.err.splitlines())) == (0, 1)
+    assert "        2  create" in ran.out
+    assert dnsbound("id", "list").code == 2
+    assert sorted(path.name for path in Path().iterdir()) == ["devices.csv"]
+
+
 def test_the_plan_for_programs_has_every_step(dnsbound, zone):
     ran = dnsbound("id", "adopt", table(("a", 1), ("b", 2)), "--below", "cars.example", "--dry-run", "--json")
     first, second, facts = map(json.loads, ran.lines)

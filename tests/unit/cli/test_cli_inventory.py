@@ -126,6 +126,7 @@ def test_migrate_goes_back_only_with_consent(dnsbound, filled):
     ran = dnsbound("inventory", "migrate", "--to", "0001")
     assert (ran.code, len(ran.err.splitlines())) == (2, 1)
     assert "1 rows of tags" in ran.err
+    assert "--danger-lose-data" in ran.err
     assert dnsbound("inventory", "migrate", "--to", "nonsense").code == 2
     assert dnsbound("inventory", "migrate", "--to", "0001", "--danger-lose-data").out.strip().endswith("schema 0001")
     place = Path(os.environ["XDG_DATA_HOME"]) / "dnsbound" / "inventory.db"
@@ -199,3 +200,11 @@ def test_a_url_in_the_configuration(dnsbound, monkeypatch):
     assert (ran.code, len(ran.err.splitlines())) == (3, 1)
     assert "postgresql://fleet@127.0.0.1:1/fleet" in ran.err
     assert "secret" not in ran.err
+
+
+def test_a_database_of_another_kind_is_no_path(dnsbound):
+    for place in ("mysql://fleet:secret@db.example/identities", "sqlite:///inventory.db"):
+        ran = dnsbound("id", "new", NAME, "--inventory", place)
+        assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+        assert "secret" not in ran.err
+        assert list(Path().iterdir()) == []

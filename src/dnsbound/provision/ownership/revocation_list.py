@@ -42,8 +42,8 @@ class RevocationList:
                 next_at=None if next_at is None else next_at.timestamp(),
                 _list=found,
             )
-        except UNPARSABLE as error:
-            raise Malformed(f"the revocation list does not parse: {error}") from None
+        except UNPARSABLE:
+            raise Malformed("this is no certificate revocation list in PEM or DER") from None
 
     def signer_among(self, authorities: Iterable[bytes]) -> bytes | None:
         """The first of these DER certificates that issued and signed the list, or None."""
