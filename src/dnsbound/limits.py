@@ -275,6 +275,16 @@ QUIC_CONNECTION_OCTETS: Final = Limit(
 QUIC_CRYPTO_OCTETS: Final = Limit(
     "quic-crypto-octets", 65_536, 4096, 131_072, "handshake octets of one level; RFC 9000 section 7.5 asks for 4096"
 )
+QUIC_CRYPTO_HOLES: Final = Limit(
+    "quic-crypto-holes",
+    64,
+    16,
+    1024,
+    "pieces of one level's handshake kept behind a hole: each costs work for each frame",
+)
+QUIC_STREAM_HOLES: Final = Limit(
+    "quic-stream-holes", 256, 64, 4096, "the same of one stream; RFC 9000 section 21.7: fragments are an attack"
+)
 QUIC_EARLY_OCTETS: Final = Limit(
     "quic-early-octets", 262_144, 65_536, 16_777_216, "octets of datagrams a QUIC client may send before its verdict"
 )

@@ -141,7 +141,10 @@ class QuicEnd:
                     raise without_frames(self.error)
                 return None
             await self._change()
-        return self._arrived.popleft()
+        stream = self._arrived.popleft()
+        self._engine.taken(stream[1].get_extra_info("stream_id"))
+        self._soon()
+        return stream
 
     def __aiter__(self) -> Self:
         return self
@@ -313,6 +316,7 @@ class QuicEnd:
     def _stream(self, stream_id: int) -> QuicStreamTransport:
         if stream_id not in self._streams:
             self._arrived.append(self._add(stream_id))
+            self._engine.arrived(stream_id)
             self._wake()
         return self._streams[stream_id]
 

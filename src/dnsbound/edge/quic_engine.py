@@ -4,13 +4,16 @@ aioquic (BSD-3-Clause) does packets, loss, congestion, streams and connection id
 no client for a certificate and has no place for dane_clientid, so a `Seat` with the same face stands where it was. What
 a server grants before its verdict is nothing: no stream, no octet (RFC 9000 section 4); `open_streams` raises that by
 MAX_STREAMS and MAX_DATA. aioquic doubles its windows without end, whether anybody reads or not: here a window moves on
-by what was read.
+by what was read, and a stream that is over makes room for another when the program has taken it. Its work for a frame
+grows with the holes in what arrived, so holes are bounded. It warns of what any stranger may do: here that is for
+debugging.
 
 The names used of aioquic are not all public: `check_aioquic` refuses to start with one in which they are missing, and
 the version is bounded in `pyproject.toml`. RFC 9000, RFC 9001; version 1 alone, without 0-RTT and without datagram
 frames.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +25,7 @@ from dnsbound.edge.quic_library import (
     QuicConnectionError,
     QuicErrorCode,
     QuicFrameType,
+    QuicLimit,
     QuicProtocolVersion,
     events,
     tls,
@@ -50,13 +54,16 @@ _MEMBERS: Final = (
     *("_initialize", "_alpn_handler", "_update_traffic_key", "_handle_crypto_frame", "_handle_connection_close_frame"),
     *("_write_connection_limits", "_write_stream_limits", "_on_connection_limit_delivery"),
     *("_on_max_stream_data_delivery", "_serialize_transport_parameters", "_unblock_streams"),
+    *("_handle_stream_frame", "_stream_limit"),
 )
 _FIELDS: Final = (
     *("_local_max_data", "_local_max_streams_bidi", "_local_max_streams_uni", "_streams", "_crypto_streams"),
-    "_close_event",
+    *("_close_event", "_logger"),
 )
 _RINGS: Final = ("_QuicConnection__frame_handlers", "_loss", "_spaces", "_cryptos", "_cryptos_initial")
 """What of a connection leads back to it."""
+_EVER: Final = 1 << 60
+"""No connection has more streams of one kind (RFC 9000 section 4.6)."""
 
 
 class Seat:
@@ -176,6 +183,10 @@ class QuicEngine(QuicConnection):
             limit.value = limit.sent = 0
         if self.is_client:
             self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = streams
+        self._untaken: set[int] = set()
+        self._kept_back = QuicLimit(QuicFrameType.MAX_STREAMS_BIDI, "kept back", 0)
+        self._kept_back.used = _EVER
+        self._logger = _ForDebugging(logging.getLogger("quic"), self._logger.extra)  # type: ignore[assignment]
 
     # --- for whoever owns the connection
 
@@ -203,6 +214,17 @@ class QuicEngine(QuicConnection):
             return 0
         sender = stream.sender
         return len(sender._buffer) + (sender._buffer_fin is not None)  # noqa: SLF001 (see the module)
+
+    def arrived(self, stream_id: int) -> None:
+        """The peer has opened it; until it is `taken`, it counts as open, over or not. Otherwise a peer that takes back
+        what it opens could have any number of them wait for the program."""
+        self._untaken.add(stream_id)
+
+    def taken(self, stream_id: int) -> None:
+        """The program has it."""
+        self._untaken.discard(stream_id)
+        if stream_id not in self._streams:
+            self._local_max_streams_bidi.value += 1
 
     def has_stream(self, stream_id: int) -> bool:
         return stream_id in self._streams
@@ -295,6 +317,25 @@ class QuicEngine(QuicConnection):
         if self._seat is not None:
             self._seat.level = level
         super()._handle_crypto_frame(context, frame_type, buf)
+        if _holes(self._crypto_streams[context.epoch]) > limits.QUIC_CRYPTO_HOLES.default:
+            raise QuicConnectionError(QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "")
+
+    def _handle_stream_frame(self, context: Any, frame_type: int, buf: Any) -> None:  # noqa: ANN401 (aioquic's own)
+        """RFC 9000 section 21.7."""
+        start = buf.tell()
+        stream_id = buf.pull_uint_var()
+        buf.seek(start)
+        super()._handle_stream_frame(context, frame_type, buf)
+        stream = self._streams.get(stream_id)
+        if stream is not None and _holes(stream) > limits.QUIC_STREAM_HOLES.default:
+            raise QuicConnectionError(QuicErrorCode.INTERNAL_ERROR, frame_type, "")
+
+    def _stream_limit(self, stream_id: int) -> QuicLimit:
+        """What aioquic adds one to when a stream is over, having forgotten it: nothing that counts, when the program
+        has not taken it. That such a stream was opened is all that it asks besides."""
+        if stream_id in self._untaken and stream_id not in self._streams:
+            return self._kept_back
+        return super()._stream_limit(stream_id)
 
     def _handle_connection_close_frame(self, context: Any, frame_type: int, buf: Any) -> None:  # noqa: ANN401 (aioquic's own)
         self.closed_by_peer = self._close_event is None
@@ -326,6 +367,20 @@ class QuicEngine(QuicConnection):
         frame.push_uint_var(stream.stream_id)
         frame.push_uint_var(stream.max_stream_data_local)
         stream.max_stream_data_local_sent = stream.max_stream_data_local
+
+
+def _holes(stream: "QuicStream") -> int:
+    return len(stream.receiver._ranges)  # noqa: SLF001 (see the module)
+
+
+class _ForDebugging(logging.LoggerAdapter[logging.Logger]):
+    """aioquic's words about one connection: none of them is worth a line that any stranger can cause, and what a peer
+    says is not put into a log as it is."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 (logging's own)
+        if self.logger.isEnabledFor(logging.DEBUG):
+            said = (ascii(word) if isinstance(word, str) and not word.isprintable() else word for word in args)
+            super().log(min(level, logging.DEBUG), f"[{(self.extra or {}).get('id')}] {msg}", *said, **kwargs)
 
 
 def check_aioquic(engine: QuicConnection) -> None:

@@ -9,6 +9,7 @@ try:
     from aioquic._buffer import Buffer
     from aioquic.quic import events
     from aioquic.quic.configuration import QuicConfiguration
+    from aioquic.quic.connection import Limit as QuicLimit
     from aioquic.quic.connection import QuicConnection, QuicConnectionError
     from aioquic.quic.packet import (
         QuicErrorCode,
@@ -33,6 +34,7 @@ __all__ = [
     "QuicErrorCode",
     "QuicFrameType",
     "QuicHeader",
+    "QuicLimit",
     "QuicPacketType",
     "QuicProtocolVersion",
     "QuicRetryTokenHandler",

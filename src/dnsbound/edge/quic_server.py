@@ -165,19 +165,16 @@ class QuicServer(asyncio.DatagramProtocol):
         source = source_of(host)
         if self._is_closing or self._is_full(source) or not self._slots.has_share(host):
             self.turned_away += 1
-        elif header.token:
-            self._begin(header, data, address, source)
-        else:
+        elif (first := self._greeter.first_destination(header, address, self.loop.time())) is not None:
+            self._begin(first, header, data, address, source)
+        else:  # no token, or one that is not ours (RFC 9000 section 8.1.3)
             self.send(self._greeter.retry(header, address, self.loop.time()), address)
 
     def _is_full(self, source: str) -> bool:
         bounds = self.bounds
         return len(self._all) >= bounds.connections or self._of_source[source] >= bounds.connections_per_source
 
-    def _begin(self, header: QuicHeader, data: bytes, address: Address, source: str) -> None:
-        first = self._greeter.first_destination(header, address, self.loop.time())
-        if first is None:
-            return
+    def _begin(self, first: bytes, header: QuicHeader, data: bytes, address: Address, source: str) -> None:
         if not self._slots.take(str(address[0])):
             self.turned_away += 1
             return
@@ -257,7 +254,12 @@ class QuicServer(asyncio.DatagramProtocol):
     # --- handlers
 
     def _handle(self, connection: ServedQuic) -> None:
-        outcome = self._handler(connection)
+        try:
+            outcome = self._handler(connection)
+        except Exception as error:  # noqa: BLE001 (one handler's failure ends its own connection)
+            self._failed(error)
+            connection.close()
+            return
         if inspect.isawaitable(outcome):
             self._run(self._serve(outcome, connection))
 
@@ -267,11 +269,14 @@ class QuicServer(asyncio.DatagramProtocol):
         except (OSError, Refused, Undecided) as error:
             _log.debug("the connection with %s ended: %s", connection.address, without_frames(error))
         except Exception as error:  # noqa: BLE001 (one handler's failure ends its own connection)
-            self.loop.call_exception_handler(
-                {"message": "a handler of QUIC connections failed", "exception": error, "protocol": self}
-            )
+            self._failed(error)
         finally:
             connection.close()
+
+    def _failed(self, error: Exception) -> None:
+        self.loop.call_exception_handler(
+            {"message": "a handler of QUIC connections failed", "exception": error, "protocol": self}
+        )
 
     def _run(self, work: Any) -> None:  # noqa: ANN401 (a coroutine)
         task = self.loop.create_task(work)
