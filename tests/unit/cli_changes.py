@@ -159,7 +159,7 @@ IDENTITIES = (
     ),
     Change(
         command=("id", "adopt", "--max-removals", "2", "--undo"),
-        events=said("revoke", *BOTH_CARS),
+        events=(*said("revoke", *BOTH_CARS), *said("take-back-adoption", *BOTH_CARS)),
         calls="adoptions undo",
         ready=ADOPTED,
         more=rollback_file,
