@@ -37,6 +37,7 @@ SPKI = (
     ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 )
 RECORD = TLSA(3, 1, 1, hashlib.sha256(SPKI).digest())
+DATA = "3 1 1 " + "ab" * 32
 
 
 @pytest.fixture
@@ -217,6 +218,37 @@ HEADER = {
     "made_at": 1.0,
     "tables": {"tags": ["tag"]},
 }
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("rdata", DATA + "\nevil.example. 60 IN TLSA 3 1 1 " + "00" * 32),
+        ("rdata", DATA + " ("),
+        ("rdata", DATA.upper() + " "),
+        ("owner", "a.cars.example. 60 IN A 192.0.2.1\nb"),
+        ("owner", "a.other.example"),
+        ("rdtype", "TXT"),
+        ("rdtype", "$INCLUDE"),
+    ],
+)
+@pytest.mark.parametrize("table", ["records", "published"])
+def test_no_record_is_restored_that_the_inventory_would_not_write(other, tmp_path, table, column, value):
+    path = tmp_path / "fleet.backup"
+    columns = {
+        name: tuple(one.name for one in schema.metadata.tables[name].columns) for name in ("records", "published")
+    }
+    row = {"owner": "a.cars.example", "sort_key": "example.cars.a", "rdtype": "TLSA", "rdata": DATA}
+    row |= {"id": 1, "ttl": 60, "at": NOW, column: value}
+    with path.open("wb") as file:
+        write(
+            file,
+            Header(schema=HEAD_REVISION, made_at=NOW, tables=columns),
+            [(table, [row.get(name) for name in columns[table]])],
+        )
+    with pytest.raises((Malformed, Misuse)):
+        restore(other.database, path, **ACT)
+    assert not content(other)[table]
 
 
 @pytest.mark.parametrize(

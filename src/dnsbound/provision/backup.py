@@ -17,15 +17,18 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table, func, insert, select, text
 
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.provision import event_log, schema, schema_migration
+from dnsbound.provision import event_log, publication, schema, schema_migration
 from dnsbound.provision.backup_format import Header, Reader, Row, write
 from dnsbound.provision.database import Database
 from dnsbound.provision.errors import AlreadyInInventory
+from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.schema_migration import HEAD_REVISION
 from dnsbound.times import Moment
 
 _BATCH: Final = 1000
 _BATCH_OCTETS: Final = 8_388_608
+_PUBLISHED: Final = frozenset({"records", "published"})
+"""Tables of records that are, or were, sent to servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +117,23 @@ def _insert(connection: Connection, reader: Reader) -> None:
         for name in dict.fromkeys(table for table, _ in batch):
             columns = reader.header.tables[name]
             values = [dict(zip(columns, row, strict=True)) for table, row in batch if table == name]
+            if name in _PUBLISHED:
+                _check_records(values)
             connection.execute(insert(known[name]), values)
     _continue_numbering(connection, list(known.values()))
+
+
+def _check_records(rows: Iterable[Mapping[str, object]]) -> None:
+    """Malformed for what the inventory would never have written: its text goes into zone files as it is."""
+    for row in rows:
+        owner, rdtype, rdata, ttl = (row.get(column) for column in ("owner", "rdtype", "rdata", "ttl"))
+        if not (isinstance(owner, str) and isinstance(rdtype, str) and isinstance(rdata, str) and isinstance(ttl, int)):
+            raise Malformed("the backup has a record that is none")
+        name = OwnerName.parse(owner, wildcard=True)
+        known = publication.BLOCK_DATA if (rdtype, rdata) == ("TLSA", publication.BLOCK_DATA) else None
+        record = known or publication.parse_record(name, rdtype, rdata, ttl).rdata
+        if (name.text, name.sort_key, rdtype.upper(), record) != (owner, row.get("sort_key"), rdtype, rdata):
+            raise Malformed(f"the backup has a {rdtype[:20]!r} record at {name} that is not as the inventory writes it")
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
