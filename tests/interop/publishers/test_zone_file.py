@@ -10,10 +10,12 @@ import pytest
 from dnsbound.provision.entries import ZoneSettings
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.drift import DriftKind
-from interop.daemon import eventually, program, run
+from interop.daemon import program, run
 from interop.primaries import FOREIGN, ZONE, Server, nsd, nsd_reload
 from interop.publishers.fleet import NOW, Fleet, data, name
 
+LOADED = "the new file is served"
+"""While NSD reads it, connections may be cut."""
 SETTINGS = ZoneSettings(
     name=OwnerName.parse(ZONE),
     nameservers=(OwnerName.parse(f"ns.{ZONE}"),),
@@ -52,7 +54,7 @@ def test_records_for_a_zone_of_somebody_else(database_url: str, tmp_path: Path, 
     fleet = fleet_of(database_url, tmp_path, file=str(path), after=["sh", "-c", script])
     fleet.add(range(1500))
     assert fleet.publish().done == 1500
-    eventually(lambda: server.tlsa(name(1499)) == {data(1499)}, 15)
+    server.daemon.wait_for(lambda: server.tlsa(name(1499)) == {data(1499)}, LOADED)
     assert server.tlsa(f"foreign.{ZONE}") == {FOREIGN}
     assert (fleet.count("outbox"), fleet.count("published")) == (0, 1500)
     assert fleet.drifts() == []
@@ -62,7 +64,7 @@ def test_records_for_a_zone_of_somebody_else(database_url: str, tmp_path: Path, 
     fleet.remove([7])
     fleet.alias(f"leased.{ZONE}", f"{name(8)}.")
     assert fleet.publish().done == 2
-    eventually(lambda: server.tlsa(name(7)) == set() and server.tlsa(f"leased.{ZONE}") == {data(8)}, 15)
+    server.daemon.wait_for(lambda: server.tlsa(name(7)) == set() and server.tlsa(f"leased.{ZONE}") == {data(8)}, LOADED)
     assert fleet.count("published") == 1500
     fleet.inventory.close()
 
@@ -75,7 +77,7 @@ def test_a_whole_zone(tmp_path: Path, server: Server) -> None:
     fleet.inventory.zones.create(SETTINGS, now=NOW, actor="tests")
     fleet.add(range(20))
     assert fleet.publish().done == 1
-    eventually(lambda: server.tlsa(name(3)) == {data(3)}, 15)
+    server.daemon.wait_for(lambda: server.tlsa(name(3)) == {data(3)}, LOADED)
     done = run([program("nsd-checkzone"), ZONE, str(path)])
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.drifts() == []
@@ -83,7 +85,7 @@ def test_a_whole_zone(tmp_path: Path, server: Server) -> None:
     fleet.remove([3])
     assert [drift.kind for drift in fleet.drifts()] == [DriftKind.STALE]
     assert fleet.publish().done == 1
-    eventually(lambda: server.tlsa(name(3)) == set(), 15)
+    server.daemon.wait_for(lambda: server.tlsa(name(3)) == set(), LOADED)
     fleet.inventory.close()
 
 
