@@ -16,7 +16,7 @@ from dnsbound.provision.entries import Identity, IdentityState, KeyState, Record
 from dnsbound.provision.errors import NotInInventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.registration import Registration
-from dnsbound.provision.tree_order import at_or_below, later
+from dnsbound.provision.tree_order import BEGINNING, page_after
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
 
@@ -138,15 +138,12 @@ class Identities:
             query = query.join(tags, tags.c.identity_id == rows.c.id).where(tags.c.tag == tag)
             # The index of tags has the identities of one in this order.
             number = tags.c.identity_id
-        if below is not None:
-            query = query.where(at_or_below(rows.c.sort_key, below)).order_by(rows.c.sort_key, rows.c.id)
-        else:
-            query = query.order_by(number)
-        last = ("", 0)
+        query = query.order_by(number) if below is None else query.order_by(rows.c.sort_key, rows.c.id)
+        last = BEGINNING
         while True:
-            page = query.where(number > last[1] if below is None else later(rows.c.sort_key, rows.c.id, last))
+            behind = number > last[1] if below is None else page_after(last, rows.c.sort_key, rows.c.id, below)
             with self._database.reading() as connection:
-                found = connection.execute(page).all()
+                found = connection.execute(query.where(behind)).all()
                 batch = read(connection, found)
             yield from batch
             if len(found) < _BATCH:

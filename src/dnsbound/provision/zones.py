@@ -15,7 +15,7 @@ from dnsbound.provision.entries import Record, Zone, ZoneSettings
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
 from dnsbound.provision.lifecycle.standing import check_beside, tlsa_at
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.tree_order import at_or_below, later
+from dnsbound.provision.tree_order import BEGINNING, at_or_below, page_after
 from dnsbound.times import Moment
 
 _BATCH: Final = 1000
@@ -161,11 +161,11 @@ class Zones:
         with self._database.reading() as connection:
             _zone_row(connection, name)
         rows = schema.records
-        query = select(rows).where(at_or_below(rows.c.sort_key, name)).order_by(rows.c.sort_key, rows.c.id)
+        query = select(rows).order_by(rows.c.sort_key, rows.c.id)
         cuts = select(schema.zones.c.name).where(at_or_below(schema.zones.c.sort_key, name))
-        last: tuple[str, int] = ("", 0)
+        last = BEGINNING
         while True:
-            page = query.where(later(rows.c.sort_key, rows.c.id, last)).limit(_BATCH)
+            page = query.where(page_after(last, rows.c.sort_key, rows.c.id, name)).limit(_BATCH)
             with self._database.reading() as connection:
                 found = connection.execute(page).all()
                 zones = frozenset(connection.scalars(cuts))
