@@ -105,6 +105,8 @@ def test_many_to_other_parameters(dnsbound):
     again = dnsbound("id", "roll", "--below", "cars.example", "--parameters", "3 1 1, 3 1 2", "--json")
     assert again.code == 1  # three are under way
     assert sorted("refused" in one for one in facts(again)) == [False, True, True, True]
+    one = dnsbound("id", "roll", "car0._device.cars.example", "--parameters", "3 1 1, 3 1 2")
+    assert (one.code, one.err.count("car0._device.cars.example")) == (1, 1)
     assert dnsbound("id", "roll", "--tag", "nothing", "--parameters", "3 1 2").code == 1
 
 
