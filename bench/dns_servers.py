@@ -75,6 +75,7 @@ server:
     xfrdfile: "{place}/xfrd.state"
     xfrdir: "{place}"
     pidfile: ""
+    database: ""
     username: ""
     chroot: ""
     server-count: 1
