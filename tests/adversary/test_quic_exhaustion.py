@@ -190,3 +190,22 @@ def test_a_handler_that_fails_at_once_ends_its_connection() -> None:
 
     asyncio.run(asyncio.wait_for(main(), 30))
     assert [str(failure) for failure in failures] == ["no database"]
+
+
+def test_a_client_that_answers_late_does_not_keep_its_connection() -> None:
+    """The time a connection is closing for grows with the round trips that a client shows."""
+
+    async def main() -> None:
+        async with meeting() as met:
+            stranger = met.stranger()
+            await met.carry(stranger)
+            (served,) = met.admitted
+            served._engine._loss._rtt_initialized, served._engine._loss._rtt_smoothed = True, 60.0
+            assert served._engine._loss.get_probe_timeout() > 60
+            before = met.loop.time()
+            served.close()
+            await served.wait_closed()
+            assert met.loop.time() - before < 3 * limits.LINGER_SECONDS.default
+            assert len(met.server) == 0
+
+    run(main)

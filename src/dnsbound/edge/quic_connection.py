@@ -255,6 +255,7 @@ class QuicEnd:
             self._handshake.abandon()  # a verdict that comes now is too late
             self._stepped()
             self._say_again_later()
+            self._close_in_time()
         self._send(datagrams)
         self._take_events()
         self._plan()
@@ -276,8 +277,16 @@ class QuicEnd:
         """Twice while the connection closes: a peer that waits for a word sends nothing that could be answered."""
         over, now = self._engine.get_timer(), self._loop.time()
         if over is not None and self._farewell:
+            over = min(over, now + limits.LINGER_SECONDS.default)
             for part in (1 / 3, 2 / 3):
                 self._again.append(self._loop.call_at(now + (over - now) * part, self._send, self._farewell))
+
+    def _close_in_time(self) -> None:
+        """RFC 9000 section 10.2 has it last three probe time-outs, which a peer that answers late makes as long as it
+        likes."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+        self._lingering = self._loop.call_later(limits.LINGER_SECONDS.default, self._over, None)
 
     def _send(self, datagrams: list[tuple[bytes, Address]]) -> None:
         for datagram, address in datagrams:
