@@ -2,7 +2,7 @@
 
 An `Observe` for `dnsbound.provision.lifecycle.roll_mover`. Whom to ask is said by the publish target of the zone or
 found in the DNS, and looked up anew every few minutes, so that a server that was added counts. A server must serve
-exactly what is expected, signed; records that others put beside ours hold a roll up and are told.
+exactly what is expected, signed up to a trust anchor; records that others put beside ours hold a roll up and are told.
 """
 
 import time
@@ -23,6 +23,7 @@ from dnsbound.times import Moment, Seconds
 SERVERS_SECONDS: Final[Seconds] = 300.0
 """How long the servers of a zone are remembered."""
 _NOBODY: Final = "nobody"
+_UNPROVED: Final = "no trust anchor leads to the zone, so whoever is on the way could have made these answers"
 
 
 class RollObserver:
@@ -88,6 +89,8 @@ def _wanted(expected: Expected) -> Wanted:
 
 def _observation(outcome: Outcome) -> Observation:
     if isinstance(outcome, ServedEverywhere):
+        if not outcome.validated:
+            return Unknown(server=_NOBODY, why=_UNPROVED)
         return Served(ttl=outcome.ttl, signed_until=outcome.signed_until)
     if isinstance(outcome, NotYet):
         return Behind(server=outcome.server, why=outcome.why.detail)
