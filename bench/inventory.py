@@ -59,6 +59,7 @@ def _rows(table: Table, database: str, placed: "_Placed", identities: int) -> No
         ("restore", restore_all, made),
         ("list", list_all, None),
         ("list by tag", list_by_tag, None),
+        ("list below a name", list_below, None),
         ("export the zone", export_zone, None),
         ("count (`inventory info`)", count_all, None),
         ("back up", back_up_all, backup),
@@ -129,6 +130,11 @@ def list_all(place: str, _backup: str, identities: int) -> None:
 def list_by_tag(place: str, _backup: str, identities: int) -> None:
     with Inventory.open(place) as inventory:
         assert sum(1 for _ in inventory.identities.all(tag="model=x5")) == identities
+
+
+def list_below(place: str, _backup: str, identities: int) -> None:
+    with Inventory.open(place) as inventory:
+        assert sum(1 for _ in inventory.identities.all(below=OwnerName.parse(ZONE))) == identities
 
 
 def export_zone(place: str, _backup: str, identities: int) -> None:

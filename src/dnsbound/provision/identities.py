@@ -133,17 +133,21 @@ class Identities:
         if spki_sha256 is not None:
             holders = select(schema.keys.c.identity_id).where(schema.keys.c.spki_sha256 == spki_sha256)
             query = query.where(rows.c.id.in_(holders))
-        number = rows.c.id
+        numbers = [rows.c.id]
         if tag is not None:
             query = query.join(tags, tags.c.identity_id == rows.c.id).where(tags.c.tag == tag)
-            # The index of tags has the identities of one in this order.
-            number = tags.c.identity_id
-        query = query.order_by(number) if below is None else query.order_by(rows.c.sort_key, rows.c.id)
+            # The index of tags has the identities of one in this order. Both tables get the lower bound: PostgreSQL
+            # merges them, and would begin at the first identity for every page.
+            numbers = [tags.c.identity_id, rows.c.id]
+        query = query.order_by(numbers[0]) if below is None else query.order_by(rows.c.sort_key, rows.c.id)
         last = BEGINNING
         while True:
-            behind = number > last[1] if below is None else page_after(last, rows.c.sort_key, rows.c.id, below)
+            if below is None:
+                page = query.where(*(number > last[1] for number in numbers))
+            else:
+                page = query.where(page_after(last, rows.c.sort_key, rows.c.id, below))
             with self._database.reading() as connection:
-                found = connection.execute(query.where(behind)).all()
+                found = connection.execute(page).all()
                 batch = read(connection, found)
             yield from batch
             if len(found) < _BATCH:
