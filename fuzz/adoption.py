@@ -107,6 +107,7 @@ def tpm_area() -> bytes:
 def rollbacks() -> list[bytes]:
     header = b'{"dnsbound-rollback": 1}\n'
     former = {"spki": "AAAA", "certificate": None, "records": ["3 1 1 00"], "ttl": 1, "owner": "", "tags": []}
+    former["registered_at"] = 0.0
     line = {"undo": "register", "name": "a.b", "key": "00", "former": former}
     return [
         header,
