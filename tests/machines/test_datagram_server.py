@@ -291,6 +291,25 @@ def test_a_handler_that_fails_ends_its_own_association(kind: str, world: World) 
     assert [str(failure["exception"]) for failure in failures] == ["the handler's own"]
 
 
+def test_a_plain_handler_that_fails_ends_its_own_association_too(kind: str, world: World) -> None:
+    at, device = door(world, datagram=True), car(world)
+    failures: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+
+        def handle(_connection: ServedConnection) -> None:
+            raise RuntimeError("the handler's own")
+
+        async with serving(at, handle) as server:
+            with pytest.raises(ConnectionResetError):  # the goodbye comes with the end of the handshake
+                await dial(server, client(at, device))
+            await until(lambda: len(server) == 0)
+
+    run(kind, main)
+    assert [str(failure["exception"]) for failure in failures] == ["the handler's own"]
+
+
 def test_a_server_says_goodbye(kind: str, world: World) -> None:
     at = door(world, datagram=True)
 

@@ -11,27 +11,23 @@ none has to wait inside a callback. QUIC version 1 alone; no 0-RTT, no unidirect
 """
 
 import asyncio
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
-from functools import partial
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_door import verdict_of
-from dnsbound.edge.current_peer import CONNECTION_PEER
 from dnsbound.edge.handshake_slots import HandshakeOutcome, source_of
 from dnsbound.edge.quic_connection import Address, QuicLimits
 from dnsbound.edge.quic_engine import CONNECTION_ID_OCTETS, VERSION, QuicEngine
 from dnsbound.edge.quic_greeting import Greeter, our_versions
 from dnsbound.edge.quic_library import Buffer, QuicHeader, QuicPacketType, QuicProtocolVersion, pull_quic_header
 from dnsbound.edge.quic_served import ServedQuic
+from dnsbound.edge.serving_socket import ServingSocket
 from dnsbound.edge.session_sweep import sweep_for
-from dnsbound.errors import LimitExceeded, Misuse, Refused, Undecided
-from dnsbound.tls.errors import without_frames
+from dnsbound.errors import LimitExceeded, Misuse
 from dnsbound.tls.quic_handshake import CryptoTransport, QuicHandshake
 from dnsbound.verify.claim import Claim
 
@@ -43,8 +39,10 @@ _FIRST_OCTETS: Final = 1200
 """A client's first datagrams at least (RFC 9000 section 14.1); what answers one is shorter."""
 
 
-class QuicServer(asyncio.DatagramProtocol):
+class QuicServer(ServingSocket[ServedQuic]):
     """Made by `start_quic_server`. An asynchronous context manager that closes."""
+
+    serves = "QUIC connections"
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, handler: Handler, context: Context, bounds: QuicLimits | None
@@ -53,15 +51,10 @@ class QuicServer(asyncio.DatagramProtocol):
             raise Misuse("a QUIC server needs a Context made with Context.server(..., quic=True)")
         if not context.alpn_protocols:
             raise Misuse("QUIC needs an application protocol: Context.set_alpn_protocols (RFC 9001 section 8.1)")
-        self.transport: asyncio.DatagramTransport
-        """The UDP socket, once it is bound."""
-        self.loop: Final = loop
+        super().__init__(loop, handler)
         self.bounds: Final = bounds or QuicLimits()
         self.turned_away = 0
         """Datagrams of new clients that found a limit reached."""
-        self.unsent = 0
-        """Datagrams that the system would not take at once; they count as lost."""
-        self._handler = handler
         self._context = context
         self._authenticator = context.authenticator
         self._slots = context.handshake_slots
@@ -69,17 +62,9 @@ class QuicServer(asyncio.DatagramProtocol):
         self._by_name: dict[bytes, ServedQuic] = {}
         self._all: set[ServedQuic] = set()
         self._of_source: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._paused = False
         self._is_closing = False
-        self._lost: asyncio.Future[None] = loop.create_future()
 
     # --- for the program
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        return self.transport.get_extra_info("sockname")
 
     @property
     def seconds(self) -> int:
@@ -99,12 +84,6 @@ class QuicServer(asyncio.DatagramProtocol):
             await asyncio.wait([asyncio.ensure_future(served.wait_closed()) for served in self._all])
         self.transport.close()
 
-    async def wait_closed(self) -> None:
-        """Until the socket is closed and every handler has ended."""
-        await asyncio.shield(self._lost)
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
     async def __aenter__(self) -> Self:
         return self
 
@@ -113,9 +92,6 @@ class QuicServer(asyncio.DatagramProtocol):
         await self.wait_closed()
 
     # --- asyncio.DatagramProtocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ANN401 (a socket address)
         try:
@@ -128,28 +104,9 @@ class QuicServer(asyncio.DatagramProtocol):
         elif header.version is not None and len(data) >= _FIRST_OCTETS:
             self._meet(header, data, addr)
 
-    def error_received(self, exc: Exception) -> None:
-        _log.debug("the system reports about some client: %s", exc)
-
-    def pause_writing(self) -> None:
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        self._paused = False
-
-    def connection_lost(self, exc: Exception | None) -> None:
+    def abandon(self) -> None:
         for served in list(self._all):
             served.abandon()
-        if not self._lost.done():
-            self._lost.set_result(None)
-        if exc is not None:
-            _log.error("the socket of a QUIC server failed: %s", exc)
-
-    def send(self, datagram: bytes, address: Address) -> None:
-        if self._paused or self.transport.is_closing():
-            self.unsent += 1
-        else:
-            self.transport.sendto(datagram, address)
 
     # --- new clients
 
@@ -246,42 +203,7 @@ class QuicServer(asyncio.DatagramProtocol):
                 _log.warning("%s is let go: %s", peer.name, error)
                 served.close()
                 return
-        context = copy_context()
-        context.run(CONNECTION_PEER.set, served.peer)
-        # Soon, not now: the handler may close or open streams, and this is the middle of a step.
-        self.loop.call_soon(partial(self._handle, served), context=context)
-
-    # --- handlers
-
-    def _handle(self, connection: ServedQuic) -> None:
-        try:
-            outcome = self._handler(connection)
-        except Exception as error:  # noqa: BLE001 (one handler's failure ends its own connection)
-            self._failed(error)
-            connection.close()
-            return
-        if inspect.isawaitable(outcome):
-            self._run(self._serve(outcome, connection))
-
-    async def _serve(self, handling: Awaitable[None], connection: ServedQuic) -> None:
-        try:
-            await handling
-        except (OSError, Refused, Undecided) as error:
-            _log.debug("the connection with %s ended: %s", connection.address, without_frames(error))
-        except Exception as error:  # noqa: BLE001 (one handler's failure ends its own connection)
-            self._failed(error)
-        finally:
-            connection.close()
-
-    def _failed(self, error: Exception) -> None:
-        self.loop.call_exception_handler(
-            {"message": "a handler of QUIC connections failed", "exception": error, "protocol": self}
-        )
-
-    def _run(self, work: Any) -> None:  # noqa: ANN401 (a coroutine)
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin_handler(served, served.peer)
 
 
 async def start_quic_server(
