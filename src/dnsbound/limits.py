@@ -288,3 +288,10 @@ QUIC_STREAM_HOLES: Final = Limit(
 QUIC_EARLY_OCTETS: Final = Limit(
     "quic-early-octets", 262_144, 65_536, 16_777_216, "octets of datagrams a QUIC client may send before its verdict"
 )
+STRANGER_HASHES: Final = Limit(
+    "stranger-hashes",
+    1_000_000,
+    1000,
+    1_000_000_000,
+    "NSEC3 hashes computed, iterations counted, to ask only for names not denied yet; the last of n takes about n * n",
+)

@@ -15,7 +15,7 @@ from dnsbound.provision.errors import InventoryMissing
 
 if TYPE_CHECKING:
     from dnsbound.dns.canonical import Key
-    from dnsbound.dns.exposure import Denied
+    from dnsbound.dns.hash_ring import HashRing
     from dnsbound.edge.stranger import Stranger
     from dnsbound.provision.guessability import LabelPatterns
     from dnsbound.provision.owner import OwnerName
@@ -161,8 +161,9 @@ def _denials(stranger: "Stranger", patterns: "LabelPatterns", names: int, guesse
         yield _walked(check, stranger, names)
     else:
         with progress_bar("collecting hashes", names) as progress:
-            gathered = stranger.hashes(names, progress)
-        yield from _hashed(check, gathered, patterns, guesses)
+            ring = stranger.hashes(names, progress)
+        if ring is not None:
+            yield from _hashed(check, ring, patterns, guesses)
 
 
 def _walked(check: str, stranger: "Stranger", names: int) -> Finding:
@@ -179,13 +180,13 @@ def _walked(check: str, stranger: "Stranger", names: int) -> Finding:
     return Finding(check=check, level=Level.WARN, found=found, remedy=_WALKABLE)
 
 
-def _hashed(check: str, gathered: "Denied", patterns: "LabelPatterns", guesses: int) -> Iterator[Finding]:
+def _hashed(check: str, ring: "HashRing", patterns: "LabelPatterns", guesses: int) -> Iterator[Finding]:
     from dnsbound.dns.canonical import text_of
     from dnsbound.dns.exposure import guessed
 
-    settings = gathered.settings
-    assert settings is not None  # NSEC3 records have them
-    found = f"NSEC3: {len(gathered.hashes)} hashes of names collected, to be tried against guesses off line"
+    settings, hashes = ring.settings, ring.hashes
+    told = f"all {len(hashes)}" if ring.is_closed() else f"at least {len(hashes)}"
+    found = f"NSEC3: {told} hashes of names collected, to be tried against guesses off line"
     yield Finding(check=check, level=Level.WARN, found=found, remedy=_WALKABLE)
     if settings.iterations or settings.salt:
         found = (
@@ -193,7 +194,7 @@ def _hashed(check: str, gathered: "Denied", patterns: "LabelPatterns", guesses: 
         )
         yield Finding(check=check, level=Level.WARN, found=found, remedy="0 iterations, no salt (RFC 9276 section 3.1)")
     with progress_bar("guessing", guesses) as progress:
-        hit = list(guessed(gathered.hashes, _candidates(patterns, guesses, progress), settings))
+        hit = list(guessed(hashes, _candidates(patterns, guesses, progress), settings))
     if hit:
         found = f"{len(hit)} of these were found by counting, {text_of(hit[0]).rstrip('.')} for one"
         yield Finding(check=check, level=Level.WARN, found=found, remedy=_WALKABLE)

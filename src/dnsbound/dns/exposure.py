@@ -22,6 +22,9 @@ from dnsbound.dns.canonical import Key, is_at_or_below, key_of
 from dnsbound.dns.messages import Response
 from dnsbound.dns.nsec3 import digest_of, digest_of_label
 
+HASH_SPACE: Final = 2**160
+"""How many values an NSEC3 hash can have."""
+
 _SHA1: Final = 1
 _HASH_OCTETS: Final = 20
 _NARROW: Final = 4
@@ -59,12 +62,13 @@ class HashSettings:
 class Denied:
     """What one denial gave away.
 
-    names: owners that exist, as far as the zone's NSEC records say. hashes: of owners that exist. settings: of NSEC3.
+    names: owners that exist, as far as the zone's NSEC records say. intervals: of NSEC3, each from the hash of an owner
+    to the next hash. settings: of NSEC3.
     """
 
     style: DenialStyle
     names: frozenset[Key] = frozenset()
-    hashes: frozenset[bytes] = frozenset()
+    intervals: tuple[tuple[bytes, bytes], ...] = ()
     settings: HashSettings | None = None
 
 
@@ -81,9 +85,9 @@ def read_denial(response: Response, zone: Key) -> Denied:
     if not hashed:
         return Denied(style=DenialStyle.UNSIGNED)
     settings = hashed[0][2]
-    wide = [(owner, end) for owner, end, _ in hashed if not _is_narrow(owner, end)]
+    wide = tuple((owner, end) for owner, end, _ in hashed if width_of((owner, end)) > _NARROW)
     style = DenialStyle.NSEC3 if wide else DenialStyle.NSEC3_MINIMAL
-    return Denied(style=style, hashes=frozenset(one for pair in wide for one in pair), settings=settings)
+    return Denied(style=style, intervals=wide, settings=settings)
 
 
 def next_owner(response: Response, owner: Key, zone: Key) -> Key | None:
@@ -97,6 +101,12 @@ def next_owner(response: Response, owner: Key, zone: Key) -> Key | None:
             following = key_of(rdata.next)
             return following if _is_real(following, zone) else None
     return None
+
+
+def width_of(interval: tuple[bytes, bytes]) -> int:
+    """How far the next hash is. A zone of one name leads from its hash to itself, once around."""
+    owner, end = (int.from_bytes(digest, "big") for digest in interval)
+    return (end - owner) % HASH_SPACE or HASH_SPACE
 
 
 def guessed(hashes: Iterable[bytes], names: Iterable[Key], settings: HashSettings) -> Iterator[Key]:
@@ -117,16 +127,14 @@ def _nsec3(response: Response) -> Iterator[tuple[bytes, bytes, HashSettings]]:
             continue
         digest = digest_of_label(owner[-1]) if owner else None
         for rdata in rrset.rdatas:
-            if isinstance(rdata, NSEC3) and rdata.algorithm == _SHA1 and digest is not None:
+            if isinstance(rdata, NSEC3) and digest is not None and _is_understood(rdata):
                 yield digest, rdata.next, HashSettings(salt=rdata.salt, iterations=rdata.iterations)
+
+
+def _is_understood(rdata: NSEC3) -> bool:
+    return rdata.algorithm == _SHA1 and len(rdata.next) == _HASH_OCTETS
 
 
 def _is_real(name: Key, zone: Key) -> bool:
     """Whether a name could be a client's or a host's. Made-up ends have labels of other octets, zeros above all."""
     return is_at_or_below(name, zone) and all(_HOSTNAME.issuperset(label) for label in name)
-
-
-def _is_narrow(owner: bytes, end: bytes) -> bool:
-    space = 2 ** (8 * _HASH_OCTETS)
-    width: int = (int.from_bytes(end, "big") - int.from_bytes(owner, "big")) % space
-    return width <= _NARROW

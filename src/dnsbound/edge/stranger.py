@@ -4,6 +4,7 @@ there, and from one name on to the next. To see what one's own zone gives away; 
 Sections: RFC 5936 (AXFR), RFC 4034 section 4 (NSEC), RFC 5155 (NSEC3).
 """
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,13 @@ import dns.rdatatype
 
 from dnsbound.dns.canonical import Key, key_of, name_of
 from dnsbound.dns.exposure import DenialStyle, Denied, next_owner, read_denial
+from dnsbound.dns.hash_ring import HashRing
 from dnsbound.dns.messages import Query, Response, find
 from dnsbound.dns.served import lame_because
 from dnsbound.edge.nameservers import Nameserver
 from dnsbound.edge.probe import probe
 from dnsbound.errors import Misuse
+from dnsbound.limits import STRANGER_HASHES, Budget
 from dnsbound.provision.labels import unguessable_label
 from dnsbound.provision.publish.dns_stream import DnsStream
 from dnsbound.provision.publish.endpoint import Endpoint
@@ -28,6 +31,8 @@ from dnsbound.times import Seconds
 
 _TLSA: Final = dns.rdatatype.TLSA
 _SOA: Final = dns.rdatatype.SOA
+_SILENT: Final = 16
+"""Denials in a row that do not tell what was asked: a server that makes them up is not asked on."""
 
 
 class Stranger:
@@ -79,21 +84,35 @@ class Stranger:
             yield following
             owner = following
 
-    def hashes(self, questions: int, progress: Callable[[int], None]) -> Denied:
-        """Everything so many denials gave away, until a round of them tells nothing new."""
-        gathered = self.denied()
+    def hashes(self, questions: int, progress: Callable[[int], None]) -> HashRing | None:
+        """The NSEC3 chain of the zone as so many questions tell it, fewer once it closes; None where denials tell none.
+
+        Only names whose hash no known interval covers are asked for; finding them is bounded by STRANGER_HASHES.
+        """
+        ring: HashRing | None = None
+        work = Budget(STRANGER_HASHES)
+        names = self._nobodies()
         silent = 0
         for _ in range(questions):
-            one = self.denied()
+            name = _uncovered(names, ring, work)
+            if name is None:
+                break
+            denied = read_denial(self._ask(name_of(name), _TLSA), self._key)
             progress(1)
-            if one.style is not DenialStyle.NSEC3:
+            if denied.style is not DenialStyle.NSEC3 or denied.settings is None:
                 break
-            fresh = one.hashes - gathered.hashes
-            silent = 0 if fresh else silent + 1
-            gathered = Denied(style=one.style, hashes=gathered.hashes | one.hashes, settings=one.settings)
-            if silent > max(16, len(gathered.hashes)):
+            if ring is None or ring.settings != denied.settings:
+                ring = HashRing(denied.settings)  # another salt is another chain
+            fresh = [ring.add(interval) for interval in denied.intervals]
+            silent = 0 if any(fresh) else silent + 1
+            if silent > _SILENT or ring.is_closed():
                 break
-        return gathered
+        return ring
+
+    def _nobodies(self) -> Iterator[Key]:
+        """Names nobody has, without end: one label that nobody guesses, and a number."""
+        stem = unguessable_label()
+        return ((*self._key, f"{stem}{number}".encode()) for number in itertools.count())
 
     def _nobody(self) -> dns.name.Name:
         return dns.name.Name((unguessable_label().encode(), *self._zone.labels))
@@ -121,3 +140,16 @@ class Stranger:
         if not query.answered_by(wire):
             raise ServerUnclear(f"{self.server.label} answers what was not asked")
         return Response.from_wire(wire, source=self.server.label)
+
+
+def _uncovered(names: Iterator[Key], ring: HashRing | None, work: Budget) -> Key | None:
+    """The next name whose denial is not known yet; None where the work is spent before one is found."""
+    if ring is None:
+        return next(names)
+    cost = ring.settings.iterations + 1
+    while work.left >= cost:
+        work.spend(cost)
+        name = next(names)
+        if not ring.covers(ring.settings.digest(name)):
+            return name
+    return None

@@ -37,17 +37,22 @@ def test_a_zone_with_nsec_is_walked_from_end_to_end(tmp_path) -> None:
 def test_hashes_are_collected_and_found_by_counting(tmp_path) -> None:
     with knot(tmp_path, more=CARS, nsec3=True) as server:
         seen = stranger(server.port)
-        gathered = seen.hashes(400, lambda _count: None)
-        assert gathered.style is DenialStyle.NSEC3
+        asked = []
+        ring = seen.hashes(400, asked.append)
+        assert ring is not None
+        assert ring.is_closed()
         # The owners, the top, and `_device`, which has no records of its own.
-        assert len(gathered.hashes) == len(OWNERS) + 2
+        assert len(ring.hashes) == len(OWNERS) + 2
+        assert len(asked) <= len(ring.hashes), "each question tells a hash"
+        part = seen.hashes(1, asked.append)
+        assert part is not None
+        assert not part.is_closed()
         assert list(seen.walk(10)) == []
     patterns = LabelPatterns()
     patterns.add(f"car77._device.{ZONE}")
     [pattern] = patterns.guessable()
     names = [dns.name.from_text(f"{label}.{pattern.parent}.") for label in pattern.labels(100)]
-    assert gathered.settings is not None
-    found = guessed(gathered.hashes, [tuple(reversed(name.labels[:-1])) for name in names], gathered.settings)
+    found = guessed(ring.hashes, [tuple(reversed(name.labels[:-1])) for name in names], ring.settings)
     assert [text_of(key) for key in found] == [f"car{number}._device.{ZONE}." for number in range(10, 15)]
 
 

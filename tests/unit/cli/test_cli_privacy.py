@@ -37,6 +37,7 @@ def test_hashes_and_the_inventorys_own_labels(dnsbound, tmp_path):
     assert (code, outcome) == (0, "yes")
     assert [entry["level"] for entry in checks] == ["warn", "ok", "warn", "warn"]
     assert checks[0]["found"] == f"1 of 1 clients are car## below _device.{ZONE}: 100 guesses find them all"
+    assert checks[2]["found"].startswith("NSEC3: all 11 hashes of names collected")
     assert checks[3]["found"] == f"5 of these were found by counting, car10._device.{ZONE} for one"
 
 
