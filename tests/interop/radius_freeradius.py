@@ -1,0 +1,222 @@
+"""FreeRADIUS 3: as an EAP-TLS server that knows a CA, and as the proxy of an operator in front of another server.
+
+It needs none of Debian's configuration: a directory of its own with `radiusd.conf` and an empty dictionary, which its
+libraries' dictionaries come before. It stays root here: without `user` in its configuration it drops nothing.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from interop.daemon import STARTS, Daemon, free_port, program, started
+from interop.radius_examples import Pem, example
+
+SECRET: Final = "the-secret-of-the-test-clients"
+"""Of everybody on loopback."""
+
+_SITE: Final = """
+prefix = /usr
+exec_prefix = /usr
+name = radiusd
+libdir = /usr/lib/freeradius
+raddbdir = @DIRECTORY@
+confdir = @DIRECTORY@
+logdir = @DIRECTORY@
+run_dir = @DIRECTORY@
+max_request_time = 30
+cleanup_delay = @CLEANUP@
+max_requests = 65536
+hostname_lookups = no
+log {
+    destination = stdout
+    auth = @LOG@
+}
+security {
+    allow_core_dumps = no
+    max_attributes = 200
+    reject_delay = 0
+    status_server = yes
+}
+thread pool {
+    start_servers = @THREADS@
+    max_servers = @THREADS@
+    min_spare_servers = 1
+    max_spare_servers = @THREADS@
+    max_requests_per_server = 0
+}
+proxy_requests = yes
+client loopback {
+    ipaddr = 127.0.0.0/8
+    secret = @SECRET@
+    require_message_authenticator = yes
+}
+proxy server {
+    default_fallback = no
+}
+@PROXY@
+modules {
+    always ok {
+        rcode = ok
+    }
+    always reject {
+        rcode = reject
+    }
+    @EAP@
+}
+server default {
+    listen {
+        type = auth
+        ipaddr = 127.0.0.1
+        port = @PORT@
+    }
+    @ACCOUNTING@
+    authorize {
+        @AUTHORIZE@
+    }
+    authenticate {
+        @AUTHENTICATE@
+    }
+    preacct {
+        @PREACCT@
+    }
+    post-auth {
+        Post-Auth-Type REJECT {
+            ok
+        }
+    }
+}
+"""
+_EAP: Final = """
+    eap {
+        default_eap_type = tls
+        timer_expire = 60
+        max_sessions = 65536
+        tls-config tls-common {
+            private_key_file = @KEY@
+            certificate_file = @CERTIFICATE@
+            ca_file = @CLIENTS@
+            cipher_list = "DEFAULT"
+            fragment_size = @FRAGMENT@
+            tls_min_version = "1.2"
+            tls_max_version = "@NEWEST@"
+            cache {
+                enable = @RESUMPTION@
+                name = "tests"
+                lifetime = 1
+                persist_dir = @DIRECTORY@/sessions
+            }
+        }
+        tls {
+            tls = tls-common
+        }
+    }
+"""
+_ACCOUNTING: Final = """
+    listen {
+        type = acct
+        ipaddr = 127.0.0.1
+        port = @PORT@
+    }
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeRadius:
+    """A running one on loopback. accounting: its port for that, if it has one."""
+
+    daemon: Daemon
+    port: int
+    secret: str = SECRET
+    accounting: int | None = None
+
+
+@contextlib.contextmanager
+def freeradius(
+    directory: Path,
+    *,
+    server: Pem,
+    clients: Path,
+    newest: str = "1.3",
+    resumption: bool = False,
+    fragment_octets: int = 1024,
+    threads: int = 4,
+    talkative: bool = True,
+) -> Iterator[FreeRadius]:
+    """An EAP-TLS server. server: its chain and key. clients: the authorities whose clients it lets in. newest: TLS
+    version. talkative: say what it does with each packet, in one thread (`-X`); False for a load."""
+    eap = _filled(
+        _EAP,
+        KEY=str(server.key),
+        CERTIFICATE=str(server.certificate),
+        CLIENTS=str(clients),
+        FRAGMENT=str(fragment_octets),
+        NEWEST=newest,
+        RESUMPTION="yes" if resumption else "no",
+    )
+    site = {"EAP": eap, "AUTHORIZE": "eap", "AUTHENTICATE": "eap"}
+    with _running(directory, site, threads=threads, talkative=talkative) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def freeradius_proxy(
+    directory: Path,
+    *,
+    home: int,
+    secret: str,
+    accounting: int | None = None,
+    threads: int = 4,
+    talkative: bool = True,
+) -> Iterator[FreeRadius]:
+    """An operator's proxy with the two files of the examples. home: the port on loopback of the server it hands devices
+    to. accounting: that server's port for accounting; it is handed on only with one. Every other identity is refused.
+    """
+    values = {"192.0.2.10": "127.0.0.1", "port = 1812": f"port = {home}", "office-secret-for-examples": secret}
+    if accounting is None:
+        values["auth+acct"] = "auth"
+        values["    pool = dnsbound"] = "    auth_pool = dnsbound"
+    elif accounting != home + 1:
+        raise AssertionError("FreeRADIUS takes the accounting port of such a home server to be the next one")
+    route = example("freeradius-route.conf", {})
+    site = {
+        "PROXY": example("freeradius-proxy.conf", values),
+        "AUTHORIZE": route + "    if (!&control:Proxy-To-Realm) {\n        reject\n    }\n",
+        "PREACCT": route,
+    }
+    with _running(directory, site, threads=threads, talkative=talkative, accounting=accounting is not None) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _running(
+    directory: Path, site: dict[str, str], *, threads: int, talkative: bool, accounting: bool = False
+) -> Iterator[FreeRadius]:
+    (directory / "sessions").mkdir(parents=True)
+    (directory / "dictionary").write_text("")
+    command = [program("freeradius"), "-d", str(directory), *(["-X"] if talkative else ["-f", "-l", "stdout"])]
+    parts = dict.fromkeys(("PROXY", "EAP", "AUTHORIZE", "AUTHENTICATE", "PREACCT"), "") | site
+    parts |= {"SECRET": SECRET, "THREADS": str(threads), "DIRECTORY": str(directory)}
+    # A load has no time for requests that stay after their answer, and none for a line each.
+    parts |= {"CLEANUP": "2" if talkative else "0", "LOG": "yes" if talkative else "no"}
+    complaints = []
+    for _ in range(STARTS):
+        port, second = free_port(), free_port() if accounting else None
+        parts["ACCOUNTING"] = _filled(_ACCOUNTING, PORT=str(second)) if accounting else ""
+        (directory / "radiusd.conf").write_text(_filled(_SITE, **parts, PORT=str(port)))
+        with started(command, directory / "freeradius.log") as daemon:
+            try:
+                daemon.wait_for(lambda: b"Ready to process requests" in daemon.log.read_bytes(), "FreeRADIUS is ready")
+            except AssertionError as complaint:
+                complaints.append(str(complaint))
+                continue
+            yield FreeRadius(daemon=daemon, port=port, accounting=second)
+            return
+    raise AssertionError(f"FreeRADIUS does not start: {complaints}")
+
+
+def _filled(template: str, **parts: str) -> str:
+    for word, text in parts.items():
+        template = template.replace(f"@{word}@", text)
+    return template
