@@ -295,3 +295,31 @@ STRANGER_HASHES: Final = Limit(
     1_000_000_000,
     "NSEC3 hashes computed, iterations counted, to ask only for names not denied yet; the last of n takes about n * n",
 )
+RADIUS_SECRET_OCTETS: Final = Limit(
+    "radius-secret-octets", 16, 1, 1024, "RFC 2865 section 3: a shared secret's shortest length that resists guessing"
+)
+RADIUS_SESSION_SECONDS: Final = Limit(
+    "radius-session-seconds", 3600, 60, 2_592_000, "Session-Timeout of a network that says none, and its floor"
+)
+RADIUS_WORKERS: Final = Limit("radius-workers", 0, 0, 256, "processes of one server; 0 is one for each processor")
+RADIUS_IN_FLIGHT: Final = Limit(
+    "radius-in-flight", 2048, 1, 1_000_000, "requests of one worker that wait for the DNS or for a signature"
+)
+RADIUS_RECEIVE_OCTETS: Final = Limit(
+    "radius-receive-octets", 4_194_304, 65_536, 268_435_456, "SO_RCVBUF: a second of requests waits, when they burst"
+)
+EAP_CONVERSATIONS: Final = Limit(
+    "eap-conversations", 4096, 1, 1_000_000, "EAP conversations of one worker at once; each may hold 75 KiB of TLS"
+)
+EAP_CONVERSATIONS_PER_STATION: Final = Limit(
+    "eap-conversations-per-station", 4, 1, 1_000_000, "of one Calling-Station-Id at one NAS; a supplicant has one"
+)
+EAP_CONVERSATION_SECONDS: Final = Limit(
+    "eap-conversation-seconds", 60, 5, 600, "from identity to verdict; hostapd gives up after 30, FreeRADIUS after 60"
+)
+EAP_FRAGMENT_OCTETS: Final = Limit(
+    "eap-fragment-octets", 1024, 100, 3500, "RFC 3579 section 2.4: an EAP packet fits Framed-MTU, and RADIUS 4096"
+)
+TICKET_SECONDS: Final = Limit(
+    "ticket-seconds", 0, 0, 604_800, "RFC 9846 section 4.7.1: a ticket lives seven days at most; 0 sends none"
+)
