@@ -5,13 +5,17 @@ libraries' dictionaries come before. It stays root here: without `user` in its c
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from dnsbound.credential.credential import Credential, certificates_to_pem
+from dnsbound.credential.issuer import CertificateAuthority
+from dnsbound.testing.world import World
 from interop.daemon import STARTS, Daemon, free_port, program, started
-from interop.radius_examples import Pem, example
+from interop.radius_examples import SERVER_NAME, Pem, example
 
 SECRET: Final = "the-secret-of-the-test-clients"
 """Of everybody on loopback."""
@@ -214,6 +218,39 @@ def _running(
             yield FreeRadius(daemon=daemon, port=port, accounting=second)
             return
     raise AssertionError(f"FreeRADIUS does not start: {complaints}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthoritySite:
+    """FreeRADIUS as an EAP-TLS server, and clients of it. root: the certificate that verifies the server's. car: a
+    client of the authority it knows. stranger: of the same name with a certificate of its own."""
+
+    radius: FreeRadius
+    server: Pem
+    root: Path
+    car: Pem
+    stranger: Pem
+
+
+@contextlib.contextmanager
+def authority_site(
+    directory: Path, *, name: str = "car54._device.cars.example", **options: Any
+) -> Iterator[AuthoritySite]:
+    """A site with everything made afresh. options: of `freeradius`."""
+    now, world = time.time(), World()
+    authority = CertificateAuthority.create("cars.example", now=now)
+    clients, root = directory / "clients.pem", directory / "root.pem"
+    clients.write_bytes(certificates_to_pem(authority.chain))
+    root.write_bytes(world.web_root_pem)
+    server = Pem.write(directory, "server", world.web_credential(SERVER_NAME))
+    with freeradius(directory / "freeradius", server=server, clients=clients, **options) as radius:
+        yield AuthoritySite(
+            radius=radius,
+            server=server,
+            root=root,
+            car=Pem.write(directory, "car", authority.issue(name, now=now)),
+            stranger=Pem.write(directory, "stranger", Credential.generate(name, now=now)),
+        )
 
 
 def _filled(template: str, **parts: str) -> str:

@@ -1,56 +1,28 @@
 """FreeRADIUS as an EAP-TLS server with a CA: what eapol_test says of a server that is not ours, and what others are
 measured against."""
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dnsbound.credential.credential import Credential, certificates_to_pem
-from dnsbound.credential.issuer import CertificateAuthority
-from dnsbound.testing.world import World
 from interop.radius_eapol import RESUMING, TLS12, TLS13, VERSIONS, Supplicant, eapol_test, pinned
-from interop.radius_examples import SERVER_NAME, Pem
-from interop.radius_freeradius import FreeRadius, freeradius, freeradius_proxy
+from interop.radius_freeradius import AuthoritySite, authority_site, freeradius_proxy
 
 pytestmark = pytest.mark.peer("freeradius", "eapol_test")
 
 CAR = "car54._device.cars.example"
 
 
-@dataclass(frozen=True)
-class Site:
-    radius: FreeRadius
-    server: Pem
-    root: Path
-    """Of the server's certificate."""
-    car: Pem
-    stranger: Pem
-
-
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory, now, world = tmp_path_factory.mktemp("site"), time.time(), World()
-    authority = CertificateAuthority.create("cars.example", now=now)
-    clients, root = directory / "clients.pem", directory / "root.pem"
-    clients.write_bytes(certificates_to_pem(authority.chain))
-    root.write_bytes(world.web_root_pem)
-    server = Pem.write(directory, "server", world.web_credential(SERVER_NAME))
-    with freeradius(directory / "freeradius", server=server, clients=clients, resumption=True) as radius:
-        yield Site(
-            radius=radius,
-            server=server,
-            root=root,
-            car=Pem.write(directory, "car", authority.issue(CAR, now=now)),
-            stranger=Pem.write(directory, "stranger", Credential.generate(CAR, now=now)),
-        )
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthoritySite]:
+    with authority_site(tmp_path_factory.mktemp("site"), resumption=True) as made:
+        yield made
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_client_of_the_authority_comes_in_with_the_keys_of_its_handshake(
-    site: Site, tmp_path: Path, version: str
+    site: AuthoritySite, tmp_path: Path, version: str
 ) -> None:
     supplicant = Supplicant(client=site.car, authority=str(site.root), phase1=VERSIONS[version])
     seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret=site.radius.secret)
@@ -59,7 +31,7 @@ def test_a_client_of_the_authority_comes_in_with_the_keys_of_its_handshake(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_certificate_nobody_knows_is_refused(site: Site, tmp_path: Path, version: str) -> None:
+def test_a_certificate_nobody_knows_is_refused(site: AuthoritySite, tmp_path: Path, version: str) -> None:
     """The key may be in the DNS: a server that knows authorities alone does not ask."""
     supplicant = Supplicant(client=site.stranger, authority=str(site.root), phase1=VERSIONS[version])
     seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret=site.radius.secret)
@@ -67,14 +39,14 @@ def test_a_certificate_nobody_knows_is_refused(site: Site, tmp_path: Path, versi
 
 
 @pytest.mark.parametrize("phase1", [TLS12 + RESUMING, TLS13])
-def test_a_resumed_handshake_is_seen(site: Site, tmp_path: Path, phase1: str) -> None:
+def test_a_resumed_handshake_is_seen(site: AuthoritySite, tmp_path: Path, phase1: str) -> None:
     supplicant = Supplicant(client=site.car, authority=str(site.root), phase1=phase1)
     seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret=site.radius.secret, again=1)
     assert seen.admitted, seen.output
     assert (seen.resumed, seen.keys_ok) == ((False, True), 2)
 
 
-def test_small_fragments_take_more_messages(site: Site, tmp_path: Path) -> None:
+def test_small_fragments_take_more_messages(site: AuthoritySite, tmp_path: Path) -> None:
     challenges = []
     for octets in (200, 1300):
         supplicant = Supplicant(client=site.car, authority=str(site.root), fragment_octets=octets)
@@ -84,7 +56,7 @@ def test_small_fragments_take_more_messages(site: Site, tmp_path: Path) -> None:
     assert challenges[0] > challenges[1]
 
 
-def test_the_supplicant_believes_one_certificate_when_it_is_told_its_hash(site: Site, tmp_path: Path) -> None:
+def test_the_supplicant_believes_one_certificate_when_it_is_told_its_hash(site: AuthoritySite, tmp_path: Path) -> None:
     for server, verdict in ((site.server, "admitted"), (site.car, "refused")):
         supplicant = Supplicant(client=site.car, authority=pinned(server), server=None)
         seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret=site.radius.secret)
@@ -92,7 +64,9 @@ def test_the_supplicant_believes_one_certificate_when_it_is_told_its_hash(site: 
 
 
 @pytest.mark.parametrize("identity", ["@cars.example", CAR])
-def test_a_proxy_with_the_files_of_the_examples_hands_devices_on(site: Site, tmp_path: Path, identity: str) -> None:
+def test_a_proxy_with_the_files_of_the_examples_hands_devices_on(
+    site: AuthoritySite, tmp_path: Path, identity: str
+) -> None:
     supplicant = Supplicant(client=site.car, authority=str(site.root), identity=identity)
     with freeradius_proxy(tmp_path / "proxy", home=site.radius.port, secret=site.radius.secret) as proxy:
         seen = eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret)
@@ -100,7 +74,7 @@ def test_a_proxy_with_the_files_of_the_examples_hands_devices_on(site: Site, tmp
         assert "Proxying request" in proxy.daemon.output.read_text()
 
 
-def test_a_proxy_with_the_files_of_the_examples_keeps_everybody_else(site: Site, tmp_path: Path) -> None:
+def test_a_proxy_with_the_files_of_the_examples_keeps_everybody_else(site: AuthoritySite, tmp_path: Path) -> None:
     supplicant = Supplicant(client=site.car, authority=str(site.root), identity="bob@cars.example")
     with freeradius_proxy(tmp_path / "proxy", home=site.radius.port, secret=site.radius.secret) as proxy:
         seen = eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret)
@@ -108,7 +82,7 @@ def test_a_proxy_with_the_files_of_the_examples_keeps_everybody_else(site: Site,
         assert "Proxying request" not in proxy.daemon.output.read_text()
 
 
-def test_nobody_answers_who_has_another_secret(site: Site, tmp_path: Path) -> None:
+def test_nobody_answers_who_has_another_secret(site: AuthoritySite, tmp_path: Path) -> None:
     supplicant = Supplicant(client=site.car, authority=str(site.root))
     seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret="another-secret-altogether", seconds=2)
     assert (seen.verdict, seen.reply) == ("silence", ())
