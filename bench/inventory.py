@@ -21,8 +21,8 @@ from dnsbound.provision.backup import back_up, restore
 from dnsbound.provision.backup_format import Header, Row, write
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.inventory_facts import InventoryFacts
+from dnsbound.provision.inventory_kind import HEAD_REVISION
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.schema_migration import HEAD_REVISION
 from dnsbound.records.tlsa import TLSA
 
 ZONE = "cars.example"

@@ -55,3 +55,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "store" / "inventory.db")
     server: Postgres = request.getfixturevalue("postgresql_server")
     return server.inventory()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgres"))])
+def accounting_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an accounting database can be made: a path, and the URL of an empty database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store" / "radius.db")
+    server: Postgres = request.getfixturevalue("postgresql_server")
+    return server.database()

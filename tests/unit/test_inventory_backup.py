@@ -27,8 +27,8 @@ from dnsbound.provision.entries import ZoneSettings
 from dnsbound.provision.errors import AlreadyInInventory, InventoryFailed
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.inventory_facts import InventoryFacts
+from dnsbound.provision.inventory_kind import HEAD_REVISION
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.schema_migration import HEAD_REVISION
 from dnsbound.records.tlsa import TLSA
 
 NOW = 1_800_000_000.123

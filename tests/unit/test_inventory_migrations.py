@@ -16,7 +16,7 @@ from dnsbound.provision.database import Database
 from dnsbound.provision.entries import IdentityState, KeyState
 from dnsbound.provision.errors import InventoryFailed
 from dnsbound.provision.inventory import Inventory
-from dnsbound.provision.schema_migration import HEAD_REVISION
+from dnsbound.provision.inventory_kind import HEAD_REVISION
 from dnsbound.records.tlsa import TLSA
 
 NOW = 1_800_000_000.0

@@ -22,8 +22,8 @@ from dnsbound.provision.database import Database
 from dnsbound.provision.entries import Record, ZoneSettings
 from dnsbound.provision.errors import InventoryFailed
 from dnsbound.provision.inventory import Inventory
+from dnsbound.provision.inventory_kind import HEAD_REVISION
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.schema_migration import HEAD_REVISION
 from dnsbound.provision.sqlite_database import SQLiteDatabase
 
 NOW = 1_800_000_000.0

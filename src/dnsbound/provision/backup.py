@@ -21,8 +21,8 @@ from dnsbound.provision import event_log, publication, schema, schema_migration
 from dnsbound.provision.backup_format import Header, Reader, Row, write
 from dnsbound.provision.database import Database
 from dnsbound.provision.errors import AlreadyInInventory
+from dnsbound.provision.inventory_kind import HEAD_REVISION, INVENTORY
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.schema_migration import HEAD_REVISION
 from dnsbound.times import Moment
 
 _BATCH: Final = 1000
@@ -86,10 +86,10 @@ def restore(
             if not replace and not _is_empty(connection):
                 raise AlreadyInInventory(f"the inventory at {database.place} is not empty")
             # From nothing, so that the triggers which protect events need no way around them.
-            schema_migration.migrate(connection, "base", danger_lose_data=True)
-            schema_migration.migrate(connection, header.schema)
+            schema_migration.migrate(connection, INVENTORY, "base", danger_lose_data=True)
+            schema_migration.migrate(connection, INVENTORY, header.schema)
             _insert(connection, reader)
-            schema_migration.migrate(connection, HEAD_REVISION)
+            schema_migration.migrate(connection, INVENTORY, HEAD_REVISION)
             detail: dict[str, object] = {"made_at": header.made_at, "rows": reader.counts, "replaced": replace}
             event_log.append(
                 connection, at=now, actor=actor, action="restore", subject="inventory", detail=detail, reason=reason

@@ -1,4 +1,5 @@
-"""An inventory's database: transactions, schema and failures, the same to everyone whichever database it is.
+"""A database of this package, the inventory's for one: transactions, schema and failures, the same to everyone
+whichever database it is. What it is for is its `DatabaseKind`.
 
 Every change is made in `writing()`, which holds the one write lock before it reads what it will change: concurrent
 updates of several processes queue up instead of overwriting each other (with the drivers' defaults two thirds of them
@@ -21,9 +22,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from dnsbound.errors import Misuse
 from dnsbound.limits import INVENTORY_BUSY_SECONDS
 from dnsbound.provision import schema_migration
-from dnsbound.provision.errors import InventoryFailed
+from dnsbound.provision.database_kind import DatabaseKind
+from dnsbound.provision.errors import DatabaseFailed
+from dnsbound.provision.inventory_kind import INVENTORY
 from dnsbound.provision.place import is_url
-from dnsbound.provision.schema_migration import HEAD_REVISION
 
 
 class Watch(Protocol):
@@ -31,7 +33,7 @@ class Watch(Protocol):
     statements without the cost of building them. It never writes. For one thread at a time."""
 
     def version(self) -> int:
-        """A number that moves when anybody, of this or another process, has changed the inventory. InventoryFailed when
+        """A number that moves when anybody, of this or another process, has changed the database. DatabaseFailed when
         that cannot be found out."""
 
     def prepared(self, statement: Select[Any]) -> Callable[..., list[tuple[Any, ...]]]:
@@ -42,39 +44,42 @@ class Watch(Protocol):
 
 
 class Database(ABC):
-    """An inventory's database. Threads may share it; a forked child gets connections of its own."""
+    """One database. Threads may share it; a forked child gets connections of its own."""
 
     path: Path | None = None
     """The file, where it is one."""
 
-    def __init__(self, place: str, *, busy_seconds: int | None = None) -> None:
+    def __init__(self, place: str, *, kind: DatabaseKind = INVENTORY, busy_seconds: int | None = None) -> None:
         self.place = place
+        self.kind = kind
         self.busy_seconds = INVENTORY_BUSY_SECONDS.checked(busy_seconds)
         self._engine = self._new_engine()
         self._pid = os.getpid()
 
     @staticmethod
-    def open(place: Path | str, *, create: bool, busy_seconds: int | None = None) -> "Database":
+    def open(
+        place: Path | str, *, create: bool, kind: DatabaseKind = INVENTORY, busy_seconds: int | None = None
+    ) -> "Database":
         """Open what lies at a path or behind a URL (`postgresql://USER@HOST/NAME`), bringing its schema up to date.
 
-        InventoryMissing when there is none and none is to be made. Misuse for a database that is no inventory.
+        The kind's `missing` when there is none and none is to be made. Misuse for a database of another kind.
         """
         if isinstance(place, str) and is_url(place):
             try:
                 from dnsbound.provision.postgresql_database import PostgreSQLDatabase
             except ImportError as error:
-                raise Misuse(f"an inventory on PostgreSQL needs the extra `postgres` ({error})") from error
-            return PostgreSQLDatabase.open_url(place, create=create, busy_seconds=busy_seconds)
+                raise Misuse(f"{kind.a} on PostgreSQL needs the extra `postgres` ({error})") from error
+            return PostgreSQLDatabase.open_url(place, create=create, kind=kind, busy_seconds=busy_seconds)
         from dnsbound.provision.sqlite_database import SQLiteDatabase
 
-        return SQLiteDatabase.open_file(Path(place), create=create, busy_seconds=busy_seconds)
+        return SQLiteDatabase.open_file(Path(place), create=create, kind=kind, busy_seconds=busy_seconds)
 
     def close(self) -> None:
         self._engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A consistent view of the inventory."""
+        """A consistent view of it."""
         with self.told(), self._for_reading(self.engine()) as connection, connection.begin():
             yield connection
 
@@ -110,7 +115,7 @@ class Database(ABC):
         Misuse when the older schema has no place for what is kept, unless danger_lose_data.
         """
         with self.writing(unhurried=True) as connection:
-            schema_migration.migrate(connection, revision, danger_lose_data=danger_lose_data)
+            schema_migration.migrate(connection, self.kind, revision, danger_lose_data=danger_lose_data)
 
     def revision(self) -> str | None:
         """The schema's revision; None when there is nothing yet; Misuse for the database of another program."""
@@ -128,25 +133,27 @@ class Database(ABC):
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Turn the driver's failures into InventoryFailed with one line of cause."""
+        """Turn the driver's failures into the kind's `failed` with one line of cause."""
         try:
             yield
         except IntegrityError as error:
-            raise InventoryFailed(
-                f"the inventory at {self.place} refused the change: {self._cause(error.orig)}"
-            ) from error
+            raise self.failed(f"refused the change: {self._cause(error.orig)}") from error
         except DBAPIError as error:
-            raise InventoryFailed(f"the inventory at {self.place} {self._said(error.orig)}") from error
+            raise self.failed(self._said(error.orig)) from error
         except PoolTimeout as error:
-            raise InventoryFailed(f"the inventory at {self.place} is used by too many threads at once") from error
+            raise self.failed("is used by too many threads at once") from error
         except SQLAlchemyError as error:
-            raise InventoryFailed(f"the inventory at {self.place} failed: {error}") from error
+            raise self.failed(f"failed: {error}") from error
+
+    def failed(self, what: str) -> DatabaseFailed:
+        """The error that says so. what: the rest of the sentence."""
+        return self.kind.failed(f"{self.kind.the} at {self.place} {what}")
 
     def opened(self, *, create: bool) -> Self:
         """Itself, with what is there looked at and the schema up to date; closed when that fails."""
         try:
             self._prepare(create=create)
-            if self.revision() != HEAD_REVISION:
+            if self.revision() != self.kind.head:
                 self._bring_up_to_date()
         except BaseException:
             self.close()
@@ -156,19 +163,19 @@ class Database(ABC):
     def _bring_up_to_date(self) -> None:
         with self.writing(unhurried=True) as connection:
             # Another process may have done it while this one waited for the lock.
-            if self._revision(connection) != HEAD_REVISION:
-                schema_migration.migrate(connection, HEAD_REVISION)
+            if self._revision(connection) != self.kind.head:
+                schema_migration.migrate(connection, self.kind, self.kind.head)
 
     def _revision(self, connection: Connection) -> str | None:
         tables = schema_migration.tables(connection)
         if not tables:
             return None
         if "alembic_version" not in tables or not self._is_ours(connection):
-            raise Misuse(f"{self.place} is a database of another program, not an inventory")
+            raise Misuse(f"{self.place} is a database of another program, not {self.kind.a}")
         found = schema_migration.current(connection)
-        if found is not None and found > HEAD_REVISION:
+        if found is not None and found > self.kind.head:
             raise Misuse(
-                f"{self.place} was written by a newer dnsbound (schema {found}; this one knows {HEAD_REVISION})"
+                f"{self.place} was written by a newer dnsbound (schema {found}; this one knows {self.kind.head})"
             )
         return found
 
@@ -183,7 +190,7 @@ class Database(ABC):
 
     @abstractmethod
     def _prepare(self, *, create: bool) -> None:
-        """Look at what is there, before anything is written: InventoryMissing, Misuse."""
+        """Look at what is there, before anything is written: the kind's `missing`, Misuse."""
 
     @abstractmethod
     def _lock(self, connection: Connection) -> None:

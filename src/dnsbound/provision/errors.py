@@ -35,9 +35,21 @@ class InventoryMissing(Misuse):
     """There is no inventory at this path, or in this database."""
 
 
-class InventoryFailed(DnsboundError):
-    """The inventory could not be read or written: locked too long, damaged, disk full, server unreachable. Nothing was
-    changed."""
+class DatabaseFailed(DnsboundError):
+    """A database of this package could not be read or written: locked too long, damaged, disk full, server unreachable.
+    Nothing was changed."""
+
+
+class InventoryFailed(DatabaseFailed):
+    """That of the inventory."""
+
+
+class AccountingMissing(Misuse):
+    """There is no accounting database at this path, or in this database."""
+
+
+class AccountingFailed(DatabaseFailed):
+    """That of network accounting."""
 
 
 class ChangeUnconfirmed(InventoryFailed):

@@ -1,4 +1,4 @@
-"""Where an inventory can be: a file's path, or the URL of a PostgreSQL database. Loads neither driver."""
+"""Where a database of this package can be: a file's path, or the URL of a PostgreSQL database. Loads neither driver."""
 
 import re
 from pathlib import Path
@@ -21,5 +21,5 @@ def is_url(text: str) -> bool:
     if _URL.match(text):
         return True
     if other := _OTHER_URL.match(text):
-        raise Misuse(f"an inventory is a file or a postgresql:// database, not {other[1]}://")
+        raise Misuse(f"a database is a file or a postgresql:// database, not {other[1]}://")
     return False

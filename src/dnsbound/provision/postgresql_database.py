@@ -1,4 +1,4 @@
-"""The inventory in a PostgreSQL database, by URL: how it is reached, locked and watched, and how its failures are told.
+"""Databases in PostgreSQL, by URL: how one is reached, locked and watched, and how its failures are told.
 
 Writers hold an advisory lock of their transaction from its beginning; it ends with the transaction, however that ends.
 Under READ COMMITTED what they read after the lock is what the writer before them left. Readers see one snapshot
@@ -22,11 +22,12 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from dnsbound.errors import Misuse
 from dnsbound.provision.database import Database
-from dnsbound.provision.errors import ChangeUnconfirmed, InventoryFailed, InventoryMissing
+from dnsbound.provision.database_kind import DatabaseKind
+from dnsbound.provision.errors import DatabaseFailed
+from dnsbound.provision.inventory_kind import INVENTORY
 from dnsbound.provision.postgresql_failures import SAID, cause_in_one_line, said
 from dnsbound.provision.postgresql_watch import PostgreSQLWatch
 
-_WRITE_LOCK: Final = 0x646E7362
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:key), current_setting('default_transaction_read_only') AS read_only")
 _CONNECT_SECONDS: Final = 10
 _STATEMENT_SECONDS: Final = 120
@@ -52,19 +53,21 @@ _SOON: Final = MappingProxyType({"connect_timeout": 2, "tcp_user_timeout": 3_000
 
 
 class PostgreSQLDatabase(Database):
-    """An inventory in a database of a PostgreSQL server, in the schema its user works in."""
+    """A database of a PostgreSQL server, in the schema its user works in."""
 
-    def __init__(self, url: URL, *, busy_seconds: int | None = None) -> None:
+    def __init__(self, url: URL, *, kind: DatabaseKind = INVENTORY, busy_seconds: int | None = None) -> None:
         self._url = url
-        super().__init__(_shown(url), busy_seconds=busy_seconds)
+        super().__init__(_shown(url), kind=kind, busy_seconds=busy_seconds)
 
     @classmethod
-    def open_url(cls, url: str, *, create: bool, busy_seconds: int | None = None) -> Self:
+    def open_url(
+        cls, url: str, *, create: bool, kind: DatabaseKind = INVENTORY, busy_seconds: int | None = None
+    ) -> Self:
         """As `Database.open`. The database itself must exist."""
-        return cls(parse_url(url), busy_seconds=busy_seconds).opened(create=create)
+        return cls(parse_url(url), kind=kind, busy_seconds=busy_seconds).opened(create=create)
 
     def watch(self) -> PostgreSQLWatch:
-        return PostgreSQLWatch(self._watching_connection, self.engine().dialect, self._failed)
+        return PostgreSQLWatch(self._watching_connection, self.engine().dialect, self._lost)
 
     def size(self) -> int:
         with self.reading() as connection:
@@ -74,8 +77,8 @@ class PostgreSQLDatabase(Database):
         places, parameters = self.engine().dialect.create_connect_args(self.engine().url)
         return psycopg.connect(*places, **{**_LIBPQ, **_SOON, **parameters}, autocommit=True)
 
-    def _failed(self, cause: BaseException) -> InventoryFailed:
-        return InventoryFailed(f"the inventory at {self.place} {said(cause)}")
+    def _lost(self, cause: BaseException) -> DatabaseFailed:
+        return self.failed(said(cause))
 
     def _new_engine(self) -> Engine:
         query = dict(self._url.query)
@@ -111,13 +114,13 @@ class PostgreSQLDatabase(Database):
 
     def _prepare(self, *, create: bool) -> None:
         if self.revision() is None and not create:
-            raise InventoryMissing(f"there is no inventory in {self.place}: the database is empty")
+            raise self.kind.missing(f"there is no {self.kind.noun} in {self.place}: the database is empty")
 
     def _lock(self, connection: Connection) -> None:
-        found = connection.execute(_LOCK, {"key": _WRITE_LOCK}).one()
+        found = connection.execute(_LOCK, {"key": self.kind.application_id}).one()
         if found.read_only == "on":
             # Our transactions say what they are; who set this default did not mean them to overrule it.
-            raise InventoryFailed(f"the inventory at {self.place} {SAID['25006']} by default_transaction_read_only")
+            raise self.failed(f"{SAID['25006']} by default_transaction_read_only")
 
     def _commit(self, commit: Callable[[], None]) -> None:
         try:
@@ -125,8 +128,8 @@ class PostgreSQLDatabase(Database):
         except OperationalError as error:
             if not error.connection_invalidated:
                 raise
-            told = f"the inventory at {self.place} {self._said(error.orig)}"
-            raise ChangeUnconfirmed(
+            told = self.failed(self._said(error.orig))
+            raise self.kind.unconfirmed(
                 f"{told}; whether the change was made is not known, look before repeating it"
             ) from error
 
@@ -135,7 +138,7 @@ class PostgreSQLDatabase(Database):
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
     def _is_ours(self, connection: Connection) -> bool:
-        found = connection.execute(text("SELECT to_regprocedure('dnsbound_append_only()')")).scalar_one()
+        found = connection.execute(text("SELECT to_regprocedure(:mark)"), {"mark": self.kind.mark}).scalar_one()
         return found is not None
 
     def _said(self, cause: BaseException | None) -> str:
@@ -151,11 +154,11 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
-        raise Misuse("the inventory's URL does not parse: postgresql://USER@HOST:PORT/DATABASE") from None
+        raise Misuse("the URL of the database does not parse: postgresql://USER@HOST:PORT/DATABASE") from None
     if not url.database:
-        raise Misuse("the inventory's URL names no database: postgresql://USER@HOST:PORT/DATABASE")
+        raise Misuse("the URL names no database: postgresql://USER@HOST:PORT/DATABASE")
     if "password" in url.query:
-        raise Misuse("a password is no parameter of the inventory's URL; put it into libpq's password file")
+        raise Misuse("a password is no parameter of the URL; put it into libpq's password file")
     return url
 
 

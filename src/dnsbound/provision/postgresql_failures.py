@@ -21,7 +21,7 @@ SAID: Final[Mapping[str, str]] = MappingProxyType(
         "3D000": "does not exist",
         "3F000": "has no schema to work in",
         "42501": "does not allow this user to do that",
-        "42": "has tables that are not those of an inventory",
+        "42": "has not the tables that belong there",
         "53100": "does not fit the server's disk",
         "53300": "has no connection left",
         "53": "lacks resources",

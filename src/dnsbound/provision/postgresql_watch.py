@@ -17,7 +17,7 @@ import psycopg
 from sqlalchemy import Dialect, Select
 
 from dnsbound.errors import Misuse
-from dnsbound.provision.errors import InventoryFailed
+from dnsbound.provision.errors import DatabaseFailed
 
 ASK_SECONDS: Final = 1.0
 """The server is asked at least this often while anybody looks."""
@@ -34,7 +34,7 @@ Connect: TypeAlias = Callable[[], "psycopg.Connection[tuple[Any, ...]]"]
 class PostgreSQLWatch:
     """A `Watch` of an inventory on a server. While that cannot be reached every question is an InventoryFailed."""
 
-    def __init__(self, connect: Connect, dialect: Dialect, failed: Callable[[BaseException], InventoryFailed]) -> None:
+    def __init__(self, connect: Connect, dialect: Dialect, failed: Callable[[BaseException], DatabaseFailed]) -> None:
         self._connect = connect
         self._dialect = dialect
         self._failed = failed
@@ -107,7 +107,7 @@ class PostgreSQLWatch:
         """Called for what arrives while a statement runs."""
         self._version += 1
 
-    def _lost(self, error: psycopg.Error) -> InventoryFailed:
+    def _lost(self, error: psycopg.Error) -> DatabaseFailed:
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -1,4 +1,4 @@
-"""The inventory in one SQLite file: how it is opened, locked and watched, and how its failures are told.
+"""Databases in SQLite files: how one is opened, locked and watched, and how its failures are told.
 
 Writers begin with BEGIN IMMEDIATE; readers use a plain BEGIN and never wait for writers (WAL).
 
@@ -18,9 +18,8 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from dnsbound.errors import Misuse
 from dnsbound.provision.database import Database
-from dnsbound.provision.errors import InventoryFailed, InventoryMissing
-
-APPLICATION_ID: Final = 0x646E7362
+from dnsbound.provision.database_kind import DatabaseKind
+from dnsbound.provision.inventory_kind import INVENTORY
 
 _WRITES: Final = "dnsbound_writes"
 _BETWEEN_TRIES: Final = 0.01
@@ -28,27 +27,29 @@ _BETWEEN_TRIES: Final = 0.01
 
 
 class SQLiteDatabase(Database):
-    """An inventory's file."""
+    """A database in a file."""
 
     path: Path
 
-    def __init__(self, path: Path, *, busy_seconds: int | None = None) -> None:
+    def __init__(self, path: Path, *, kind: DatabaseKind = INVENTORY, busy_seconds: int | None = None) -> None:
         self.path = path
-        super().__init__(str(path), busy_seconds=busy_seconds)
+        super().__init__(str(path), kind=kind, busy_seconds=busy_seconds)
 
     @classmethod
-    def open_file(cls, path: Path, *, create: bool, busy_seconds: int | None = None) -> Self:
+    def open_file(
+        cls, path: Path, *, create: bool, kind: DatabaseKind = INVENTORY, busy_seconds: int | None = None
+    ) -> Self:
         """As `Database.open`. A new file and its directory are readable by their owner alone."""
         if path.is_dir():
-            raise Misuse(f"{path}, named as the inventory, is a directory")
+            raise Misuse(f"{path}, named as {kind.the}, is a directory")
         if not path.exists():
             if not create:
-                raise InventoryMissing(f"there is no inventory at {path}")
+                raise kind.missing(f"there is no {kind.noun} at {path}")
             _make_private_file(path)
-        return cls(path, busy_seconds=busy_seconds).opened(create=create)
+        return cls(path, kind=kind, busy_seconds=busy_seconds).opened(create=create)
 
     def watch(self) -> "SQLiteWatch":
-        return SQLiteWatch(self.path, self.engine())
+        return SQLiteWatch(self, self.engine())
 
     def size(self) -> int:
         beside = self.path.with_name(f"{self.path.name}-wal")
@@ -61,11 +62,11 @@ class SQLiteDatabase(Database):
             try:
                 mode = self._switched(raw.cursor())
             except sqlite3.Error as error:
-                raise InventoryFailed(f"the inventory at {self.path} {self._said(error)}") from error
+                raise self.failed(self._said(error)) from error
             finally:
                 raw.close()
         if mode != "wal":
-            raise InventoryFailed(f"the file system of {self.path} does not allow a write-ahead log ({mode})")
+            raise self.kind.failed(f"the file system of {self.path} does not allow a write-ahead log ({mode})")
 
     def _switched(self, cursor: DBAPICursor) -> str:
         """The journal mode after the switch. SQLite does not wait for others here, whatever its timeout: processes that
@@ -105,7 +106,7 @@ class SQLiteDatabase(Database):
     def _prepare(self, *, create: bool) -> None:
         # Nothing is written, not even the journal mode, before the file is known to be ours or empty.
         if self.revision() is None and not create:
-            raise Misuse(f"{self.path} is empty, not an inventory")
+            raise Misuse(f"{self.path} is empty, not {self.kind.a}")
         self.log_ahead()
 
     def _lock(self, connection: Connection) -> None:
@@ -115,7 +116,7 @@ class SQLiteDatabase(Database):
         """There is none."""
 
     def _is_ours(self, connection: Connection) -> bool:
-        return connection.exec_driver_sql("PRAGMA application_id").scalar_one() in (0, APPLICATION_ID)
+        return connection.exec_driver_sql("PRAGMA application_id").scalar_one() in (0, self.kind.application_id)
 
     def _said(self, cause: BaseException | None) -> str:
         return _said(cause)
@@ -125,13 +126,13 @@ class SQLiteDatabase(Database):
 
 
 class SQLiteWatch:
-    """A `Watch` of an inventory's file.
+    """A `Watch` of a file.
 
     https://sqlite.org/pragma.html#pragma_data_version
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self._path = path
+    def __init__(self, database: SQLiteDatabase, engine: Engine) -> None:
+        self._database = database
         self._dialect = engine.dialect
         self._connection = engine.raw_connection()
         self._pid = os.getpid()
@@ -152,13 +153,13 @@ class SQLiteWatch:
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         if self._pid != os.getpid():
-            raise Misuse("a watch on the inventory is not carried over a fork; open another one")
+            raise Misuse("a watch is not carried over a fork; open another one")
         cursor = self._connection.cursor()
         try:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
         except sqlite3.Error as error:
-            raise InventoryFailed(f"the inventory at {self._path} {_said(error)}") from error
+            raise self._database.failed(_said(error)) from error
         finally:
             cursor.close()
 
@@ -171,7 +172,7 @@ _SAID: Final = {
     sqlite3.SQLITE_PERM: "cannot be opened",
     sqlite3.SQLITE_FULL: "does not fit the disk",
     sqlite3.SQLITE_CORRUPT: "is damaged",
-    sqlite3.SQLITE_NOTADB: "is not an inventory",
+    sqlite3.SQLITE_NOTADB: "is no database",
 }
 
 

@@ -1,0 +1,1 @@
+"""Who was let into networks, until when, and what access servers report of it: a database of its own."""

@@ -1,0 +1,1 @@
+"""Alembic environment of the accounting database. `versions/` is applied by `dnsbound.provision.database`."""
