@@ -222,12 +222,13 @@ def _running(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthoritySite:
-    """FreeRADIUS as an EAP-TLS server, and clients of it. root: the certificate that verifies the server's. car: a
-    client of the authority it knows. stranger: of the same name with a certificate of its own."""
+    """FreeRADIUS as an EAP-TLS server, and clients of it. root: the certificate that verifies the server's. clients:
+    the one that verifies the car's. stranger: of the car's name, with a certificate of its own."""
 
     radius: FreeRadius
     server: Pem
     root: Path
+    clients: Path
     car: Pem
     stranger: Pem
 
@@ -242,12 +243,13 @@ def authority_site(
     clients, root = directory / "clients.pem", directory / "root.pem"
     clients.write_bytes(certificates_to_pem(authority.chain))
     root.write_bytes(world.web_root_pem)
-    server = Pem.write(directory, "server", world.web_credential(SERVER_NAME))
+    server = Pem.write(directory, "server", world.web_credential(SERVER_NAME, "127.0.0.1"))
     with freeradius(directory / "freeradius", server=server, clients=clients, **options) as radius:
         yield AuthoritySite(
             radius=radius,
             server=server,
             root=root,
+            clients=clients,
             car=Pem.write(directory, "car", authority.issue(name, now=now)),
             stranger=Pem.write(directory, "stranger", Credential.generate(name, now=now)),
         )
