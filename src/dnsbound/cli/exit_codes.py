@@ -47,7 +47,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "EnrolmentDenied": ExitCode.NO,
         "EnrolmentRefused": ExitCode.NO,
         "RemovalsRefused": ExitCode.NO,
-        "InventoryFailed": ExitCode.UNDECIDED,
+        "DatabaseFailed": ExitCode.UNDECIDED,
         "ServerRefused": ExitCode.NO,
         "ServerUnclear": ExitCode.UNDECIDED,
         Misuse.__name__: ExitCode.USAGE,
