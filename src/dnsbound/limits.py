@@ -323,3 +323,7 @@ EAP_FRAGMENT_OCTETS: Final = Limit(
 TICKET_SECONDS: Final = Limit(
     "ticket-seconds", 0, 0, 604_800, "RFC 9846 section 4.7.1: a ticket lives seven days at most; 0 sends none"
 )
+RADIUS_OCTETS: Final = Limit("radius-octets", 4096, 4096, 4096, "RFC 2865 section 3: octets of a RADIUS packet")
+RADIUS_ATTRIBUTES: Final = Limit(
+    "radius-attributes", 255, 64, 2038, "attributes of one RADIUS packet; FreeRADIUS reads 200, and none in use has 100"
+)

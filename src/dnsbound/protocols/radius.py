@@ -1,0 +1,381 @@
+"""RADIUS packets: reading and writing, and what proves that they come from somebody who has the shared secret.
+
+Every Access-Request and Status-Server must carry Message-Authenticator, and every answer to them carries it as its
+first attribute: without it, whoever is on the way can turn a rejection into an acceptance (CVE-2024-3596). There is no
+way to do without. Requests for accounting and for dynamic authorisation are proved by their Request Authenticator, and
+by Message-Authenticator where they have one.
+
+What does not parse is `Malformed`, and what parses and must be dropped is `Discarded`, with the word for why. Neither
+is ever answered. Identifiers, authenticators that must be unpredictable and the time are arguments.
+
+Not here: what EAP packets say, values of attributes (`radius_attributes`), passwords, which are never read.
+
+Documents: RFC 2865 sections 3 to 5, RFC 2866 section 3, RFC 3579 sections 3.1 to 3.3, RFC 5176 sections 2.3 and 3,
+RFC 5997 sections 2 to 4.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Self
+
+from dnsbound.errors import LimitExceeded, Malformed, Misuse, PeerError
+from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_OCTETS
+from dnsbound.protocols.radius_attributes import MAX_VALUE, TABLED, Attribute, Attributes, Count, count_of, name_of
+
+HEADER: Final = 20
+"""Octets before the attributes: code, identifier, length, authenticator."""
+ZEROES: Final = bytes(16)
+
+_CODES: Final = MappingProxyType({int(code): code for code in RadiusCode})
+_EAP: Final = int(RadiusAttribute.EAP_MESSAGE)
+_AUTHENTICATOR: Final = int(RadiusAttribute.MESSAGE_AUTHENTICATOR)
+_PROXY_STATE: Final = int(RadiusAttribute.PROXY_STATE)
+
+
+class Discard(StrEnum):
+    """Why a packet is dropped without an answer. The value is what counters and logs show."""
+
+    NOT_A_REQUEST = "not-a-request"
+    """A packet of a kind that is only sent in answer."""
+    NO_MESSAGE_AUTHENTICATOR = "no-message-authenticator"
+    SEVERAL_MESSAGE_AUTHENTICATORS = "several-message-authenticators"
+    WRONG_MESSAGE_AUTHENTICATOR = "wrong-message-authenticator"
+    """Made with another secret, or changed on its way."""
+    WRONG_REQUEST_AUTHENTICATOR = "wrong-request-authenticator"
+    """The same, of a request for accounting or dynamic authorisation."""
+    WRONG_RESPONSE_AUTHENTICATOR = "wrong-response-authenticator"
+    """The same of an answer; or it answers another request."""
+    OTHER_IDENTIFIER = "other-identifier"
+    NOT_AN_ANSWER = "not-an-answer"
+    """A packet of a kind that does not answer this request."""
+    REPEATED_ATTRIBUTE = "repeated-attribute"
+    """A request that says twice who or where somebody is."""
+    SEVERAL_AUTHENTICATIONS = "several-authentications"
+    """EAP and a password in one request."""
+    NO_TIME = "no-time"
+    """A request for dynamic authorisation that does not say when it was made."""
+    OUT_OF_TIME = "out-of-time"
+    """One that was made too long ago, or is dated in the future."""
+
+
+class Discarded(PeerError):
+    """A packet that must be dropped in silence. why: the word for it."""
+
+    def __init__(self, why: Discard, detail: str = "") -> None:
+        super().__init__(f"{why.value}: {detail}" if detail else why.value)
+        self.why = why
+
+
+ANSWERS: Final[Mapping[RadiusCode, frozenset[RadiusCode]]] = MappingProxyType(
+    {
+        RadiusCode.ACCESS_REQUEST: frozenset(
+            {RadiusCode.ACCESS_ACCEPT, RadiusCode.ACCESS_REJECT, RadiusCode.ACCESS_CHALLENGE}
+        ),
+        RadiusCode.ACCOUNTING_REQUEST: frozenset({RadiusCode.ACCOUNTING_RESPONSE}),
+        # The port says which of the two (RFC 5997 section 3).
+        RadiusCode.STATUS_SERVER: frozenset({RadiusCode.ACCESS_ACCEPT, RadiusCode.ACCOUNTING_RESPONSE}),
+        RadiusCode.DISCONNECT_REQUEST: frozenset({RadiusCode.DISCONNECT_ACK, RadiusCode.DISCONNECT_NAK}),
+        RadiusCode.COA_REQUEST: frozenset({RadiusCode.COA_ACK, RadiusCode.COA_NAK}),
+        **dict.fromkeys(
+            (
+                *(RadiusCode.ACCESS_ACCEPT, RadiusCode.ACCESS_REJECT, RadiusCode.ACCESS_CHALLENGE),
+                *(RadiusCode.ACCOUNTING_RESPONSE, RadiusCode.DISCONNECT_ACK, RadiusCode.DISCONNECT_NAK),
+                *(RadiusCode.COA_ACK, RadiusCode.COA_NAK),
+            ),
+            frozenset[RadiusCode](),
+        ),
+    }
+)
+"""Table: what answers a packet of each code; nothing answers an answer."""
+
+CHOSEN_AUTHENTICATOR: Final = frozenset({RadiusCode.ACCESS_REQUEST, RadiusCode.STATUS_SERVER})
+"""Requests whose authenticator is random and proves nothing; that of all others is a digest."""
+
+SAID_ONCE: Final = frozenset(
+    {
+        *(RadiusAttribute.USER_NAME, RadiusAttribute.STATE, RadiusAttribute.NAS_IDENTIFIER),
+        *(RadiusAttribute.NAS_IP_ADDRESS, RadiusAttribute.NAS_IPV6_ADDRESS, RadiusAttribute.NAS_PORT),
+        *(RadiusAttribute.CALLED_STATION_ID, RadiusAttribute.CALLING_STATION_ID, RadiusAttribute.OPERATOR_NAME),
+        *(RadiusAttribute.CHARGEABLE_USER_IDENTITY, RadiusAttribute.ACCT_STATUS_TYPE, RadiusAttribute.ACCT_SESSION_ID),
+    }
+)
+"""What a request is judged, routed or remembered by. Two readers of a repeated one may take different ones."""
+
+_PASSWORDS: Final = frozenset(
+    {RadiusAttribute.USER_PASSWORD, RadiusAttribute.CHAP_PASSWORD, RadiusAttribute.ARAP_PASSWORD}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadiusPacket:
+    """One packet. identifier: 0 to 255. authenticator: 16 octets. attributes: in order, as they are on the wire."""
+
+    code: RadiusCode
+    identifier: int
+    authenticator: bytes
+    attributes: Attributes
+
+    @classmethod
+    def from_wire(cls, octets: bytes) -> Self:
+        """Read a packet; octets behind its length are padding. Malformed for anything RFC 2865 section 3 drops, and
+        for EAP-Message attributes that do not follow each other; LimitExceeded for too many attributes."""
+        length = int.from_bytes(octets[2:4], "big")
+        if len(octets) < max(length, HEADER):
+            raise Malformed("RADIUS packet is cut short", len(octets))
+        if not HEADER <= length <= RADIUS_OCTETS.default:
+            raise Malformed(f"RADIUS packet says it has {length} octets", 2)
+        code = _CODES.get(octets[0])
+        if code is None:
+            raise Malformed(f"RADIUS packet has the unknown code {octets[0]}", 0)
+        return cls(
+            code=code,
+            identifier=octets[1],
+            authenticator=octets[4:HEADER],
+            attributes=_read_attributes(octets, length),
+        )
+
+    def to_wire(self) -> bytes:
+        """The octets; Misuse for values of the wrong length, LimitExceeded above 4096 octets."""
+        return _packet(self.code, self.identifier, self.authenticator, _attributes_to_wire(self.attributes))
+
+    def first(self, attribute: int) -> bytes | None:
+        """The value of the first attribute of this type."""
+        return next((value for number, value in self.attributes if number == attribute), None)
+
+    def all(self, attribute: int) -> tuple[bytes, ...]:
+        """The values of all attributes of this type, in order."""
+        return tuple(value for number, value in self.attributes if number == attribute)
+
+    @property
+    def eap_message(self) -> bytes | None:
+        """The EAP packet, joined (RFC 3579 section 3.1). Empty: EAP-Start. None: there is no EAP-Message."""
+        pieces = self.all(_EAP)
+        return b"".join(pieces) if pieces else None
+
+
+def split_eap_message(eap: bytes) -> Attributes:
+    """EAP-Message attributes of one EAP packet, in order (RFC 3579 section 3.1). An empty one says EAP-Start."""
+    return tuple((_EAP, eap[start : start + MAX_VALUE]) for start in range(0, len(eap) or 1, MAX_VALUE))
+
+
+# --- requests
+
+
+def read_request(octets: bytes, secret: bytes) -> RadiusPacket:
+    """A request whose sender has the secret. Malformed, LimitExceeded, or Discarded with the reason."""
+    return read_request_of_any(octets, (secret,))[0]
+
+
+def read_request_of_any(octets: bytes, secrets: Iterable[bytes]) -> tuple[RadiusPacket, bytes]:
+    """The same, with one of several secrets while an old one is being replaced: the request, and the secret that
+    answers it."""
+    packet = RadiusPacket.from_wire(octets)
+    if not ANSWERS[packet.code]:
+        raise Discarded(Discard.NOT_A_REQUEST, packet.code.name)
+    wrong: Discarded | None = None
+    for secret in secrets:
+        try:
+            _check_request(packet, octets, _usable(secret))
+        except Discarded as error:
+            wrong = error
+            continue
+        _check_once(packet)
+        return packet, secret
+    raise wrong or Misuse("a RADIUS client has no shared secret")
+
+
+def request_of(
+    code: RadiusCode, identifier: int, attributes: Attributes, secret: bytes, *, authenticator: bytes | None = None
+) -> bytes:
+    """A request on the wire. authenticator: 16 octets nobody can foresee for Access-Request and Status-Server, None for
+    all others, which compute theirs. Message-Authenticator comes first, but has no place in Accounting-Request."""
+    if not ANSWERS[code]:
+        raise Misuse(f"{code.name} is no request")
+    if (authenticator is not None) != (code in CHOSEN_AUTHENTICATOR):
+        raise Misuse(f"{code.name} {'computes its' if authenticator is not None else 'needs an'} authenticator")
+    _check_given(attributes, (_AUTHENTICATOR,))
+    signed = code is not RadiusCode.ACCOUNTING_REQUEST
+    octets = _signed(code, identifier, authenticator or ZEROES, attributes, _usable(secret), signed=signed)
+    return octets if authenticator is not None else octets[:4] + _digest(octets, ZEROES, secret) + octets[HEADER:]
+
+
+def _check_request(packet: RadiusPacket, octets: bytes, secret: bytes) -> None:
+    """Discarded unless whoever sent the request has the secret."""
+    octets = octets[: int.from_bytes(octets[2:4], "big")]
+    chosen = packet.code in CHOSEN_AUTHENTICATOR
+    if not chosen and not hmac.compare_digest(_digest(octets, ZEROES, secret), packet.authenticator):
+        raise Discarded(Discard.WRONG_REQUEST_AUTHENTICATOR)
+    _check_message_authenticator(packet, octets, packet.authenticator if chosen else ZEROES, secret, required=chosen)
+
+
+def _check_once(packet: RadiusPacket) -> None:
+    """Discarded for a request that two readers could understand differently."""
+    seen: set[int] = set()
+    for number, _ in packet.attributes:
+        if number in seen and number in SAID_ONCE:
+            raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(number))
+        seen.add(number)
+    if _EAP in seen and not seen.isdisjoint(_PASSWORDS):
+        raise Discarded(Discard.SEVERAL_AUTHENTICATIONS)
+
+
+# --- answers
+
+
+def answer_to(request: RadiusPacket, code: RadiusCode, attributes: Attributes, secret: bytes) -> bytes:
+    """The answer on the wire: Message-Authenticator first, then the attributes, then the request's Proxy-States as they
+    were. LimitExceeded when it has more than 4096 octets; Misuse for what such an answer must not carry."""
+    if code not in ANSWERS[request.code]:
+        raise Misuse(f"{code.name} does not answer {request.code.name}")
+    _check_given(attributes, (_AUTHENTICATOR, _PROXY_STATE))
+    _check_permitted(code, attributes)
+    carried = tuple(attribute for attribute in request.attributes if attribute[0] == _PROXY_STATE)
+    # RFC 2866 section 4.2 gives Accounting-Response no place for it, and its own authenticator covers all of it.
+    signed = request.code is not RadiusCode.ACCOUNTING_REQUEST
+    octets = _signed(
+        code, request.identifier, request.authenticator, attributes + carried, _usable(secret), signed=signed
+    )
+    return octets[:4] + _digest(octets, request.authenticator, secret) + octets[HEADER:]
+
+
+def read_answer(octets: bytes, request_octets: bytes, secret: bytes) -> RadiusPacket:
+    """The answer to a request we sent, from somebody who has the secret. Malformed, LimitExceeded, or Discarded: then
+    the right one may still come.
+
+    An answer to Access-Request must carry Message-Authenticator; of others it is checked where it is, since servers
+    in use answer Status-Server without.
+    """
+    asked, answer = RadiusPacket.from_wire(request_octets), RadiusPacket.from_wire(octets)
+    octets = octets[: int.from_bytes(octets[2:4], "big")]
+    if answer.identifier != asked.identifier:
+        raise Discarded(Discard.OTHER_IDENTIFIER)
+    if answer.code not in ANSWERS[asked.code]:
+        raise Discarded(Discard.NOT_AN_ANSWER, f"{answer.code.name} to {asked.code.name}")
+    if not hmac.compare_digest(_digest(octets, asked.authenticator, _usable(secret)), answer.authenticator):
+        raise Discarded(Discard.WRONG_RESPONSE_AUTHENTICATOR)
+    required = asked.code is RadiusCode.ACCESS_REQUEST
+    _check_message_authenticator(answer, octets, asked.authenticator, secret, required=required)
+    return answer
+
+
+def _check_permitted(code: RadiusCode, attributes: Attributes) -> None:
+    if code is RadiusCode.ACCOUNTING_RESPONSE and any(
+        number != RadiusAttribute.VENDOR_SPECIFIC for number, _ in attributes
+    ):
+        raise Misuse("Accounting-Response carries nothing but Proxy-State and Vendor-Specific (RFC 2866 section 5.13)")
+    if code not in TABLED:
+        return
+    seen: set[int] = set()
+    for number, _ in attributes:
+        count = count_of(code, number)
+        if count is Count.NONE or (count is Count.AT_MOST_ONE and number in seen):
+            raise Misuse(f"{code.name} carries {name_of(number)} {count.value} times")
+        seen.add(number)
+    if _EAP in seen and RadiusAttribute.REPLY_MESSAGE in seen:
+        raise Misuse("Reply-Message has no place beside EAP-Message (RFC 3579 section 2.6.5)")
+
+
+# --- authenticators
+
+
+def _usable(secret: bytes) -> bytes:
+    if not secret:
+        raise Misuse("the shared secret is empty: anybody could forge packets (RFC 2865 section 3)")
+    return secret
+
+
+def _digest(octets: bytes, authenticator: bytes, secret: bytes) -> bytes:
+    """Request or Response Authenticator: of the packet with this in the authenticator's place (RFC 2865 section 3)."""
+    return hashlib.md5(octets[:4] + authenticator + octets[HEADER:] + secret, usedforsecurity=False).digest()
+
+
+def _check_message_authenticator(
+    packet: RadiusPacket, octets: bytes, authenticator: bytes, secret: bytes, *, required: bool
+) -> None:
+    """Discarded unless there is exactly one, and the right one; none at all is right where it is not required."""
+    at, found = HEADER, None
+    for number, value in packet.attributes:
+        if number == _AUTHENTICATOR:
+            if found is not None:
+                raise Discarded(Discard.SEVERAL_MESSAGE_AUTHENTICATORS)
+            found = at + 2, value
+        at += 2 + len(value)
+    if found is None:
+        if required:
+            raise Discarded(Discard.NO_MESSAGE_AUTHENTICATOR)
+        return
+    at, value = found
+    if len(value) != 16 or not hmac.compare_digest(_mac(octets, at, authenticator, secret), value):
+        raise Discarded(Discard.WRONG_MESSAGE_AUTHENTICATOR)
+
+
+def _mac(octets: bytes, at: int, authenticator: bytes, secret: bytes) -> bytes:
+    """Message-Authenticator whose value stands at this offset (RFC 3579 section 3.2)."""
+    covered = b"".join((octets[:4], authenticator, octets[HEADER:at], ZEROES, octets[at + 16 :]))
+    return hmac.digest(secret, covered, "md5")
+
+
+def _signed(
+    code: RadiusCode, identifier: int, authenticator: bytes, attributes: Attributes, secret: bytes, *, signed: bool
+) -> bytes:
+    """The packet with this authenticator; signed: with Message-Authenticator as its first attribute."""
+    body = _attributes_to_wire(attributes)
+    if not signed:
+        return _packet(code, identifier, authenticator, body)
+    unsigned = _packet(code, identifier, authenticator, bytes((_AUTHENTICATOR, 18)) + ZEROES + body)
+    return unsigned[: HEADER + 2] + hmac.digest(secret, unsigned, "md5") + unsigned[HEADER + 18 :]
+
+
+def _check_given(attributes: Attributes, added: tuple[int, ...]) -> None:
+    """Misuse for what is added here, and for empty values, which must be left out (RFC 2865 section 5)."""
+    for number, value in attributes:
+        if number in added:
+            raise Misuse(f"{name_of(number)} is added here")
+        if not value and number != _EAP:
+            raise Misuse(f"{name_of(number)} is empty")
+
+
+# --- framing
+
+
+def _packet(code: RadiusCode, identifier: int, authenticator: bytes, body: bytes) -> bytes:
+    length = HEADER + len(body)
+    if length > RADIUS_OCTETS.default:
+        raise LimitExceeded(RADIUS_OCTETS.name, f"a packet of {length} octets")
+    if not 0 <= identifier <= 0xFF or len(authenticator) != 16:
+        raise Misuse("a RADIUS packet has an identifier of one octet and an authenticator of 16")
+    return bytes((code, identifier)) + length.to_bytes(2, "big") + authenticator + body
+
+
+def _attributes_to_wire(attributes: Attributes) -> bytes:
+    pieces = []
+    for number, value in attributes:
+        if not 1 <= number <= 0xFF or len(value) > MAX_VALUE:
+            raise Misuse(f"attribute {number} cannot have a value of {len(value)} octets")
+        pieces.append(bytes((number, len(value) + 2)))
+        pieces.append(value)
+    return b"".join(pieces)
+
+
+def _read_attributes(octets: bytes, length: int) -> Attributes:
+    found: list[Attribute] = []
+    at, last_eap = HEADER, None
+    while at < length:
+        end = at + (octets[at + 1] if at + 1 < length else 0)
+        if end < at + 2 or end > length:
+            raise Malformed("RADIUS attribute is longer than the packet, or shorter than itself", at)
+        number = octets[at]
+        if number == _EAP:
+            if last_eap is not None and last_eap != len(found) - 1:
+                raise Malformed("EAP-Message attributes do not follow each other", at)
+            last_eap = len(found)
+        found.append((number, octets[at + 2 : end]))
+        if len(found) > RADIUS_ATTRIBUTES.default:
+            raise LimitExceeded(RADIUS_ATTRIBUTES.name, f"more than {RADIUS_ATTRIBUTES.default} in one packet")
+        at = end
+    return tuple(found)
