@@ -258,6 +258,30 @@ RUNNER_SECONDS: Final = Limit(
     "runner-seconds", 15, 1, 3600, "longest time between two looks of a runner at what other processes added"
 )
 RUNNER_ROWS: Final = Limit("runner-rows", 2000, 1, 100_000, "rows one mover works on before it is another's turn")
+WORKERS: Final = Limit(
+    "workers", 0, 0, 256, "processes of one service, 0 for one per processor; one octet names a conversation's worker"
+)
+WORKER_DEATHS: Final = Limit(
+    "worker-deaths", 8, 0, 1000, "deaths of one worker within a minute before the whole service gives up"
+)
+WORKER_SILENCE_SECONDS: Final = Limit(
+    "worker-silence-seconds", 30, 2, 3600, "a worker whose event loop does not turn for so long is killed"
+)
+WORKER_START_SECONDS: Final = Limit(
+    "worker-start-seconds", 60, 1, 3600, "how long a new worker may take until it serves"
+)
+WORKER_DRAIN_SECONDS: Final = Limit(
+    "worker-drain-seconds", 10, 0, 3600, "how long a worker that was asked to end may take"
+)
+EXCHANGE_WAITING: Final = Limit(
+    "exchange-waiting", 16_384, 16, 1_000_000, "requests that one worker has with others, or answers for them, at once"
+)
+EXCHANGE_SECONDS: Final = Limit(
+    "exchange-seconds", 15, 1, 300, "how long a worker waits for another's answer; a DNS lookup may be behind it"
+)
+EXCHANGE_OCTETS: Final = Limit(
+    "exchange-octets", 16_384, 4096, 65_535, "octets of a request, or of an answer, between workers"
+)
 QUIC_CONNECTIONS: Final = Limit("quic-connections", 10_000, 1, 10_000_000, "connections of one QUIC server at once")
 QUIC_CONNECTIONS_PER_SOURCE: Final = Limit(
     "quic-connections-per-source", 1024, 1, 10_000_000, "QUIC connections of one /24 or /56 at once"
@@ -301,7 +325,6 @@ RADIUS_SECRET_OCTETS: Final = Limit(
 RADIUS_SESSION_SECONDS: Final = Limit(
     "radius-session-seconds", 3600, 60, 2_592_000, "Session-Timeout of a network that says none, and its floor"
 )
-RADIUS_WORKERS: Final = Limit("radius-workers", 0, 0, 256, "processes of one server; 0 is one for each processor")
 RADIUS_IN_FLIGHT: Final = Limit(
     "radius-in-flight", 2048, 1, 1_000_000, "requests of one worker that wait for the DNS or for a signature"
 )

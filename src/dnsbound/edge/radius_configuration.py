@@ -37,8 +37,8 @@ from dnsbound.limits import (
     EAP_CONVERSATIONS_PER_STATION,
     EAP_FRAGMENT_OCTETS,
     RADIUS_SESSION_SECONDS,
-    RADIUS_WORKERS,
     TICKET_SECONDS,
+    WORKERS,
 )
 from dnsbound.tls.clientid import Profile
 from dnsbound.verify.claim import NameSource
@@ -66,7 +66,7 @@ class ServerSettings:
     radsec_door: str = RADSEC_DOOR
     credential: Path
     access: Path
-    workers: int = RADIUS_WORKERS.default
+    workers: int = WORKERS.default
     tls: tuple[int, ...] = (TLS_1_2, TLS_1_3)
     profiles: tuple[Profile, ...] = (Profile.CA13, Profile.CID07)
     claim_from: tuple[NameSource, ...] = (NameSource.EXTENSION, NameSource.SAN)
@@ -173,7 +173,7 @@ def _server(table: TomlTable) -> ServerSettings:
         radsec_door=table.text("radsec_door", RADSEC_DOOR),
         credential=table.path("credential"),
         access=table.path("access"),
-        workers=table.number("workers", RADIUS_WORKERS),
+        workers=table.number("workers", WORKERS),
         tls=versions,
         profiles=_profiles(table, versions),
         claim_from=table.choices("claim_from", _SOURCES, (NameSource.EXTENSION, NameSource.SAN)),
