@@ -1,7 +1,10 @@
 """Network namespaces and the cables between them: made for one test, removed after it."""
 
 import contextlib
+import ipaddress
 import os
+import secrets
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -14,6 +17,7 @@ from interop.daemon import program, run
 
 _NUMBERS: Final = count()
 _CAP_NET_ADMIN: Final = 12
+_NETWORKS: Final = ipaddress.ip_network("198.18.0.0/15")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,17 @@ class Namespace:
         assert done.returncode == 0, f"ip {words}: {done.stderr}"
         return done.stdout
 
+    def reaches(self, address: str) -> bool:
+        """Whether TCP packets go there and come back: a port where nobody listens says so."""
+        return run(self.command([sys.executable, "-c", _REACH, address])).returncode == 0
 
+
+_REACH: Final = """
+import errno, socket, sys
+with socket.socket() as asking:
+    asking.settimeout(5)
+    sys.exit(asking.connect_ex((sys.argv[1], 9)) != errno.ECONNREFUSED)
+"""
 HERE: Final = Namespace()
 
 
@@ -91,3 +105,14 @@ def cable(one: Namespace, other: Namespace, *, addresses: tuple[str, str] | None
     finally:
         # Either end takes the other along; an end inside goes with its namespace, too.
         plugs[0].namespace.ip("link", "delete", plugs[0].interface)
+
+
+@contextlib.contextmanager
+def private_link(one: Namespace, other: Namespace) -> Iterator[tuple[str, str]]:
+    """A cable with a network of its own (RFC 2544's, which nothing else uses): the address of each end."""
+    used = HERE.ip("-oneline", "-4", "address", "show")
+    while f" {(first := _NETWORKS[4 * secrets.randbelow(_NETWORKS.num_addresses // 4) + 1])}/" in used:
+        continue
+    second = first + 1
+    with cable(one, other, addresses=(f"{first}/30", f"{second}/30")):
+        yield str(first), str(second)

@@ -18,7 +18,7 @@ from interop.daemon import STARTS, Daemon, free_port, program, started
 from interop.radius_examples import SERVER_NAME, Pem, example
 
 SECRET: Final = "the-secret-of-the-test-clients"
-"""Of everybody on loopback."""
+"""Of everybody who asks."""
 
 _SITE: Final = """
 prefix = /usr
@@ -51,8 +51,8 @@ thread pool {
     max_requests_per_server = 0
 }
 proxy_requests = yes
-client loopback {
-    ipaddr = 127.0.0.0/8
+client everybody {
+    ipaddr = 0.0.0.0/0
     secret = @SECRET@
     require_message_authenticator = yes
 }
@@ -72,7 +72,7 @@ modules {
 server default {
     listen {
         type = auth
-        ipaddr = 127.0.0.1
+        ipaddr = @ADDRESS@
         port = @PORT@
     }
     @ACCOUNTING@
@@ -128,7 +128,7 @@ _ACCOUNTING: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeRadius:
-    """A running one on loopback. accounting: its port for that, if it has one."""
+    """A running one. accounting: its port for that, if it has one."""
 
     daemon: Daemon
     port: int
@@ -145,11 +145,13 @@ def freeradius(
     newest: str = "1.3",
     resumption: bool = False,
     fragment_octets: int = 1024,
+    address: str = "127.0.0.1",
     threads: int = 4,
     talkative: bool = True,
 ) -> Iterator[FreeRadius]:
     """An EAP-TLS server. server: its chain and key. clients: the authorities whose clients it lets in. newest: TLS
-    version. talkative: say what it does with each packet, in one thread (`-X`); False for a load."""
+    version. address: where it listens. talkative: say what it does with each packet, in one thread (`-X`); False for a
+    load."""
     eap = _filled(
         _EAP,
         KEY=str(server.key),
@@ -159,7 +161,7 @@ def freeradius(
         NEWEST=newest,
         RESUMPTION="yes" if resumption else "no",
     )
-    site = {"EAP": eap, "AUTHORIZE": "eap", "AUTHENTICATE": "eap"}
+    site = {"ADDRESS": address, "EAP": eap, "AUTHORIZE": "eap", "AUTHENTICATE": "eap"}
     with _running(directory, site, threads=threads, talkative=talkative) as found:
         yield found
 
@@ -185,6 +187,7 @@ def freeradius_proxy(
         raise AssertionError("FreeRADIUS takes the accounting port of such a home server to be the next one")
     route = example("freeradius-route.conf", {})
     site = {
+        "ADDRESS": "127.0.0.1",
         "PROXY": example("freeradius-proxy.conf", values),
         "AUTHORIZE": route + "    if (!&control:Proxy-To-Realm) {\n        reject\n    }\n",
         "PREACCT": route,
@@ -225,6 +228,7 @@ class AuthoritySite:
     """FreeRADIUS as an EAP-TLS server, and clients of it. root: the certificate that verifies the server's. clients:
     the one that verifies the car's. stranger: of the car's name, with a certificate of its own."""
 
+    world: World
     radius: FreeRadius
     server: Pem
     root: Path
@@ -246,6 +250,7 @@ def authority_site(
     server = Pem.write(directory, "server", world.web_credential(SERVER_NAME, "127.0.0.1"))
     with freeradius(directory / "freeradius", server=server, clients=clients, **options) as radius:
         yield AuthoritySite(
+            world=world,
             radius=radius,
             server=server,
             root=root,
