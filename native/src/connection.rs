@@ -389,6 +389,11 @@ impl Connection {
         Ok((PyBytes::new(py, &own), PyBytes::new(py, &peer)))
     }
 
+    fn randoms<'py>(&self, py: Python<'py>) -> PyResult<(PyOctets<'py>, PyOctets<'py>)> {
+        let (client, server) = self.look(py, |tls| facts::randoms(tls))??;
+        Ok((PyBytes::new(py, &client), PyBytes::new(py, &server)))
+    }
+
     fn take_keylog(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.look(py, |tls| tls.state.key_log.take())
     }

@@ -16,6 +16,8 @@ use std::ptr;
 const MOST_KEYING_MATERIAL: usize = 255 * 32;
 /// Finished at most: the longest hash of any cipher suite.
 const MOST_FINISHED: usize = 64;
+/// Octets of a hello's random.
+const RANDOM: usize = 32;
 
 /// Negotiated version, 0 before.
 pub fn version(tls: &Tls) -> c_int {
@@ -249,6 +251,18 @@ pub fn finished(tls: &Tls) -> (Vec<u8>, Vec<u8>) {
         buffer
     };
     (read(sys::SSL_get_finished), read(sys::SSL_get_peer_finished))
+}
+
+/// (client's, server's) random of the hellos.
+pub fn randoms(tls: &Tls) -> Outcome<([u8; RANDOM], [u8; RANDOM])> {
+    tls.established()?;
+    let read = |get: unsafe extern "C" fn(*const sys::SSL, *mut u8, usize) -> usize| {
+        let mut random = [0_u8; RANDOM];
+        // SAFETY: the SSL is alive; at most the given length is written.
+        unsafe { get(tls.as_ptr(), random.as_mut_ptr(), random.len()) };
+        random
+    };
+    Ok((read(sys::SSL_get_client_random), read(sys::SSL_get_server_random)))
 }
 
 /// Decrypted octets that a read returns without more ciphertext.

@@ -447,6 +447,8 @@ class Connection:
     def export_keying_material(self, label: bytes, length: int, context: bytes | None) -> bytes: ...
     def finished(self) -> tuple[bytes, bytes]:
         """(own, peer) Finished, for tls-unique in TLS 1.2."""
+    def randoms(self) -> tuple[bytes, bytes]:
+        """(client's, server's) random of the hellos, 32 octets each; RuntimeError before the handshake is complete."""
     def take_keylog(self) -> list[str]:
         """NSS key log lines since the last call."""
 

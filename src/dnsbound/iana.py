@@ -343,3 +343,22 @@ class ErrorCause(IntEnum):
     RESOURCES_UNAVAILABLE = 506
     REQUEST_INITIATED = 507
     MULTIPLE_SESSION_SELECTION_UNSUPPORTED = 508
+
+
+class EapCode(IntEnum):
+    """EAP codes (RFC 3748 section 4). RFC 6696 adds Initiate and Finish, which nobody speaks here."""
+
+    REQUEST = 1
+    RESPONSE = 2
+    SUCCESS = 3
+    FAILURE = 4
+
+
+class EapType(IntEnum):
+    """EAP types (RFC 3748 section 5 and the registry) that are named here."""
+
+    IDENTITY = 1
+    NOTIFICATION = 2
+    NAK = 3
+    TLS = 13
+    EXPANDED = 254

@@ -350,3 +350,20 @@ RADIUS_OCTETS: Final = Limit("radius-octets", 4096, 4096, 4096, "RFC 2865 sectio
 RADIUS_ATTRIBUTES: Final = Limit(
     "radius-attributes", 255, 64, 2038, "attributes of one RADIUS packet; FreeRADIUS reads 200, and none in use has 100"
 )
+EAP_TLS_MESSAGE_OCTETS: Final = Limit(
+    "eap-tls-message-octets",
+    32_768,
+    4096,
+    65_536,
+    "RFC 5216 section 2.1.5 allows 64 KiB; four ML-DSA-65 certificates and their signatures fit half of it",
+)
+EAP_ROUND_TRIPS: Final = Limit(
+    "eap-round-trips",
+    400,
+    20,
+    2000,
+    "requests of one conversation; RFC 9191 section 1: most access points end it after 40 to 50",
+)
+EAP_IDENTITY_OCTETS: Final = Limit(
+    "eap-identity-octets", 253, 72, 1015, "RFC 7542 section 2.3: what fits the User-Name of RADIUS"
+)

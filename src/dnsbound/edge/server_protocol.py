@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final, ParamSpec, cast
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator, verdict_at_hand
 from dnsbound.edge.context_door import Verdict, verdict_of
-from dnsbound.edge.fed_transport import FedTransport
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.edge.read_buffer import buffer_for
 from dnsbound.edge.server_phase import TRANSITIONS, Phase
@@ -31,6 +30,7 @@ from dnsbound.edge.server_transport import ServerTransport
 from dnsbound.edge.session_sweep import sweep_for
 from dnsbound.errors import Misuse, Reason, Undecided
 from dnsbound.tls.errors import without_frames
+from dnsbound.tls.fed_transport import FedTransport
 from dnsbound.verify.peer import VerifiedPeer
 
 if TYPE_CHECKING:

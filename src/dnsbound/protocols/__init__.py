@@ -1,1 +1,1 @@
-"""Protocols of other people's networks that a client's DNS name is brought into: messages and machines, without IO."""
+"""Protocols that carry TLS, or what it proved, where it could not go by itself. No input or output."""

@@ -154,6 +154,10 @@ class ConnectionFacts:
         # RFC 5929 section 3.1: the first Finished of the handshake, the client's unless a session is resumed.
         return own if self.server_side == self._connection.session_reused() else peers
 
+    def hello_randoms(self) -> tuple[bytes, bytes]:
+        """(client's, server's) random, 32 octets each, once the handshake is complete (RFC 5216 section 2.3)."""
+        return self._connection.randoms()
+
     def export_keying_material(self, label: bytes, length: int, context: bytes | None = None) -> bytes:
         """Octets both ends derive alike (RFC 9846 section 7.5)."""
         try:

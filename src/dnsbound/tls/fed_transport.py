@@ -1,7 +1,8 @@
-"""The shim's transport under a protocol of an event loop: fed as octets arrive, sent when the loop likes.
+"""The shim's transport for whoever carries the octets itself: fed as they arrive, taken when there is room to send.
 
 The form of `dnsbound.tls.transport.Transport` without memory BIOs between: ciphertext goes into the engine straight
-from the receive buffer, and what the engine produces is collected so that several records leave in one write.
+from the receive buffer, and what the engine produces is collected so that several records leave at once. The protocol
+of an event loop uses it, and so does EAP-TLS.
 """
 
 from typing import Final
@@ -25,7 +26,7 @@ class FedTransport:
 
     # --- the protocol's side
 
-    def feed(self, octets: memoryview) -> None:
+    def feed(self, octets: bytes | memoryview) -> None:
         """Ciphertext from the peer; copied before this returns."""
         self._connection.feed(octets)
 
