@@ -282,6 +282,9 @@ EXCHANGE_SECONDS: Final = Limit(
 EXCHANGE_OCTETS: Final = Limit(
     "exchange-octets", 16_384, 4096, 65_535, "octets of a request, or of an answer, between workers"
 )
+SNAPSHOT_OCTETS: Final = Limit(
+    "snapshot-octets", 262_144, 1024, 16_777_216, "octets that a worker process says of itself at a time, for metrics"
+)
 QUIC_CONNECTIONS: Final = Limit("quic-connections", 10_000, 1, 10_000_000, "connections of one QUIC server at once")
 QUIC_CONNECTIONS_PER_SOURCE: Final = Limit(
     "quic-connections-per-source", 1024, 1, 10_000_000, "QUIC connections of one /24 or /56 at once"

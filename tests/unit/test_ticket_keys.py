@@ -1,6 +1,7 @@
 """Ticket keys of a door: a schedule with overlap, and a file that processes share."""
 
 import base64
+import copy
 import logging
 import os
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbound.edge.ticket_keys import OwnTicketKeys, TicketKeyFile
+from dnsbound.edge.ticket_keys import OwnTicketKeys, SharedTicketKeys, TicketKeyFile, TicketSecrets
 from dnsbound.errors import Misuse
 from machines.native_pairs import client_config
 from machines.test_native_ticket_keys import door, issue, resumes
@@ -118,6 +119,74 @@ def test_many_threads_turn_once() -> None:
 def test_an_interval_out_of_range(interval: int) -> None:
     with pytest.raises(Misuse):
         OwnTicketKeys(LIFETIME, interval=interval)
+
+
+# --- worker processes
+
+
+def twice(clock: Clock, *doors: str) -> list[SharedTicketKeys]:
+    """Keys of doors as two processes have them that were forked from one."""
+    mine = TicketSecrets(LIFETIME, interval=INTERVAL, monotonic=clock)
+    theirs = copy.deepcopy(mine, {id(clock): clock})
+    return [SharedTicketKeys(secrets, door=name) for secrets in (mine, theirs) for name in doors or ("api",)]
+
+
+def test_workers_know_each_others_tickets_whenever_each_turned_its_keys() -> None:
+    clock = Clock()
+    one, two = twice(clock)
+    first, second = door(one.keys), door(two.keys)
+    for _ in range(15):
+        clock.now += INTERVAL - 1
+        one.refresh()
+        session = issue(first, CLIENT)
+        two.refresh()
+        assert resumes(second, CLIENT, session)
+    clock.now += 3.5 * INTERVAL
+    two.refresh()
+    assert resumes(second, CLIENT, session), "one may have idled for some intervals"
+    newer = issue(second, CLIENT)
+    one.refresh()
+    assert resumes(first, CLIENT, newer)
+    clock.now += LIFETIME + INTERVAL
+    two.refresh()
+    assert not resumes(second, CLIENT, session)
+
+
+def test_keys_turn_at_the_same_moment_in_all_workers() -> None:
+    clock = Clock()
+    one, two = twice(clock)
+    clock.now += INTERVAL - 1
+    one.refresh()
+    clock.now += 1
+    one.refresh()
+    session = issue(door(one.keys), CLIENT)
+    two.refresh()
+    assert resumes(door(two.keys), CLIENT, session)
+    assert one._secrets.at(clock.now) == two._secrets.at(clock.now)
+
+
+def test_old_secrets_are_forgotten_and_do_not_follow_from_new_ones() -> None:
+    clock = Clock()
+    secrets = TicketSecrets(LIFETIME, interval=INTERVAL, monotonic=clock)
+    old = secrets.at(clock.now)
+    clock.now += 1000 * (LIFETIME + INTERVAL)
+    new = secrets.at(clock.now)
+    assert not set(old) & set(new)
+    assert len(new) <= 1 + LIFETIME / INTERVAL
+    assert secrets._seed not in new
+
+
+def test_each_door_of_the_workers_has_keys_of_its_own() -> None:
+    api, mail, *_ = twice(Clock(), "api", "mail")
+    assert not resumes(door(mail.keys), CLIENT, issue(door(api.keys), CLIENT))
+
+
+def test_a_door_that_is_made_anew_opens_the_tickets_of_the_former() -> None:
+    clock = Clock()
+    secrets = TicketSecrets(LIFETIME, interval=INTERVAL, monotonic=clock)
+    session = issue(door(SharedTicketKeys(secrets, door="api").keys), CLIENT)
+    clock.now += 2 * INTERVAL
+    assert resumes(door(SharedTicketKeys(secrets, door="api").keys), CLIENT, session)
 
 
 # --- files

@@ -1,4 +1,5 @@
-"""Keys of a door's session tickets: its own, which rotate by themselves, or those of a file that processes share.
+"""Keys of a door's session tickets: its own, which rotate by themselves, those of one service's worker processes, or
+those of a file that any processes share.
 
 Each connection of the door calls `refresh`, which is cheap until something is due. A ticket whose key is gone is a full
 handshake. Whoever has a ticket key can make a ticket that says any name of the door's access list, without that name's
@@ -100,6 +101,69 @@ class OwnTicketKeys(_Refreshed):
         self.keys.replace([self._sealing, *(key for key, _ in self._opening)])
 
 
+class TicketSecrets:
+    """What the ticket keys of one service's worker processes are made of. To be made before they are forked.
+
+    Each interval has a secret that follows from the one before and not the other way round, so that all processes come
+    to the same ones by the clock alone, and an old one is gone wherever `at` was called since. For one thread.
+    """
+
+    def __init__(
+        self,
+        lifetime: Seconds,
+        *,
+        interval: int | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """lifetime: that of a ticket. interval: seconds for which one secret seals. monotonic: a clock that is the same
+        in all processes."""
+        self.interval: Final = TICKET_KEY_SECONDS.checked(interval)
+        self.monotonic: Final = monotonic
+        self._lifetime = lifetime
+        self._ends = monotonic() + self.interval
+        self._seed = os.urandom(_SECRET_OCTETS)
+        self._opening: list[tuple[bytes, float]] = []
+        """Secrets of former intervals, the newest first, and when each is forgotten."""
+
+    @property
+    def ends(self) -> float:
+        """When the interval ends that `at` came to."""
+        return self._ends
+
+    def at(self, now: float) -> list[bytes]:
+        """Secrets in force, the one that seals first. now: by `monotonic`."""
+        while self._ends <= now:
+            former = self._sealing()
+            if self._ends + self._lifetime > now:
+                self._opening.insert(0, (former, self._ends + self._lifetime))
+            self._seed = _expanded(self._seed, b"dnsbound next ticket secret", _SECRET_OCTETS)
+            self._ends += self.interval
+        self._opening = [(secret, until) for secret, until in self._opening if until > now]
+        return [self._sealing(), *(secret for secret, _ in self._opening)]
+
+    def _sealing(self) -> bytes:
+        return _expanded(self._seed, b"dnsbound ticket secret", _SECRET_OCTETS)
+
+
+class SharedTicketKeys(_Refreshed):
+    """Keys of one door in one of several worker processes: whichever sealed a ticket, each opens it. Each door has keys
+    of its own from the same secrets."""
+
+    def __init__(self, secrets: TicketSecrets, *, door: str) -> None:
+        super().__init__(secrets.interval, secrets.monotonic)
+        self._secrets = secrets
+        self._door = door
+        self.keys = TicketKeys(self._made(secrets.monotonic()))
+
+    def _bring_up_to_date(self, now: float) -> None:
+        self.keys.replace(self._made(now))
+
+    def _made(self, now: float) -> list[bytes]:
+        keys = [_derived(secret, self._door) for secret in self._secrets.at(now)]
+        self._due = self._secrets.ends
+        return keys
+
+
 class TicketKeyFile(_Refreshed):
     """Keys for several processes, made of secrets in a file that is read again when it changes.
 
@@ -167,5 +231,8 @@ def _secret(line: bytes, number: int) -> bytes:
 
 
 def _derived(secret: bytes, door: str) -> bytes:
-    info = b"dnsbound ticket key\0" + door.encode()
-    return HKDF(algorithm=SHA256(), length=_KEY_OCTETS, salt=None, info=info).derive(secret)
+    return _expanded(secret, b"dnsbound ticket key\0" + door.encode(), _KEY_OCTETS)
+
+
+def _expanded(secret: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)
