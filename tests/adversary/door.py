@@ -11,6 +11,7 @@ from dnsbound.dns.cache import EvidenceCache
 from dnsbound.testing import World
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.verify.decision import Decision
+from machines.doors import ended
 
 GREETING = b"welcome\n"
 PATIENCE = 10
@@ -57,8 +58,7 @@ class Door(WatchedDoor):
         self.address: tuple[str, int] = self._server.sockets[0].getsockname()
 
     async def close(self) -> None:
-        self._server.close()
-        await self._server.wait_closed()
+        await ended(self._server)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greets first, then keeps what arrives: a greeting that reached a stranger would show."""

@@ -18,7 +18,7 @@ from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.edge.datagram_blocking import blocking_datagram_server
 from dnsbound.edge.server_protocol import ServerProtocol
 from dnsbound.testing.background_loop import BackgroundLoop
-from machines.doors import PATIENCE, Door, in_thread
+from machines.doors import PATIENCE, Door, ended, in_thread
 
 GREETING = b"welcome\n"
 
@@ -46,8 +46,7 @@ def on_loop(factory: Callable[[], asyncio.AbstractEventLoop], listen: Callable[[
         ports.append(server.sockets[0].getsockname()[1])
         ready.set()
         await stop.wait()
-        server.close()
-        await server.wait_closed()
+        await ended(server)
         await at.resolver.aclose()
 
     def run() -> None:

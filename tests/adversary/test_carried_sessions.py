@@ -17,6 +17,7 @@ from dnsbound.testing import World
 from dnsbound.testing.faults import Fault
 from dnsbound.testing.organisation import SHORT_TTL, Device
 from dnsbound.verify.carried import CarriedChains
+from machines.doors import ended
 
 if TYPE_CHECKING:
     from dnsbound.verify.decision import Decision
@@ -49,8 +50,7 @@ class Door:
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
-            server.close()
-            await asyncio.wait_for(server.wait_closed(), PATIENCE)
+            await ended(server)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dnsbound import verified_peer
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.testing import Fault, World
-from machines.doors import LOOPS, PATIENCE, SERVER, car, dial, door, hang_up, run, serving, until
+from machines.doors import LOOPS, PATIENCE, SERVER, car, dial, door, ending, hang_up, run, serving, until
 
 pytestmark = pytest.mark.parametrize("kind", LOOPS)
 
@@ -198,7 +198,7 @@ def test_local_sockets_have_no_share(kind: str, world: World, tmp_path: Path) ->
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        async with await loop.create_unix_server(Greeter, path, ssl=at.context):
+        async with ending(await loop.create_unix_server(Greeter, path, ssl=at.context)):
             standing = [await asyncio.open_unix_connection(path) for _ in range(4)]
             await until(lambda: at.context.handshake_slots.unfinished == 4)
             for _, writer in standing:

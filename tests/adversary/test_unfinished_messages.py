@@ -10,7 +10,7 @@ import dnsbound
 from adversary.hostile_client import HANDSHAKE, HostileClient, Session
 from dnsbound import _native
 from dnsbound.testing import World
-from machines.doors import LOOPS, SERVER, door, run, until
+from machines.doors import LOOPS, SERVER, door, ended, run, until
 from machines.native_pairs import SERVER as NATIVE_SERVER
 from machines.native_pairs import server_config
 
@@ -101,8 +101,7 @@ def test_a_program_that_writes_is_told_to_pause_and_goes_on_with_the_rest(kind: 
             assert len(client.application_data) == sum(written) == ANSWER * len(PIECE)
         finally:
             session.socket.close()
-            server.close()
-            await server.wait_closed()
+            await ended(server)
             await at.resolver.aclose()
 
     def begin(session: Session) -> None:

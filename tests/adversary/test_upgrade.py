@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adversary.hostile_client import Entry, HostileClient, client_name, extension
 from dnsbound.iana import DANE_CLIENTID
 from dnsbound.testing import Device, World
-from machines.doors import LOOPS, SERVER, Door, car, door, run
+from machines.doors import LOOPS, SERVER, Door, car, door, ending, run
 
 
 class Upgrading(asyncio.Protocol):
@@ -63,7 +63,7 @@ def test_early_data_is_answered_under_tls(kind: str, world: World) -> None:
 
     async def main() -> HostileClient:
         server = await asyncio.get_running_loop().create_server(lambda: Upgrading(at), "127.0.0.1", 0)
-        async with server:
+        async with ending(server):
             client = await asyncio.to_thread(talk, server.sockets[0].getsockname()[1], device)
         await at.resolver.aclose()
         return client

@@ -86,6 +86,24 @@ async def dial(port: int, context: ssl.SSLContext) -> tuple[asyncio.StreamReader
     return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=SERVER)
 
 
+async def ended(server: asyncio.Server) -> None:
+    """Close a server and wait until every connection of its is gone, so that none is left open on a closed loop."""
+    # From before the end: `wait_closed` of Python 3.11 waits for nothing once `close` was called.
+    gone = asyncio.ensure_future(server.wait_closed())
+    await asyncio.sleep(0)
+    server.close()
+    await asyncio.wait_for(gone, PATIENCE)
+
+
+@asynccontextmanager
+async def ending(server: asyncio.Server) -> AsyncIterator[asyncio.Server]:
+    """The server for as long as the block lasts, and `ended`."""
+    try:
+        yield server
+    finally:
+        await ended(server)
+
+
 @asynccontextmanager
 async def serving(factory: Callable[[], asyncio.BaseProtocol], at: Door, **options: Any) -> AsyncIterator[int]:
     """A TCP server of this door on a free port; yields the port."""
@@ -93,8 +111,7 @@ async def serving(factory: Callable[[], asyncio.BaseProtocol], at: Door, **optio
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
-        await server.wait_closed()
+        await ended(server)
         await at.resolver.aclose()
 
 

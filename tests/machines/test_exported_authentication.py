@@ -19,7 +19,7 @@ from dnsbound.testing import Fault, World
 from dnsbound.tls.authenticator_contexts import ReusedContext
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.tls.exported_authenticator import ContextForm
-from machines.doors import LOOPS, SERVER, car, dial, door, hang_up, run, serving, until
+from machines.doors import LOOPS, SERVER, car, dial, door, ending, hang_up, run, serving, until
 from machines.shim_pairs import Doorkeeper, Pair, client, credential, evidence, refusing
 from machines.shim_pairs import door as bare_door
 from unit.authenticators import NAME
@@ -467,7 +467,7 @@ def test_over_tls_1_2_on_the_standard_librarys_transport(world: World) -> None:
         loop = asyncio.get_running_loop()
         options = {"authenticator": at.authenticator}
         server = await loop.create_server(lambda: Late(at, options), "127.0.0.1", 0, ssl=plain)
-        async with server:
+        async with ending(server):
             reader, writer = await dial(server.sockets[0].getsockname()[1], near)
             send(writer, answer_request(writer, await asked(reader), device.credential))
             assert await reader.readline() == f"hello {device.name}\n".encode()

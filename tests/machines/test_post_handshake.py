@@ -19,7 +19,7 @@ from dnsbound.errors import Reason
 from dnsbound.testing import Fault, World
 from dnsbound.tls.errors import TLSAlertReceived, TLSMisuse, TLSPeerError, TLSRefused
 from dnsbound.tls.post_handshake import FORBIDDEN_IN, TRANSITIONS, LateEvent, LateStage, PostHandshake
-from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, hang_up, in_thread, run, until
+from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, ending, hang_up, in_thread, run, until
 from machines.shim_pairs import (
     Doorkeeper,
     Pair,
@@ -322,7 +322,7 @@ def served(
             await handler(reader, writer, seen=seen, **(late or {}))
 
         server = await start_server(handle, "127.0.0.1", 0, context=at.context)
-        async with server:
+        async with ending(server):
             await talk(server.sockets[0].getsockname()[1])
             await until(lambda: len(at.authenticator.sessions) == 0)
         await at.resolver.aclose()

@@ -15,7 +15,7 @@ from dnsbound import Misuse, Reason, start_server, verified_peer
 from dnsbound.edge.upgrade import PlaintextBeforeTLS
 from dnsbound.testing import Fault, World
 from dnsbound.tls.errors import TLSAlertReceived, TLSRefused
-from machines.doors import LOOPS, SERVER, Door, car, dial, door, hang_up, run, until
+from machines.doors import LOOPS, SERVER, Door, car, dial, door, ending, hang_up, run, until
 
 STOCK = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
 
@@ -82,7 +82,7 @@ def test_who_connects_to_a_listener_is_not_the_client_for_whom_it_was_opened(
 
     async def main() -> None:
         server = await asyncio.start_server(tell_where, "127.0.0.1", 0, ssl=at.context)
-        async with server:
+        async with ending(server):
             reader, writer = await dial(server.sockets[0].getsockname()[1], at.client(device))
             assert await reader.readline() == f"{device.name}\n".encode()
             await hang_up(writer)
@@ -98,7 +98,7 @@ def test_asyncio_start_server(kind: str, world: World) -> None:
 
     async def main() -> None:
         server = await asyncio.start_server(tell, "127.0.0.1", 0, ssl=at.context)
-        async with server:
+        async with ending(server):
             await ask(*await dial(server.sockets[0].getsockname()[1], at.client(device)), device.name)
         await at.resolver.aclose()
 
@@ -112,7 +112,7 @@ def test_unix_server(kind: str, world: World, tmp_path: Path) -> None:
 
     async def main() -> None:
         server = await asyncio.start_unix_server(tell, path, ssl=at.context)
-        async with server:
+        async with ending(server):
             client = await asyncio.open_unix_connection(path, ssl=at.client(device), server_hostname=SERVER)
             await ask(*client, device.name)
         await at.resolver.aclose()
@@ -189,7 +189,7 @@ def test_start_tls(kind: str, world: World) -> None:
 
     async def main() -> None:
         server = await asyncio.start_server(lambda r, w: upgrading(r, w, at, errors), "127.0.0.1", 0)
-        async with server:
+        async with ending(server):
             port = server.sockets[0].getsockname()[1]
             await ask(*await begin(port, at.client(device)), device.name)
             reader, writer = await begin(port, at.client(stranger))
@@ -211,7 +211,7 @@ def test_octets_before_tls_are_not_taken_for_protected_ones(kind: str, world: Wo
 
     async def main() -> bytes:
         server = await asyncio.start_server(lambda r, w: upgrading(r, w, at, errors), "127.0.0.1", 0)
-        async with server:
+        async with ending(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
             writer.write(b"STARTTLS\nMAIL FROM:<attacker@example>\n")
             answer = await reader.read()
@@ -245,7 +245,7 @@ def test_other_servers_pass_through(kind: str, world: World, tmp_path: Path) -> 
             (stock, {"ssl_handshake_timeout": 5.0, "ssl_shutdown_timeout": 5.0}),
         ):
             server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=context, **options)
-            async with server:
+            async with ending(server):
                 reader, writer = await asyncio.open_connection(
                     "127.0.0.1",
                     server.sockets[0].getsockname()[1],
@@ -269,7 +269,7 @@ def test_start_server_needs_no_loop_of_ours(kind: str, world: World) -> None:
 
     async def main() -> None:
         server = await start_server(tell, "127.0.0.1", 0, context=at.context)
-        async with server:
+        async with ending(server):
             await ask(*await dial(server.sockets[0].getsockname()[1], at.client(device)), device.name)
         with pytest.raises(Misuse):
             await start_server(tell, "127.0.0.1", 0, context=at.client(device))
@@ -289,7 +289,7 @@ def test_a_stock_loop_refuses_and_says_why_once(kind: str, world: World, caplog:
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
         server = await asyncio.start_server(lambda r, w: served.append(w), "127.0.0.1", 0, ssl=at.context)
-        async with server:
+        async with ending(server):
             for _ in range(2):
                 with pytest.raises(OSError):  # noqa: PT011 (a reset, or an end in the middle of the handshake)
                     await dial(server.sockets[0].getsockname()[1], at.client(device))

@@ -15,7 +15,21 @@ from dnsbound.edge.blocking_server import blocking_server
 from dnsbound.edge.handshake_slots import HandshakeOutcome
 from dnsbound.testing import Device, Fault, World
 from dnsbound.tls.errors import TLSAlertReceived
-from machines.doors import LOOPS, PATIENCE, SERVER, Door, car, dial, door, hang_up, in_thread, run, serving, until
+from machines.doors import (
+    LOOPS,
+    PATIENCE,
+    SERVER,
+    Door,
+    car,
+    dial,
+    door,
+    ending,
+    hang_up,
+    in_thread,
+    run,
+    serving,
+    until,
+)
 from machines.test_server_blocking import eventually, outcomes, talk_to, tell
 from machines.test_server_loop import ask
 from machines.test_server_loop import tell as tell_stream
@@ -48,7 +62,7 @@ def test_a_client_is_told_its_name(kind: str, raw: bool, world: World) -> None:
 
     async def main() -> None:
         server = await asyncio.start_server(tell_stream, "127.0.0.1", 0, ssl=at.context)
-        async with server:
+        async with ending(server):
             port = server.sockets[0].getsockname()[1]
             await ask(*await dial(port, old(at, device, raw_public_key=raw)), device.name)
             await ask(*await dial(port, at.client(device, raw_public_key=raw)), device.name)
@@ -69,7 +83,7 @@ def test_a_slow_verdict_holds_the_handshake(kind: str, world: World) -> None:
     async def main() -> float:
         loop = asyncio.get_running_loop()
         server = await asyncio.start_server(tell_stream, "127.0.0.1", 0, ssl=at.context)
-        async with server:
+        async with ending(server):
             began = loop.time()
             streams = await dial(server.sockets[0].getsockname()[1], old(at, device))
             took = loop.time() - began
