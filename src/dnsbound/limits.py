@@ -370,3 +370,19 @@ EAP_ROUND_TRIPS: Final = Limit(
 EAP_IDENTITY_OCTETS: Final = Limit(
     "eap-identity-octets", 253, 72, 1015, "RFC 7542 section 2.3: what fits the User-Name of RADIUS"
 )
+RADIUS_WATCHDOG_SECONDS: Final = Limit(
+    "radius-watchdog-seconds", 30, 6, 3600, "RFC 3539 section 3.4.1: silence after which a RADIUS peer is asked"
+)
+RADIUS_CONNECTIONS: Final = Limit("radius-connections", 1024, 1, 100_000, "RADIUS/TLS connections of one server")
+RADIUS_CONNECTIONS_PER_CLIENT: Final = Limit(
+    "radius-connections-per-client", 64, 1, 100_000, "RADIUS/TLS connections or associations of one name at once"
+)
+RADIUS_REQUESTS_PER_CONNECTION: Final = Limit(
+    "radius-requests-per-connection", 256, 1, 256, "requests answered at once of one connection: its identifiers"
+)
+RADIUS_CONNECTION_IDLE_SECONDS: Final = Limit(
+    "radius-connection-idle-seconds", 600, 1, 604_800, "a RADIUS/TLS connection nobody was heard on so long is closed"
+)
+RADIUS_SOURCE_PORTS: Final = Limit(
+    "radius-source-ports", 16, 1, 1024, "UDP ports a client asks one server from: each has 256 identifiers"
+)

@@ -1,0 +1,155 @@
+"""What stands between a RADIUS service and its clients over TLS or DTLS: who they are, how many, and what they may ask.
+
+A client is admitted at a door by its DNS name, like any other; here the verified name is found among the configured
+clients, where a pattern may serve a whole fleet of access points. A packet is checked before the service sees it: over
+UDP a bad one is dropped, here it ends the connection, because its sender has proved who it is (RFC 6613 section 2.6.4,
+RFC 7360 section 5.1.1). Sections: RFC 6614 sections 2.4 and 2.5; RFC 7360 sections 2.2 and 5.1.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
+from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.limits import (
+    RADIUS_CONNECTION_IDLE_SECONDS,
+    RADIUS_CONNECTIONS,
+    RADIUS_CONNECTIONS_PER_CLIENT,
+    RADIUS_REQUESTS_PER_CONNECTION,
+)
+from dnsbound.protocols.radius import RadiusPacket, answer_to, read_request
+from dnsbound.verify.peer import VerifiedPeer
+
+UNSUPPORTED_EXTENSION: Final = 406
+"""Error-Cause of a packet that is not wanted here (RFC 6614 section 2.5)."""
+_log: Final = logging.getLogger("dnsbound.radius")
+
+
+class Answers(Protocol):
+    """What is needed of a RadiusService."""
+
+    def answer(self, octets: bytes, origin: RadiusOrigin) -> Awaitable[bytes | None]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimits:
+    """See `dnsbound.limits`."""
+
+    connections: int = RADIUS_CONNECTIONS.default
+    per_client: int = RADIUS_CONNECTIONS_PER_CLIENT.default
+    """Of one DNS name."""
+    requests: int = RADIUS_REQUESTS_PER_CONNECTION.default
+    """Of one connection, answered at the same time."""
+    idle_seconds: int = RADIUS_CONNECTION_IDLE_SECONDS.default
+
+    def __post_init__(self) -> None:
+        RADIUS_CONNECTIONS.checked(self.connections)
+        RADIUS_CONNECTIONS_PER_CLIENT.checked(self.per_client)
+        RADIUS_REQUESTS_PER_CONNECTION.checked(self.requests)
+        RADIUS_CONNECTION_IDLE_SECONDS.checked(self.idle_seconds)
+
+
+@dataclass(slots=True)
+class GateCounts:
+    """What happened at one gate."""
+
+    entered: int = 0
+    unknown: int = 0
+    """Verified names that are no configured client."""
+    turned_away: int = 0
+    """Connections that found a limit reached."""
+    packets: int = 0
+    bad_packets: int = 0
+    """Each has ended its connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entrance:
+    """A connection that is in, until `RadiusGate.leave`."""
+
+    origin: RadiusOrigin
+    name: str
+
+    @property
+    def secret(self) -> bytes:
+        return self.origin.secrets[0]
+
+    @property
+    def label(self) -> str:
+        """For logs."""
+        return f"{self.name} ({self.origin.client.label}, {self.origin.transport} {self.origin.address})"
+
+
+class RadiusGate:
+    """The gate of one server. clients: those in force, asked for each time, since a configuration may be read again."""
+
+    def __init__(
+        self,
+        service: Answers,
+        clients: Callable[[], RadiusClients],
+        transport: RadiusTransport,
+        *,
+        limits: GateLimits | None = None,
+    ) -> None:
+        if transport is RadiusTransport.UDP:
+            raise Misuse("over UDP a client is known by its address and its secret, not by a name")
+        self.limits: Final = limits or GateLimits()
+        self.counts: Final = GateCounts()
+        self._service = service
+        self._clients = clients
+        self._transport = transport
+        self._inside: Counter[str] = Counter()
+
+    def enter(self, peer: VerifiedPeer | None, address: str, port: int) -> Entrance | None:
+        """Let a verified peer in; None, counted and logged, for one that is no client or comes too often. address,
+        port: where it comes from."""
+        client = None if peer is None else self._clients().named(peer.name)
+        if peer is None or client is None:
+            self.counts.unknown += 1
+            _log.warning("%s is no RADIUS client: name it in a [client.X]", "nobody" if peer is None else peer.name)
+            return None
+        name = peer.name.canonical
+        if self._inside.total() >= self.limits.connections or self._inside[name] >= self.limits.per_client:
+            self.counts.turned_away += 1
+            _log.warning("%s has %d connections: one more is closed", name, self._inside[name])
+            return None
+        self._inside[name] += 1
+        self.counts.entered += 1
+        return Entrance(origin=self._origin(client, address, port), name=name)
+
+    def _origin(self, client: RadiusClient, address: str, port: int) -> RadiusOrigin:
+        return RadiusOrigin(transport=self._transport, address=address, port=port, client=client)
+
+    def leave(self, entrance: Entrance) -> None:
+        self._inside[entrance.name] -= 1
+        if not self._inside[entrance.name]:
+            del self._inside[entrance.name]
+
+    def __len__(self) -> int:
+        """Connections that are in."""
+        return self._inside.total()
+
+    async def answer(self, octets: bytes, entrance: Entrance) -> bytes | None:
+        """The answer to one packet; None to say nothing. Raises the DnsboundError for which the connection is to be
+        closed."""
+        self.counts.packets += 1
+        try:
+            request = read_request(octets, entrance.secret)
+        except DnsboundError:
+            self.counts.bad_packets += 1
+            raise
+        if request.code is RadiusCode.COA_REQUEST:
+            return _not_here(request, RadiusCode.COA_NAK, entrance.secret)
+        if request.code is RadiusCode.DISCONNECT_REQUEST:
+            return _not_here(request, RadiusCode.DISCONNECT_NAK, entrance.secret)
+        return await self._service.answer(octets, entrance.origin)
+
+
+def _not_here(request: RadiusPacket, code: RadiusCode, secret: bytes) -> bytes:
+    """Over UDP nobody would listen where this is asked; over TLS there is one port for all (RFC 6614 section 2.5)."""
+    cause = UNSUPPORTED_EXTENSION.to_bytes(4, "big")
+    return answer_to(request, code, ((RadiusAttribute.ERROR_CAUSE, cause),), secret)
