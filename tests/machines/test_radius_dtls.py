@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from dnsbound.edge import radius_client_dtls, radius_dtls
 from dnsbound.edge.radius_client_dtls import RADIUS_DATAGRAMS, DtlsRadiusClient
 from dnsbound.edge.radius_clients import RadiusTransport
+from dnsbound.edge.radius_gate import GateLimits
 from dnsbound.errors import Misuse
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.protocols.radius import RadiusPacket, request_of
@@ -171,5 +173,71 @@ def test_nobody_answers(world: World) -> None:
         with pytest.raises(TimeoutError):
             await open_client(at, access_point(world), 1, seconds=0.3)
         await at.resolver.aclose()
+
+    run(main())
+
+
+def test_rdtls_09_one_port_for_every_kind_of_packet(world: World) -> None:
+    async def main() -> None:
+        service, at = ScriptedService(), dtls_door(world)
+        async with (
+            dtls_server(at, service) as server,
+            await open_client(at, access_point(world), server.port) as client,
+        ):
+            for code in (RadiusCode.ACCESS_REQUEST, RadiusCode.ACCOUNTING_REQUEST, RadiusCode.STATUS_SERVER):
+                await client.ask(code, USER if code is not RadiusCode.STATUS_SERVER else ())
+        assert len(service.requests) == 3
+        assert (radius_dtls.PORT, radius_client_dtls.PORT) == (2083, 2083)
+
+    run(main())
+
+
+def test_rdtls_06_a_silent_association_is_closed(world: World) -> None:
+    async def main() -> None:
+        service, at = ScriptedService(), dtls_door(world)
+        async with dtls_server(at, service, limits=GateLimits(idle_seconds=1)) as server:
+            client = await open_client(at, access_point(world), server.port)
+            await until(lambda: not client.is_connected)
+            await client.aclose()
+
+    run(main())
+
+
+def test_rdtls_07_one_source_has_so_many_associations_and_no_more(world: World) -> None:
+    device = access_point(world)
+
+    async def main() -> None:
+        service, at = ScriptedService(), dtls_door(world)
+        async with dtls_server(at, service, limits=GateLimits(per_client=1)) as server:
+            async with await open_client(at, device, server.port) as client:
+                await client.ask(RadiusCode.STATUS_SERVER, ())
+                with pytest.raises(TimeoutError):
+                    await open_client(at, device, server.port, seconds=0.5)
+                await client.ask(RadiusCode.STATUS_SERVER, ())
+            assert len(service.requests) == 2
+
+    run(main())
+
+
+def test_rdtls_04_a_client_that_begins_again_at_its_port_is_a_new_association(world: World) -> None:
+    """RFC 7360 section 5.1: a session is its pair of addresses and ports, and a verified hello replaces it."""
+    device = access_point(world)
+
+    async def main() -> None:
+        service, at = ScriptedService(), dtls_door(world)
+        async with dtls_server(at, service) as server:
+            first = await open_client(at, device, server.port)
+            await first.ask(RadiusCode.STATUS_SERVER, ())
+            place = first._connection.transport.get_extra_info("sockname")
+            first._connection.transport.abort()
+            await until(lambda: not first.is_connected)
+            second = await DtlsRadiusClient.open(
+                "127.0.0.1", server.port, dtls_context(at, device), server_hostname=SERVER, local_addr=place
+            )
+            await second.ask(RadiusCode.STATUS_SERVER, ())
+            assert {origin.port for origin in service.origins} == {place[1]}
+            assert server.counts.entered == 2
+            await first.aclose()
+            await second.aclose()
 
     run(main())

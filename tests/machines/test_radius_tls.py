@@ -1,6 +1,7 @@
 """RADIUS over TLS, both ends: admitted by name, many requests at once, and what ends a connection."""
 
 import asyncio
+import selectors
 import ssl
 from collections.abc import Coroutine
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from dnsbound import Context
 from dnsbound.credential.association import tlsa_for_certificate
+from dnsbound.edge import radius_client_tls, radius_tls
 from dnsbound.edge.context_server_tlsa import canonical_host
 from dnsbound.edge.pinned_server import PinnedServer
 from dnsbound.edge.radius_client_tls import TlsRadiusClient
@@ -481,3 +483,93 @@ def test_every_configured_client_of_a_fleet_shares_one_label() -> None:
     assert access_points().named(ClientName.parse("ap77._device.isp.example")) is not None
     assert access_points().named(ClientName.parse("ap77._device.cars.example")) is None
     assert asyncio.run(accept(read_request(request_of(RadiusCode.COA_REQUEST, 1, (), b"x"), b"x"))) is None
+
+
+def test_rsec_01_every_kind_of_packet_goes_over_one_connection(world: World) -> None:
+    async def main() -> None:
+        service, at = ScriptedService(), radsec_door(world)
+        async with (
+            tls_server(at, service) as server,
+            await open_client(at, access_point(world), server.port) as client,
+        ):
+            for code in (RadiusCode.ACCESS_REQUEST, RadiusCode.ACCOUNTING_REQUEST, RadiusCode.STATUS_SERVER):
+                await client.ask(code, USER if code is not RadiusCode.STATUS_SERVER else ())
+            assert server.counts.entered == 1
+        assert len(service.requests) == 3
+        assert (radius_tls.PORT, radius_client_tls.PORT) == (2083, 2083)
+
+    run(main())
+
+
+@pytest.mark.parametrize("profiles", [["ca13"], ["ca13", "cid07"]])
+def test_rsec_07_tls_1_2_where_the_door_says_so_and_nothing_older(world: World, profiles: list[str]) -> None:
+    async def main() -> None:
+        service, at = ScriptedService(), radsec_door(world, profiles=profiles)
+        async with tls_server(at, service) as server:
+            context = at.client(access_point(world), profiles=["cid07"], clear_name_to=[SERVER])
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            if "cid07" not in profiles:
+                with pytest.raises(ssl.SSLError):
+                    await TlsRadiusClient.open("127.0.0.1", server.port, context, server_hostname=SERVER)
+                return
+            async with await TlsRadiusClient.open("127.0.0.1", server.port, context, server_hostname=SERVER) as client:
+                await client.ask(RadiusCode.ACCESS_REQUEST, USER)
+            with pytest.raises(ssl.SSLError):
+                context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    run(main())
+
+
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """Its clock runs as many times faster as `hurry` says; what it waits for on sockets still takes its time."""
+
+    hurry = 1
+
+    def __init__(self) -> None:
+        self._hurried, self._looked = 0.0, 0.0
+        super().__init__(_HurriedSelector(self))
+
+    def time(self) -> float:
+        now = super().time()
+        self._hurried += (now - (self._looked or now)) * self.hurry
+        self._looked = now
+        return self._hurried
+
+
+class _HurriedSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    def __init__(self, loop: HurriedLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> Any:
+        return super().select(None if timeout is None else timeout / self._loop.hurry)
+
+
+def test_rsec_16_a_server_that_answers_no_more_is_found_out(world: World) -> None:
+    """Silence, Status-Server, silence, the end; while a server that answers Status-Server keeps its connection."""
+    answers = True
+
+    async def reply(request: RadiusPacket) -> RadiusCode | None:
+        return RadiusCode.ACCESS_ACCEPT if answers else None
+
+    async def main() -> None:
+        nonlocal answers
+        service, at = ScriptedService(reply), radsec_door(world)
+        async with tls_server(at, service) as server:
+            client = await open_client(at, access_point(world), server.port, watchdog=6)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, HurriedLoop)
+            loop.hurry = 10
+            await until(lambda: len(service.requests) >= 2)
+            assert {each.code for each in service.requests} == {RadiusCode.STATUS_SERVER}
+            assert client.is_connected
+            answers = False
+            await until(lambda: not client.is_connected)
+            loop.hurry = 1
+            answers = True
+            await client.ask(RadiusCode.ACCESS_REQUEST, USER)
+            assert server.counts.entered == 2
+            await client.aclose()
+
+    with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+        runner.run(main())

@@ -11,7 +11,7 @@ and 5.2.
 """
 
 import asyncio
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_datagram import Datagrams
@@ -54,11 +54,12 @@ class DtlsRadiusClient:
         server_hostname: str | None = None,
         patience: Patience | None = None,
         seconds: Seconds = CONNECT_SECONDS,
+        **options: Any,  # noqa: ANN401 (those of loop.create_datagram_endpoint)
     ) -> Self:
         """server_hostname: the server's name where `host` is not it. seconds: for the handshake. Raises an
         `ssl.SSLError` when it fails and TimeoutError when nobody answers."""
         connection = await open_datagram_connection(
-            host, port, context=context, server_hostname=server_hostname, seconds=seconds
+            host, port, context=context, server_hostname=server_hostname, seconds=seconds, **options
         )
         return cls(connection, patience or Patience())
 
