@@ -187,6 +187,14 @@ def test_a_page_says_where_the_names_in_its_snippets_are(document: str, before: 
                 assert not re.search(rf"\b{name}\b", block) or node.module in page, f"{name} is in {node.module}"
 
 
+@pytest.mark.parametrize(("document", "before", "block"), list(blocks("conf")))
+def test_configuration_of_others_is_that_of_the_example_that_is_named(document: str, before: str, block: str) -> None:
+    """Real programs read those files in tests/interop."""
+    named = re.findall(r"\]\((?:\.\./)*(examples/radius/[\w.-]+)\)", before)
+    assert named, f"{document}: the paragraph before a configuration names its example"
+    assert any(stands_in(block, (ROOT / name).read_text()) for name in named), f"{document}: not in {named}:\n{block}"
+
+
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))
 def test_tables_are_read(document: str, before: str, block: str) -> None:
     """Of access lists, and of where zones are published."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from interop.radius_eapol import RESUMING, TLS12, TLS13, VERSIONS, Supplicant, eapol_test, pinned
+from interop.radius_examples import Pem
 from interop.radius_freeradius import AuthoritySite, authority_site, freeradius_proxy
 
 pytestmark = pytest.mark.peer("freeradius", "eapol_test")
@@ -61,6 +62,14 @@ def test_the_supplicant_believes_one_certificate_when_it_is_told_its_hash(site: 
         supplicant = Supplicant(client=site.car, authority=pinned(server), server=None)
         seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret=site.radius.secret)
         assert seen.verdict == verdict, seen.output
+
+
+def test_one_file_holds_certificate_and_key(site: AuthoritySite, tmp_path: Path) -> None:
+    """As `dnsbound id new` writes it."""
+    both = tmp_path / "car54.pem"
+    both.write_bytes(site.car.key.read_bytes() + site.car.certificate.read_bytes())
+    supplicant = Supplicant(client=Pem(certificate=both, key=both), authority=str(site.root))
+    assert eapol_test(tmp_path, supplicant, port=site.radius.port, secret=site.radius.secret).admitted
 
 
 @pytest.mark.parametrize("identity", ["@cars.example", CAR])
