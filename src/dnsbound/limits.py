@@ -353,6 +353,12 @@ RADIUS_OCTETS: Final = Limit("radius-octets", 4096, 4096, 4096, "RFC 2865 sectio
 RADIUS_ATTRIBUTES: Final = Limit(
     "radius-attributes", 255, 64, 2038, "attributes of one RADIUS packet; FreeRADIUS reads 200, and none in use has 100"
 )
+RADIUS_DUPLICATES: Final = Limit(
+    "radius-duplicates", 32_768, 256, 1_000_000, "requests of one process remembered, with their answers"
+)
+RADIUS_DUPLICATE_SECONDS: Final = Limit(
+    "radius-duplicate-seconds", 30, 5, 60, "RFC 5080 section 2.2.2: an answer is kept 5 to 30 seconds for repetitions"
+)
 EAP_TLS_MESSAGE_OCTETS: Final = Limit(
     "eap-tls-message-octets",
     32_768,

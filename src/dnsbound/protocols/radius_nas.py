@@ -1,0 +1,138 @@
+"""What a RADIUS request says of the network access server it comes from, and of where at it the client is.
+
+The server is believed in this: it has the shared secret. Stations are brought into one form, since controllers spell
+MAC addresses in half a dozen ways and put the name of the network (SSID) behind them.
+
+Documents: RFC 2865 sections 5.4, 5.5, 5.30 to 5.32, RFC 2869 section 5.17, RFC 3162 section 2.1, RFC 3580 sections
+3.15, 3.20 to 3.22.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from dnsbound.iana import RadiusAttribute
+from dnsbound.protocols.radius import RadiusPacket
+from dnsbound.protocols.radius_attributes import read_address, read_integer, read_text
+
+MAX_SSID: Final = 32
+"""Octets (IEEE 802.11)."""
+
+_MAC: Final = re.compile(
+    r"(?:[0-9a-f]{2}(?P<octet>[-:.])(?:[0-9a-f]{2}(?P=octet)){4}[0-9a-f]{2}"
+    r"|[0-9a-f]{4}(?P<pair>[-:.])[0-9a-f]{4}(?P=pair)[0-9a-f]{4}"
+    r"|[0-9a-f]{6}[-:][0-9a-f]{6}"
+    r"|[0-9a-f]{12})",
+    re.IGNORECASE,
+)
+_PLACE: Final = re.compile(r"[\w .-]+")
+"""What controllers put before the colon in place of the access point's MAC address: its name, group or building."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalledStation:
+    """Called-Station-Id. text: as it came. bssid: `AA-BB-CC-DD-EE-FF`, where a MAC address was said. ssid: the wireless
+    network's name, where one was said; octets of it that are not UTF-8 are shown as `\\xNN`."""
+
+    text: str
+    bssid: str | None = None
+    ssid: str | None = None
+
+    @classmethod
+    def parse(cls, octets: bytes) -> Self:
+        """`AA-BB-CC-DD-EE-FF:ssid` (RFC 3580 section 3.20), also with the address in other spellings, and `place:ssid`.
+        Anything else is text without a network in it."""
+        text = read_text(octets)
+        address = _MAC.match(text)
+        if address is not None and text[address.end() : address.end() + 1] in ("", ":"):
+            said = text[address.end() + 1 :]
+            return cls(text=text, bssid=_canonical_mac(address[0]), ssid=_ssid(said))
+        place, colon, said = text.partition(":")
+        if colon and _PLACE.fullmatch(place) and not _is_ip_address(text):
+            return cls(text=text, ssid=_ssid(said))
+        return cls(text=text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NasFacts:
+    """Who asks, and from where. nas_address: NAS-IP-Address or NAS-IPv6-Address, which behind a proxy is not the
+    packet's source. port_type: as in the registry, 15 Ethernet, 19 802.11. calling_station: the client; a MAC address
+    as `AA-BB-CC-DD-EE-FF`, anything else as it came. calling_station_id: its octets, which the server expects back
+    as it said them. framed_mtu: octets an EAP packet may have on the link."""
+
+    nas_identifier: str | None = None
+    nas_address: str | None = None
+    port: int | None = None
+    port_id: str | None = None
+    port_type: int | None = None
+    called_station: CalledStation | None = None
+    calling_station: str | None = None
+    calling_station_id: bytes | None = None
+    framed_mtu: int | None = None
+
+    @classmethod
+    def of(cls, request: RadiusPacket) -> Self:
+        """Read a request; Malformed for numbers and addresses of the wrong length."""
+        called = request.first(RadiusAttribute.CALLED_STATION_ID)
+        calling = request.first(RadiusAttribute.CALLING_STATION_ID) or None
+        return cls(
+            nas_identifier=_text(request, RadiusAttribute.NAS_IDENTIFIER),
+            nas_address=_address(request),
+            port=_integer(request, RadiusAttribute.NAS_PORT),
+            port_id=_text(request, RadiusAttribute.NAS_PORT_ID),
+            port_type=_integer(request, RadiusAttribute.NAS_PORT_TYPE),
+            called_station=None if called is None else CalledStation.parse(called),
+            calling_station=None if calling is None else canonical_station(read_text(calling)),
+            calling_station_id=calling,
+            framed_mtu=_integer(request, RadiusAttribute.FRAMED_MTU),
+        )
+
+    @property
+    def ssid(self) -> str | None:
+        return None if self.called_station is None else self.called_station.ssid
+
+    @property
+    def label(self) -> str:
+        """What people call the server by; empty when it says nothing of itself."""
+        return self.nas_identifier or self.nas_address or ""
+
+
+def canonical_station(text: str) -> str:
+    """A MAC address as `AA-BB-CC-DD-EE-FF` (RFC 3580 section 3.21); any other text as it is."""
+    return _canonical_mac(text) if _MAC.fullmatch(text) else text
+
+
+def _canonical_mac(text: str) -> str:
+    digits = re.sub(r"[-:.]", "", text).upper()
+    return "-".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def _ssid(text: str) -> str | None:
+    return text if text and len(text.encode()) <= MAX_SSID else None
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(request: RadiusPacket, attribute: RadiusAttribute) -> str | None:
+    value = request.first(attribute)
+    return read_text(value) if value else None
+
+
+def _integer(request: RadiusPacket, attribute: RadiusAttribute) -> int | None:
+    value = request.first(attribute)
+    return None if value is None else read_integer(attribute, value)
+
+
+def _address(request: RadiusPacket) -> str | None:
+    for attribute in (RadiusAttribute.NAS_IP_ADDRESS, RadiusAttribute.NAS_IPV6_ADDRESS):
+        value = request.first(attribute)
+        if value is not None:
+            return str(read_address(attribute, value))
+    return None
