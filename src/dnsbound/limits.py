@@ -274,7 +274,11 @@ WORKER_DRAIN_SECONDS: Final = Limit(
     "worker-drain-seconds", 10, 0, 3600, "how long a worker that was asked to end may take"
 )
 EXCHANGE_WAITING: Final = Limit(
-    "exchange-waiting", 16_384, 16, 1_000_000, "requests that one worker has with others, or answers for them, at once"
+    "exchange-waiting",
+    512,
+    16,
+    1_000_000,
+    "requests that one worker may have with another at once",
 )
 EXCHANGE_SECONDS: Final = Limit(
     "exchange-seconds", 15, 1, 300, "how long a worker waits for another's answer; a DNS lookup may be behind it"

@@ -3,7 +3,7 @@
 Each worker has an inbox, a pair of Unix datagram sockets that was made before the workers were forked, and writes to
 the others'. Nothing here blocks and nothing is kept for long: what finds an inbox full, a worker too busy, or a worker
 that has died is lost, as on the network, and whoever asked hears so after `EXCHANGE_SECONDS` at the latest. The worker
-that takes a dead one's place throws away what was in its inbox.
+that takes a dead one's place throws away what was in its inbox and tells the others, who wait no longer for the dead.
 
 What this is not: the choice of the worker (`protocols.radius_routing`), or what a request says.
 """
@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -23,7 +23,7 @@ from dnsbound.limits import EXCHANGE_OCTETS, EXCHANGE_SECONDS, EXCHANGE_WAITING,
 
 _HEADER: Final = struct.Struct("!BB8sQ")
 """What it is; the worker that asked, that one's term, its number for the request."""
-_REQUEST, _ANSWER, _SILENCE = range(3)
+_REQUEST, _ANSWER, _SILENCE, _BEGINS = range(4)
 _TERM_OCTETS: Final = 8
 _AT_A_TIME: Final = 64
 """Datagrams read before the event loop sees to others."""
@@ -65,11 +65,27 @@ class ExchangeCounts:
     inbox_full: int = 0
     """Requests and answers that found no room at the other worker."""
     too_many: int = 0
-    """Requests that found this worker at its limit."""
+    """Requests that found this worker, or what it may have with another, at the limit."""
     unanswered: int = 0
-    """Requests to others without a word in time."""
+    """Requests to others that were given up."""
     unread: int = 0
     """Datagrams that are none of ours, or of a former term."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that another worker has. until: by the loop's clock."""
+
+    worker: int
+    until: float
+    answer: asyncio.Future[bytes | None]
+
+    def settle(self, answer: bytes | None) -> bool:
+        """Whether it had been open."""
+        if self.answer.done():
+            return False
+        self.answer.set_result(answer)
+        return True
 
 
 class WorkerExchange:
@@ -84,8 +100,8 @@ class WorkerExchange:
         waiting: int | None = None,
         seconds: int | None = None,
     ) -> None:
-        """answer: for requests of other workers that belong to this one. waiting: requests at once, each way. seconds:
-        how long others are waited for."""
+        """answer: for requests of other workers that belong to this one. waiting: requests that one worker may have
+        with another at once. seconds: how long others are waited for."""
         self.counts: Final = ExchangeCounts()
         self._inboxes = inboxes
         self._index = index
@@ -94,8 +110,10 @@ class WorkerExchange:
         self._seconds: Final = EXCHANGE_SECONDS.checked(seconds)
         self._term = os.urandom(_TERM_OCTETS)
         self._number = 0
-        self._waiting: dict[int, tuple[float, asyncio.Future[bytes | None]]] = {}
-        """By number, and so by the moment of the loop at which they are given up, the first one first."""
+        self._with = [0] * inboxes.count
+        """Requests that wait, by whom for."""
+        self._waiting: dict[int, _Waiting] = {}
+        """By number, and so by when they are given up, the first one first."""
         self._answering: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -106,6 +124,9 @@ class WorkerExchange:
             while True:
                 reads.recv(1)
         self._loop.add_reader(reads, self._read)
+        for other in range(self._inboxes.count):
+            if other != self._index:
+                self._send(other, _HEADER.pack(_BEGINS, self._index, self._term, 0))
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -114,8 +135,8 @@ class WorkerExchange:
             self._timer.cancel()
         for task in self._answering:
             task.cancel()
-        for number in list(self._waiting):
-            self._settle(number, None)
+        for waiting in list(self._waiting.values()):
+            waiting.settle(None)
 
     async def drained(self) -> None:
         """Once others have the answers that are in the making."""
@@ -129,7 +150,7 @@ class WorkerExchange:
             raise Misuse(f"worker {worker} is none that worker {self._index} of {self._inboxes.count} can ask")
         if len(request) > EXCHANGE_OCTETS.default:
             raise Misuse(f"a request of {len(request)} octets is too long for another worker")
-        if len(self._waiting) >= self._most:
+        if self._with[worker] >= self._most:
             self.counts.too_many += 1
             return None
         self._number += 1
@@ -137,14 +158,16 @@ class WorkerExchange:
         if not self._send(worker, _HEADER.pack(_REQUEST, self._index, self._term, number) + request):
             return None
         self.counts.asked += 1
-        answer: asyncio.Future[bytes | None] = self._loop.create_future()
-        self._waiting[number] = (self._loop.time() + self._seconds, answer)
+        waiting = _Waiting(worker, self._loop.time() + self._seconds, self._loop.create_future())
+        self._waiting[number] = waiting
+        self._with[worker] += 1
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._give_up)
         try:
-            return await answer
+            return await waiting.answer
         finally:
-            self._waiting.pop(number, None)
+            self._with[worker] -= 1
+            del self._waiting[number]
 
     # --- what arrives
 
@@ -161,13 +184,15 @@ class WorkerExchange:
         kind, asker, term, number = _HEADER.unpack_from(datagram)
         if kind == _REQUEST:
             self._asked(asker, datagram[: _HEADER.size], datagram[_HEADER.size :])
-        elif term != self._term or number not in self._waiting:
-            self.counts.unread += 1
+        elif kind == _BEGINS:
+            self._lose(waiting for waiting in self._waiting.values() if waiting.worker == asker)
+        elif term == self._term and (waits := self._waiting.get(number)) is not None:
+            waits.settle(datagram[_HEADER.size :] if kind == _ANSWER else None)
         else:
-            self._settle(number, datagram[_HEADER.size :] if kind == _ANSWER else None)
+            self.counts.unread += 1
 
     def _asked(self, asker: int, header: bytes, request: bytes) -> None:
-        if len(self._answering) >= self._most:
+        if len(self._answering) >= self._most * (self._inboxes.count - 1):
             self.counts.too_many += 1
             return
         self.counts.answered += 1
@@ -212,17 +237,13 @@ class WorkerExchange:
             return False
         return True
 
-    def _settle(self, number: int, answer: bytes | None) -> None:
-        _, waits = self._waiting.pop(number)
-        if not waits.done():
-            waits.set_result(answer)
-
     def _give_up(self) -> None:
-        self._timer = None
         now = self._loop.time()
-        for number, (until, _) in list(self._waiting.items()):
-            if until > now:
-                self._timer = self._loop.call_at(until, self._give_up)
-                return
-            self.counts.unanswered += 1
-            self._settle(number, None)
+        self._lose(waiting for waiting in self._waiting.values() if waiting.until <= now)
+        later = next((waiting.until for waiting in self._waiting.values() if waiting.until > now), None)
+        self._timer = None if later is None else self._loop.call_at(later, self._give_up)
+
+    def _lose(self, lost: Iterable[_Waiting]) -> None:
+        for waiting in lost:
+            if waiting.settle(None):
+                self.counts.unanswered += 1

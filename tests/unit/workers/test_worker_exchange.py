@@ -26,6 +26,12 @@ async def comes(holds):
         await asyncio.sleep(0)
 
 
+async def acquainted():
+    """Each has heard that the other begins, which lies in its inbox."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
 async def together(test, *, answers=(echoes, echoes), **options):
     """Two exchanges in one loop. test(first, second)."""
     inboxes = WorkerInboxes(2)
@@ -34,6 +40,7 @@ async def together(test, *, answers=(echoes, echoes), **options):
             WorkerExchange(inboxes, 0, answers[0], **options) as first,
             WorkerExchange(inboxes, 1, answers[1], **options) as second,
         ):
+            await acquainted()
             await asyncio.wait_for(test(first, second), 30)
     finally:
         inboxes.close()
@@ -140,6 +147,7 @@ def test_requests_at_once_are_bounded_at_both_ends(busy):
             WorkerExchange(inboxes, 0, echoes, **(least if busy == "asker" else {"seconds": 1})) as first,
             WorkerExchange(inboxes, 1, waits, **(least if busy == "answerer" else {})) as second,
         ):
+            await acquainted()
             tasks = [asyncio.create_task(first.ask(1, b"x")) for _ in range(most + 5)]
             await comes(lambda: (first if busy == "asker" else second).counts.too_many == 5)
             go.set()
@@ -156,7 +164,7 @@ def test_a_full_inbox_loses_requests_and_blocks_nobody():
         with WorkerExchange(inboxes, 0, echoes) as first:  # nobody reads what is for worker 1
             tasks = []
             while not first.counts.inbox_full:
-                tasks.append(asyncio.create_task(first.ask(1, bytes(4096))))
+                tasks.append(asyncio.create_task(first.ask(1, bytes(EXCHANGE_OCTETS.default))))
                 await asyncio.sleep(0)
                 assert len(tasks) < EXCHANGE_WAITING.default
             assert await tasks[-1] is None
@@ -186,10 +194,13 @@ def test_who_takes_a_dead_ones_place_reads_none_of_its_letters():
         with WorkerExchange(inboxes, 0, echoes) as first:
             old = asyncio.create_task(first.ask(1, b"for the dead"))
             await comes(lambda: first.counts.asked)
+            assert not old.done()
             with WorkerExchange(inboxes, 1, echoes) as second:
+                await acquainted()
                 assert await first.ask(1, b"for the new") == b"echo for the new"
                 assert second.counts.answered == 1
-        assert await old is None
+                assert await old is None, "nobody waits for the dead once another has its place"
+                assert first.counts.unanswered == 1
         inboxes.close()
 
     asyncio.run(asyncio.wait_for(test(), 30))
