@@ -396,3 +396,24 @@ RADIUS_CONNECTION_IDLE_SECONDS: Final = Limit(
 RADIUS_SOURCE_PORTS: Final = Limit(
     "radius-source-ports", 16, 1, 1024, "UDP ports a client asks one server from: each has 256 identifiers"
 )
+ACCOUNTING_QUEUE: Final = Limit(
+    "accounting-queue",
+    10_000,
+    16,
+    1_000_000,
+    "reports of one worker that wait to be written; more are not acknowledged",
+)
+ACCOUNTING_BATCH: Final = Limit("accounting-batch", 500, 1, 10_000, "entries of one transaction of accounting")
+ACCOUNTING_KEPT: Final = Limit(
+    "accounting-kept", 200_000, 16, 10_000_000, "admissions and their ends that wait for a database that is down"
+)
+ACCOUNTING_RETRY_SECONDS: Final = Limit(
+    "accounting-retry-seconds", 2, 1, 300, "between two tries at an accounting database that is down"
+)
+SESSION_SLACK_SECONDS: Final = Limit(
+    "session-slack-seconds", 600, 0, 86_400, "how long after its Session-Timeout a network session is still counted"
+)
+DISCONNECTS_AT_ONCE: Final = Limit("disconnects-at-once", 64, 1, 10_000, "network sessions ended at the same time")
+DISCONNECT_ATTEMPTS: Final = Limit(
+    "disconnect-attempts", 8, 1, 1000, "how often an access server is asked to end one session; four minutes in all"
+)

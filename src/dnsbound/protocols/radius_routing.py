@@ -20,6 +20,9 @@ from dnsbound.limits import WORKERS
 
 RANDOM_OCTETS: Final = 16
 """Of a State or a Class, behind the octet that names the worker: 128 bits that nobody guesses."""
+MARK_OCTETS: Final = 1 + RANDOM_OCTETS
+SEAL_OCTETS: Final = 16
+"""Behind the mark of a Class (`dnsbound.protocols.radius_class`)."""
 KEY_OCTETS: Final = 32
 
 _HEADER: Final = 20
@@ -52,9 +55,9 @@ class RadiusRouting:
 
     def named_by(self, value: bytes) -> int | None:
         """The worker that a State or Class names; None for one of another server, or of another key."""
-        if len(value) != 1 + RANDOM_OCTETS:
+        if len(value) not in (MARK_OCTETS, MARK_OCTETS + SEAL_OCTETS):
             return None
-        worker = value[0] ^ self._mask(value[1:])
+        worker = value[0] ^ self._mask(value[1:MARK_OCTETS])
         return worker if worker < self._workers else None
 
     def worker_for(self, request: bytes, address: str, port: int) -> int:

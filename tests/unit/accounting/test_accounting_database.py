@@ -69,7 +69,7 @@ def test_an_accounting_database_is_no_inventory(database, accounting_place):
 
 def test_a_state_that_is_over_has_an_end_and_no_claim(database):
     row = (
-        "INSERT INTO admissions (access_class, worker, network, name, client, reach, nas, calling_station,"
+        "INSERT INTO admissions (access_class, worker, network, name, client, address, nas, calling_station,"
         " identification, claim, admitted_at, holds_until, session_timeout, expires_at, state, ended_at)"
         " VALUES (:made, 0, 'v', 'n', 'c', '', 'nas', 'mac', :made, {claim}, 1, 1, 1, 1, '{state}', {ended})"
     )

@@ -21,8 +21,8 @@ _OPEN: Final = text("stopped_at IS NULL")
 # `access_class`: the attribute that leads from an access server's report to its admission. `identification`: the
 # attributes by which that server knows the session. `claim`: what is judged again, while the state is `live` or
 # `cutting` (`dnsbound.provision.accounting.kept_claim`). `holds_until`: the end of the evidence that was found last.
-# `expires_at`: when the session is taken for over unless its access server says otherwise. `reach`: where
-# Disconnect-Requests go, as `address port`; empty for nowhere.
+# `expires_at`: when the session is taken for over unless its access server says otherwise. `address`: where
+# its Access-Request came from.
 admissions: Final = Table(
     "admissions",
     metadata,
@@ -32,7 +32,7 @@ admissions: Final = Table(
     Column("network", TEXT, nullable=False),
     Column("name", TEXT, nullable=False),
     Column("client", TEXT, nullable=False),
-    Column("reach", TEXT, nullable=False),
+    Column("address", TEXT, nullable=False),
     Column("nas", TEXT, nullable=False),
     Column("calling_station", TEXT, nullable=False),
     Column("identification", LargeBinary, nullable=False),

@@ -46,7 +46,7 @@ def _admissions() -> None:
         sa.Column("network", TEXT, nullable=False),
         sa.Column("name", TEXT, nullable=False),
         sa.Column("client", TEXT, nullable=False),
-        sa.Column("reach", TEXT, nullable=False),
+        sa.Column("address", TEXT, nullable=False),
         sa.Column("nas", TEXT, nullable=False),
         sa.Column("calling_station", TEXT, nullable=False),
         sa.Column("identification", OCTETS, nullable=False),
