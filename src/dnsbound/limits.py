@@ -293,6 +293,9 @@ RADIUS_SECRET_OCTETS: Final = Limit(
 RADIUS_SESSION_SECONDS: Final = Limit(
     "radius-session-seconds", 3600, 60, 2_592_000, "Session-Timeout of a network that says none, and its floor"
 )
+RADIUS_TUNNEL_TAG: Final = Limit(
+    "radius-tunnel-tag", 0, 0, 31, "RFC 2868 section 3.1: groups the attributes of a VLAN; 0 is none"
+)
 RADIUS_IN_FLIGHT: Final = Limit(
     "radius-in-flight", 2048, 1, 1_000_000, "requests of one worker that wait for the DNS or for a signature"
 )

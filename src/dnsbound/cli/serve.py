@@ -2,11 +2,12 @@
 
 import typer
 
-from dnsbound.cli import serve_demo_api, serve_dns, serve_est
+from dnsbound.cli import serve_demo_api, serve_dns, serve_est, serve_radius
 from dnsbound.cli.options import example
 
 app = typer.Typer(
-    help="Serve DNS from the inventory, enrolment, or a small API that knows its callers.", no_args_is_help=True
+    help="Serve DNS from the inventory, enrolment, network access, or a small API that knows its callers.",
+    no_args_is_help=True,
 )
 
 app.command("demo-api", epilog=example("dnsbound serve demo-api --allow car54._device.cars.example --ca-out ca.pem"))(
@@ -17,4 +18,7 @@ app.command("dns", epilog=example("dnsbound serve dns --port 5300", "dnsbound se
 )
 app.command("est", epilog=example("dnsbound serve est --credential est.pem --host 192.0.2.8 --port 443"))(
     serve_est.serve_est
+)
+app.command("radius", epilog=example("dnsbound serve radius radius.toml", "dnsbound serve radius radius.toml --check"))(
+    serve_radius.serve_radius
 )

@@ -5,17 +5,18 @@ DNS name. Neither says anything of the device that wants in: that is EAP's.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.edge.toml_tables import TomlTable
 from dnsbound.errors import DnsboundError, Malformed, Misuse
-from dnsbound.limits import RADIUS_SECRET_OCTETS
+from dnsbound.limits import RADIUS_SECRET_OCTETS, RADIUS_TUNNEL_TAG
 from dnsbound.names import ClientName
 from dnsbound.verify.patterns import NamePattern, PatternTree
 
@@ -25,6 +26,7 @@ DYNAMIC_AUTHORISATION_PORT: Final = 3799
 _SECRETS: Final = 2
 """The one in force, and the one before it."""
 _NOBODY: Final = "none"
+_REMEMBERED: Final = 4096
 
 
 class RadiusTransport(StrEnum):
@@ -35,8 +37,10 @@ class RadiusTransport(StrEnum):
     DTLS = "dtls"
 
 
-FIXED_SECRETS: Final = {RadiusTransport.TLS: b"radsec", RadiusTransport.DTLS: b"radius/dtls"}
-"""RFC 6614 section 2.3 and RFC 7360 section 2.1: known to all; TLS does the protecting."""
+FIXED_SECRETS: Final[Mapping[RadiusTransport, bytes | None]] = MappingProxyType(
+    {RadiusTransport.UDP: None, RadiusTransport.TLS: b"radsec", RadiusTransport.DTLS: b"radius/dtls"}
+)
+"""Table: RFC 6614 section 2.3 and RFC 7360 section 2.1; known to all, since TLS does the protecting. None: its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +58,40 @@ class RadiusClient:
     name: ClientName | NamePattern | None = None
     dynamic_address: str | None = None
     dynamic_port: int | None = DYNAMIC_AUTHORISATION_PORT
+    vlan_tag: int = RADIUS_TUNNEL_TAG.default
+    """Of the attributes of a VLAN, where an access server wants one (RFC 2868 section 3.1)."""
+
+    @property
+    def takes_dynamic_authorisation(self) -> bool:
+        """Sessions there can be ended from here (RFC 5176)."""
+        return self.dynamic_port is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadiusOrigin:
-    """Where a packet came from. address: without a scope; client: whose address or name that is."""
+    """Where a packet came from. client: whose address or name that is. accounting: it came to the port of accounting,
+    which over UDP takes nothing else, and which alone takes it."""
 
     transport: RadiusTransport
     address: str
     port: int
     client: RadiusClient
+    accounting: bool = False
 
     @property
     def secrets(self) -> tuple[bytes, ...]:
-        """Those a packet from there may be made with."""
-        fixed = FIXED_SECRETS.get(self.transport)
+        """Those a packet from there may be made with, the one in force first."""
+        fixed = FIXED_SECRETS[self.transport]
         return self.client.secrets if fixed is None else (fixed,)
+
+    @property
+    def takes_authentication(self) -> bool:
+        return not self.accounting
+
+    @property
+    def takes_accounting(self) -> bool:
+        """RFC 6614 section 2.5: over TLS one port is for everything."""
+        return self.accounting or self.transport is not RadiusTransport.UDP
 
 
 class RadiusClients:
@@ -79,6 +101,8 @@ class RadiusClients:
         """Misuse where two clients share an address, a name or a pattern."""
         self._all: Final = tuple(clients)
         self._by_network: dict[tuple[int, int], dict[int, RadiusClient]] = {}
+        self._at: dict[str, RadiusClient] = {}
+        """Of clients' addresses that were seen: reading one takes longer than a look."""
         self._names: dict[str, RadiusClient] = {}
         self._patterns: PatternTree[RadiusClient] = PatternTree(takes_underscores=False)
         for client in self._all:
@@ -110,6 +134,14 @@ class RadiusClients:
 
     def at(self, address: str) -> RadiusClient | None:
         """The client whose packets come from this address, over UDP. An IPv4 address may be written as IPv6's."""
+        known = self._at.get(address)
+        if known is None and (known := self._search(address)) is not None:
+            if len(self._at) >= _REMEMBERED:
+                self._at.clear()
+            self._at[address] = known
+        return known
+
+    def _search(self, address: str) -> RadiusClient | None:
         parsed = ipaddress.ip_address(address.partition("%")[0])
         if parsed.version == 6 and parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
@@ -161,9 +193,16 @@ def read_client(table: TomlTable) -> RadiusClient:
     if not addresses and name is None:
         raise table.wrong("needs `address` (UDP), `name` (RadSec, DTLS), or both")
     address, port = _dynamic_authorisation(table)
+    tag = table.number("vlan_tag", RADIUS_TUNNEL_TAG)
     table.done()
     return RadiusClient(
-        label=table.name, addresses=addresses, secrets=secrets, name=name, dynamic_address=address, dynamic_port=port
+        label=table.name,
+        addresses=addresses,
+        secrets=secrets,
+        name=name,
+        dynamic_address=address,
+        dynamic_port=port,
+        vlan_tag=tag,
     )
 
 

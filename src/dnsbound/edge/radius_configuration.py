@@ -19,7 +19,7 @@ is and what it shares with us is `radius_clients`. Nothing here opens a socket o
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
@@ -27,7 +27,7 @@ from typing import Final, Self
 from dnsbound.edge.key_exchange import KeyExchange
 from dnsbound.edge.radius_clients import RadiusClients, read_client
 from dnsbound.edge.radius_endpoint import Endpoint
-from dnsbound.edge.secret_files import read_public_file
+from dnsbound.edge.secret_files import read_public_file, read_secret_file
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import TLS_1_2, TLS_1_3
@@ -36,10 +36,13 @@ from dnsbound.limits import (
     EAP_CONVERSATIONS,
     EAP_CONVERSATIONS_PER_STATION,
     EAP_FRAGMENT_OCTETS,
+    LOOKUPS_PER_SOURCE,
+    LOOKUPS_PER_ZONE,
     RADIUS_SESSION_SECONDS,
     TICKET_SECONDS,
     WORKERS,
 )
+from dnsbound.protocols.radius_identity import LEAST_KEY
 from dnsbound.tls.clientid import Profile
 from dnsbound.verify.claim import NameSource
 
@@ -57,7 +60,8 @@ _EXCHANGES: Final = MappingProxyType({choice.value: choice for choice in KeyExch
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """`[server]`. Endpoints: where each transport is listened on. tls: versions, lowest first. ticket_seconds: 0 for no
-    resumption. ticket_keys: shared with other servers. conversations: EAP conversations of one worker at once."""
+    resumption. ticket_keys: shared with other servers. conversations: EAP conversations of one worker at once.
+    lookups: a minute, of names by pattern, for one station and below one zone."""
 
     listen: tuple[Endpoint, ...]
     accounting: tuple[Endpoint, ...] = ()
@@ -77,8 +81,12 @@ class ServerSettings:
     conversations: int = EAP_CONVERSATIONS.default
     conversations_per_station: int = EAP_CONVERSATIONS_PER_STATION.default
     conversation_seconds: int = EAP_CONVERSATION_SECONDS.default
+    lookups_per_source: int = LOOKUPS_PER_SOURCE.default
+    lookups_per_zone: int = LOOKUPS_PER_ZONE.default
     accounting_database: str | None = None
     accounting_discard: bool = False
+    handle_key: bytes | None = field(default=None, repr=False)
+    """Makes handles of clients that mean nothing elsewhere (Chargeable-User-Identity)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +107,7 @@ class NetworkRule:
     reauthenticate: bool = True
     """Termination-Action RADIUS-Request: at the end of the session the NAS asks again, rather than cut."""
     tell_name: bool = True
-    """User-Name of the Access-Accept is the verified name, which accounting and other proxies then see."""
+    """User-Name of the Access-Accept is the verified name, which access servers and proxies then see."""
     place: str = ""
 
     def matches(self, *, client: str, ssid: str | None, nas_identifier: str | None, realm: str) -> bool:
@@ -184,8 +192,11 @@ def _server(table: TomlTable) -> ServerSettings:
         conversations=table.number("conversations", EAP_CONVERSATIONS),
         conversations_per_station=table.number("conversations_per_station", EAP_CONVERSATIONS_PER_STATION),
         conversation_seconds=table.number("conversation_seconds", EAP_CONVERSATION_SECONDS),
+        lookups_per_source=table.number("lookups_per_source", LOOKUPS_PER_SOURCE),
+        lookups_per_zone=table.number("lookups_per_zone", LOOKUPS_PER_ZONE),
         accounting_database=_database(table) if "accounting_database" in table else None,
         accounting_discard=table.flag("accounting_discard"),
+        handle_key=_handle_key(table) if "handle_key_file" in table else None,
     )
     table.done()
     _check(table, settings)
@@ -235,6 +246,17 @@ def _database(table: TomlTable) -> str:
     """A URL as it is, or a file as an absolute path."""
     text = table.text("accounting_database")
     return text if "://" in text else str(table.beside(text))
+
+
+def _handle_key(table: TomlTable) -> bytes:
+    path = table.path("handle_key_file")
+    try:
+        key = read_secret_file(path).strip()
+    except Misuse as error:
+        raise table.wrong(str(error), "handle_key_file") from None
+    if len(key) < LEAST_KEY:
+        raise table.wrong(f"{path} holds {len(key)} octets; {LEAST_KEY} random ones are needed", "handle_key_file")
+    return key
 
 
 def _network(table: TomlTable, clients: set[str]) -> NetworkRule:

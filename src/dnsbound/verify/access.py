@@ -92,6 +92,11 @@ class AccessList:
     def doors(self) -> tuple[str, ...]:
         return tuple(self._doors)
 
+    def entries(self, door: str) -> int:
+        """Exact names and patterns that let in at one door; none at a door that is not there."""
+        entry = self._doors.get(door)
+        return 0 if entry is None else len(entry)
+
     def permit(self, door: str, name: ClientName) -> Permit:
         """What the name is granted at the door; Refused(NOT_PERMITTED) when it is not on the list."""
         entry = self._doors.get(door)

@@ -1,0 +1,186 @@
+"""What `dnsbound serve radius --check` looks at: everything it needs, before a phone finds out that it is missing."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dnsbound.cli.checks import Finding, Level, upstream
+from dnsbound.cli.opened import opened_resolver, trust_anchors
+from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.iana import TLS_1_2, VERSION_NAMES
+from dnsbound.limits import RADIUS_RECEIVE_OCTETS
+from dnsbound.times import Moment, Seconds, iso
+
+if TYPE_CHECKING:
+    from dnsbound.credential.credential import Credential
+    from dnsbound.edge.radius_clients import RadiusClient
+    from dnsbound.edge.radius_configuration import RadiusConfiguration
+    from dnsbound.edge.radius_endpoint import Endpoint
+    from dnsbound.verify.access import AccessList
+
+_TIMEOUT: Final[Seconds] = 5.0
+_SOON: Final[Seconds] = 14 * 86_400.0
+
+
+def radius_findings(path: Path, resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:
+    """Findings about a configuration, in the order in which an operator would mend them."""
+    from dnsbound.edge.radius_configuration import RadiusConfiguration
+
+    try:
+        configuration = RadiusConfiguration.load(path)
+    except DnsboundError as error:
+        yield Finding(check="configuration", level=Level.FAIL, found=str(error), remedy="see docs/howto/radius.md")
+        return
+    found = f"{path}: {len(configuration.clients)} clients, {len(configuration.networks)} networks"
+    yield Finding(check="configuration", level=Level.OK, found=found)
+    yield from _credential(configuration)
+    yield from _access(configuration)
+    yield from _ports(configuration)
+    for client in configuration.clients:
+        yield _dynamic_authorisation(client)
+    yield from _resolvers(resolver, anchors)
+
+
+# --- what the server shows
+
+
+def _credential(configuration: "RadiusConfiguration") -> Iterator[Finding]:
+    from dnsbound.edge.credential_files import load_credential
+
+    check = "server certificate"
+    try:
+        own = load_credential(configuration.server.credential)
+    except DnsboundError as error:
+        yield Finding(check=check, level=Level.FAIL, found=str(error))
+        return
+    if not own.chain:
+        remedy = "give it a certificate; supplicants that are not ours take no bare key"
+        yield Finding(check=check, level=Level.WARN, found="a bare key, for our own peer alone", remedy=remedy)
+        return
+    yield _certificate(check, own, now=time.time())
+    yield from _key(check, own, configuration)
+
+
+def _certificate(check: str, own: "Credential", *, now: Moment) -> Finding:
+    from cryptography.x509 import load_der_x509_certificate
+
+    from dnsbound.credential.certificate_facts import san_dns_names
+
+    leaf = load_der_x509_certificate(own.chain[0])
+    names = san_dns_names(own.chain[0])
+    ends = leaf.not_valid_after_utc.timestamp()
+    shown = f"{', '.join(names) or 'no name'}, until {iso(ends)}, {len(own.chain)} certificates are sent"
+    if not leaf.not_valid_before_utc.timestamp() <= now < ends:
+        return Finding(check=check, level=Level.FAIL, found=f"not valid now: {shown}", remedy="renew it, then SIGHUP")
+    if not names:
+        remedy = "supplicants compare a dNSName (domain_match): issue one that has it"
+        return Finding(check=check, level=Level.WARN, found=shown, remedy=remedy)
+    if ends - now < _SOON:
+        return Finding(check=check, level=Level.WARN, found=f"ends soon: {shown}", remedy="renew it, then SIGHUP")
+    return Finding(check=check, level=Level.OK, found=shown)
+
+
+def _key(check: str, own: "Credential", configuration: "RadiusConfiguration") -> Iterator[Finding]:
+    """Kinds of key that a version of TLS, or most supplicants, cannot verify."""
+    from dnsbound.iana import SignatureScheme
+
+    schemes = {SignatureScheme(scheme).name for scheme in own.signer.schemes}
+    versions = " and ".join(VERSION_NAMES[version] for version in configuration.server.tls)
+    if TLS_1_2 in configuration.server.tls and any(scheme.startswith("MLDSA") for scheme in schemes):
+        remedy = 'say tls = ["1.3"], or take a P-256 or RSA key'
+        yield Finding(check=check, level=Level.FAIL, found="an ML-DSA key signs in TLS 1.3 alone", remedy=remedy)
+    elif "ED25519" in schemes:
+        remedy = "take a P-256 or RSA key unless all supplicants are known to verify Ed25519"
+        yield Finding(check=check, level=Level.WARN, found=f"an Ed25519 key, in {versions}", remedy=remedy)
+    else:
+        yield Finding(check=check, level=Level.OK, found=f"its key signs in {versions}")
+
+
+# --- whom it admits
+
+
+def _access(configuration: "RadiusConfiguration") -> Iterator[Finding]:
+    from dnsbound.edge.access_file import AccessFile
+
+    check = "access list"
+    try:
+        listed = AccessFile(configuration.server.access).current()
+        configuration.check_doors(listed.doors)
+    except DnsboundError as error:
+        yield Finding(check=check, level=Level.FAIL, found=str(error))
+        return
+    for network in configuration.networks:
+        yield _door(f"network {network.label}", listed, network.door)
+    if configuration.server.radsec or configuration.server.radsec_dtls:
+        yield _door("RadSec", listed, configuration.server.radsec_door)
+
+
+def _door(check: str, listed: "AccessList", door: str) -> Finding:
+    entries = listed.entries(door)
+    if not entries:
+        remedy = f"add names to allow of [door.{door!r}]"
+        return Finding(check=check, level=Level.WARN, found=f"door {door} lets nobody in", remedy=remedy)
+    return Finding(check=check, level=Level.OK, found=f"door {door}: {entries} names and patterns")
+
+
+# --- the network
+
+
+def _ports(configuration: "RadiusConfiguration") -> Iterator[Finding]:
+    for endpoint in configuration.server.listen:
+        yield _port("authentication", endpoint)
+    for endpoint in configuration.server.accounting:
+        yield _port("accounting", endpoint)
+
+
+def _port(what: str, endpoint: "Endpoint") -> Finding:
+    from dnsbound.edge.radius_udp import bind_udp
+
+    check = f"{what} at {endpoint}"
+    try:
+        with contextlib.closing(bind_udp(endpoint)) as bound:
+            octets = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    except OSError as error:
+        remedy = "another server has it, or the address is none of this machine's"
+        return Finding(check=check, level=Level.FAIL, found=(error.strerror or str(error)).lower(), remedy=remedy)
+    # Linux tells twice what it gave.
+    if octets < 2 * RADIUS_RECEIVE_OCTETS.default:
+        remedy = f"sysctl net.core.rmem_max={RADIUS_RECEIVE_OCTETS.default}"
+        found = f"free; its queue has {octets // 2} octets, so a burst of requests is lost early"
+        return Finding(check=check, level=Level.WARN, found=found, remedy=remedy)
+    return Finding(check=check, level=Level.OK, found="free")
+
+
+def _dynamic_authorisation(client: "RadiusClient") -> Finding:
+    check = f"client {client.label}"
+    if client.dynamic_port is None:
+        found = "cannot be told to end sessions: a removed name stays in until Session-Timeout"
+        remedy = "set dynamic_authorisation, if it speaks RFC 5176"
+        return Finding(check=check, level=Level.WARN, found=found, remedy=remedy)
+    if client.dynamic_address is None:
+        found = f"ends sessions when told at port {client.dynamic_port} of the address that asks (not tried)"
+        return Finding(check=check, level=Level.OK, found=found)
+    family = socket.AF_INET6 if ":" in client.dynamic_address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((client.dynamic_address, client.dynamic_port))
+    except OSError as error:
+        found = f"{client.dynamic_address}: {(error.strerror or str(error)).lower()}"
+        return Finding(check=check, level=Level.FAIL, found=found, remedy="mend the route, or dynamic_authorisation")
+    found = f"there is a route to {client.dynamic_address} (nothing was sent)"
+    return Finding(check=check, level=Level.OK, found=found)
+
+
+def _resolvers(resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:
+    try:
+        trusted = trust_anchors(anchors)
+        with opened_resolver(resolver, anchors) as asked:
+            servers = asked.upstreams
+    except (Malformed, Misuse) as error:
+        yield Finding(check="resolver", level=Level.FAIL, found=str(error))
+        return
+    for server in servers:
+        yield from upstream(server, trusted, timeout=_TIMEOUT)

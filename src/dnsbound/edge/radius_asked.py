@@ -1,0 +1,30 @@
+"""One request of a RADIUS client while it is answered: what was read of it, where it came from, with which secret."""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from dnsbound.edge.radius_clients import RadiusOrigin
+from dnsbound.iana import RadiusCode
+from dnsbound.protocols.radius import RadiusPacket, answer_to, split_eap_message
+from dnsbound.protocols.radius_attributes import Attributes
+
+Answer: TypeAlias = bytes | Coroutine[Any, Any, bytes | None] | None
+"""Octets to send at once, nothing to send, or what has to be waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request whose sender has the secret."""
+
+    request: RadiusPacket
+    origin: RadiusOrigin
+    secret: bytes = field(repr=False)
+
+    def answer(self, code: RadiusCode, attributes: Attributes = ()) -> bytes:
+        """As `protocols.radius.answer_to`."""
+        return answer_to(self.request, code, attributes, self.secret)
+
+    def answer_eap(self, code: RadiusCode, eap: bytes, attributes: Attributes = ()) -> bytes:
+        """The same with an EAP packet before the other attributes."""
+        return self.answer(code, split_eap_message(eap) + tuple(attributes))
