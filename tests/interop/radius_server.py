@@ -27,7 +27,7 @@ from interop.radius_examples import SERVER_NAME, Pem
 
 T = TypeVar("T")
 
-SECRET: Final = "a secret that this test shares"
+SECRET: Final = "the-secret-that-this-test-shares"
 PUBLIC_SSID: Final = "02-00-00-00-00-01:public"
 STAFF_SSID: Final = "02-00-00-00-00-01:staff"
 """Called-Station-Id of the two networks."""
@@ -85,9 +85,9 @@ class RadiusSite:
         """The authority that the server's certificate leads to."""
         return self.world.directory / "web-root.pem"
 
-    def supplicant(self, identity: Device | Credential, **options: Any) -> Supplicant:
-        """wpa_supplicant's configuration for a device."""
-        credential = identity if isinstance(identity, Credential) else identity.credential
+    def supplicant(self, device: Device | Credential, **options: Any) -> Supplicant:
+        """wpa_supplicant's configuration for a device. options: of `Supplicant`."""
+        credential = device if isinstance(device, Credential) else device.credential
         pem = Pem.write(self.directory, f"client{len(list(self.directory.glob('client*.crt')))}", credential)
         options.setdefault("server", SERVER_NAME)
         return Supplicant(client=pem, authority=str(self.root), **options)

@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dnsbound.edge.radius_audit import AccessVerdict
-from interop.radius_server import PUBLIC_SSID, STAFF_SSID, RadiusSite, radius_site
 
+from dnsbound.edge.radius_audit import AccessVerdict
 from dnsbound.errors import Reason
 from interop.radius_devices import device_of_shape
 from interop.radius_eapol import (
@@ -22,6 +21,7 @@ from interop.radius_eapol import (
     pinned,
 )
 from interop.radius_examples import Pem
+from interop.radius_server import PUBLIC_SSID, STAFF_SSID, RadiusSite, radius_site
 
 pytestmark = pytest.mark.peer("eapol_test")
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dnsbound.edge.radius_audit import AccessVerdict
-from interop.radius_server import RadiusSite, radius_site
 
 from dnsbound.credential.credential import Credential
+from dnsbound.edge.radius_audit import AccessVerdict
 from dnsbound.errors import Reason
 from dnsbound.testing.faults import Fault
 from interop.radius_devices import SHAPES, device_of_shape
 from interop.radius_eapol import VERSIONS, Seen, eapol_test
+from interop.radius_server import RadiusSite, radius_site
 
 pytestmark = pytest.mark.peer("eapol_test")
 
