@@ -37,6 +37,7 @@ from dnsbound.verify.claim import Claim, NameSource, Proved
 from fuzz.adoption import ADOPTION_TARGETS
 from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
+from fuzz.eap import EAP_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
@@ -230,6 +231,7 @@ TARGETS: dict[str, Target] = {
     **ADOPTION_TARGETS,
     **ASSOCIATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
+    **EAP_TARGETS,
     **ENROLMENT_TARGETS,
     **OWNERSHIP_TARGETS,
     **HANDSHAKE_TARGETS,

@@ -25,6 +25,7 @@ from machines.shim_pairs import client, credential, door, evidence
 SOURCE = "02-00-00-00-00-54"
 BOTH = ("ca13", "cid07")
 IDENTITY = b"@cars.example"
+VERSIONS = ("TLSv1.3", "TLSv1.2")
 
 
 def network(**options: Any) -> Context:
@@ -91,6 +92,16 @@ class Conversation:
                 return outcome, heard
             self.responses.append(heard.eap)
             outcome = self.settled(self.server.receive(heard.eap))
+
+    def judging(self) -> Claim:
+        """Carry packets up to the verdict; the claim that waits for it."""
+        outcome: Outcome = self.server.begin()
+        while not isinstance(outcome, Judge):
+            assert isinstance(outcome, Reply), outcome
+            heard = self.peer.receive(outcome.eap)
+            assert isinstance(heard, PeerReply), heard
+            outcome = self.server.receive(heard.eap)
+        return outcome.claim
 
     def accepted(self) -> tuple[Accepted, PeerDone]:
         outcome, heard = self.run()

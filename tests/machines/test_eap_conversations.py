@@ -1,17 +1,27 @@
 """EAP-TLS from the first identity to the keys: our server and our peer, over every version, credential and size."""
 
+import ssl
 from functools import cache
 
 import pytest
 
 from dnsbound.credential.credential import Credential
-from dnsbound.iana import EapCode, EapType
+from dnsbound.edge.context import Context
+from dnsbound.edge.eap_connection import served_eap_tls
+from dnsbound.errors import Misuse, Reason, Refused
+from dnsbound.iana import AlertDescription, EapCode, EapType
 from dnsbound.protocols.eap import EapPacket
-from dnsbound.verify.claim import NameSource
-from machines.eap_pairs import IDENTITY, SOURCE, Conversation, network, supplicant, tls_of
-from machines.shim_pairs import NAME, credential
-
-VERSIONS = ("TLSv1.3", "TLSv1.2")
+from dnsbound.protocols.eap_peer import EapPeer
+from dnsbound.protocols.eap_server import EapServer, ServerTls, Stage
+from dnsbound.testing import World
+from dnsbound.tls.errors import TLSAlertReceived, TLSCertificateRefused, TLSMisuse
+from dnsbound.tls.fed_transport import FedTransport
+from dnsbound.verify.claim import Claim, NameSource
+from dnsbound.verify.peer import VerifiedPeer
+from machines.chain_pairs import HOST, OWNER, PORT, ZONE, record
+from machines.eap_pairs import IDENTITY, SOURCE, VERSIONS, Conversation, network, supplicant, tls_of
+from machines.native_pairs import SERVER, Identity, authority, make_identity
+from machines.shim_pairs import NAME, Doorkeeper, credential, door, evidence, web_credential
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -69,3 +79,158 @@ def test_eap_08_the_identity_is_asked_for_and_kept() -> None:
     assert EapPacket.from_wire(talk.requests[0]) == EapPacket.request(1, EapType.IDENTITY)
     assert EapPacket.from_wire(talk.responses[0]) == EapPacket.response(1, EapType.IDENTITY)
     assert talk.server.identity == b""
+
+
+# --- who the peer is
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", ["p256", "p384", "ed25519", "rsa2048"])
+def test_certificates_of_every_kind(kind: str, version: str) -> None:
+    accepted, _ = Conversation(supplicant(credential(kind=kind), version=version), network()).accepted()
+    assert accepted.peer.name.text == NAME
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_raw_public_key(version: str) -> None:
+    own = credential()
+    talk = Conversation(supplicant(own, version=version, raw_public_key=True), network(show_raw_public_key=True))
+    accepted, done = talk.accepted()
+    assert accepted.keys == done.keys
+    assert talk.claims[0].presented.raw_public_key == own.spki
+    certificates = Conversation(supplicant(own, version=version), network())
+    certificates.accepted()
+    assert sum(map(len, talk.responses)) < sum(map(len, certificates.responses))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_supplicant_that_nobody_changed_is_known_by_its_certificate(version: str) -> None:
+    """It sends no dane_clientid: here, since it has another code point for it."""
+    near = supplicant(credential(), version=version, clientid=0xFF77)
+    talk = Conversation(near, network())
+    talk.accepted()
+    assert [(claim.name.text, claim.name_source) for claim in talk.claims] == [(NAME, NameSource.SAN)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "identity", [b"car54._device.cars.example", b"car54._device.cars.example@isp.example", b"\xff\x00"]
+)
+def test_et_10_the_identity_is_nobodys_name(identity: bytes, version: str) -> None:
+    """Who calls itself car54 and has the key of car77 is car77, for better or worse."""
+    seen: list[Claim] = []
+
+    def only_car54(claim: Claim) -> VerifiedPeer:
+        seen.append(claim)
+        if claim.name.text != NAME:
+            raise Refused(Reason.NOT_PERMITTED)
+        return evidence(claim)
+
+    other = credential("car77._device.cars.example")
+    for near in (supplicant(other, version=version), supplicant(other, version=version, clientid=0xFF77)):
+        talk = Conversation(near, network(), judge=only_car54, identity=identity)
+        rejected, _ = talk.rejected()
+        assert talk.server.identity == identity
+        assert isinstance(rejected.verdict, Refused)
+        assert rejected.verdict.reason is Reason.NOT_PERMITTED
+    assert {claim.name.text for claim in seen} == {"car77._device.cars.example"}
+
+
+def nobody(version: str = "TLSv1.3") -> Context:
+    """A client without a credential."""
+    made = Context.client()
+    made.load_verify_locations(cadata=authority().chain[0])
+    made.maximum_version = ssl.TLSVersion.TLSv1_3 if version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
+    return made
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_et_11_a_peer_without_a_certificate_is_refused(version: str) -> None:
+    talk = Conversation(nobody(version), network())
+    rejected, failed = talk.rejected()
+    assert talk.claims == []
+    assert isinstance(rejected.verdict, Refused)
+    assert rejected.verdict.reason is Reason.NO_CREDENTIAL
+    assert isinstance(failed.reason, TLSAlertReceived)
+    assert failed.reason.alert_received == AlertDescription.HANDSHAKE_FAILURE
+
+
+def test_eap_admits_nobody_unauthenticated() -> None:
+    """An optional door lets in who claims nothing; EAP has no use for that, and says so before anybody comes."""
+    with pytest.raises(TLSMisuse):
+        served_eap_tls(door(policy="optional"))
+
+
+def test_an_optional_shim_admits_nobody_either() -> None:
+    far = network(policy="optional", ask="always")
+    talk = Conversation(nobody(), far)
+    talk.server = EapServer(lambda: opened(far))
+    rejected, _ = talk.rejected()
+    assert isinstance(rejected.verdict, Refused)
+    assert rejected.verdict.reason is Reason.NO_CREDENTIAL
+
+
+def opened(far: Context) -> ServerTls:
+    transport = FedTransport()
+    return ServerTls(shim=far.server_shim(transport, source=SOURCE), transport=transport)
+
+
+# --- who the server is
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_et_14_a_server_no_authority_vouches_for_is_told_so(version: str) -> None:
+    stranger = web_credential(make_identity(SERVER))
+    far = Context.server(stranger, authenticator=Doorkeeper(), profiles=("ca13", "cid07"))
+    talk = Conversation(supplicant(version=version), far)
+    rejected, failed = talk.rejected()
+    assert isinstance(failed.reason, TLSCertificateRefused)
+    assert isinstance(rejected.verdict, TLSAlertReceived)
+    assert talk.claims == []
+
+
+def test_et_14_a_server_of_another_name_is_refused() -> None:
+    _, failed = Conversation(supplicant(), network(), host="other.example").rejected()
+    assert isinstance(failed.reason, TLSCertificateRefused)
+
+
+def test_et_14_a_server_may_be_known_by_its_tlsa_record(signed: World, stranger: Identity) -> None:
+    """No authority knows this server; its record does, also when it shows a bare key."""
+    signed.organisation(ZONE).replace(OWNER, record(stranger))
+    near = supplicant(server_tlsa="require", resolver=signed.resolver(), clock=signed.now)
+    near.prepare_blocking(HOST, PORT)
+    for bare in (False, True):
+        far = Context.server(web_credential(stranger), authenticator=Doorkeeper(), show_raw_public_key=bare)
+        talk = Conversation(near, far, host=HOST)
+        talk.accepted()
+    _, failed = Conversation(near, network(), host=HOST).rejected()
+    assert isinstance(failed.reason, TLSCertificateRefused)
+
+
+# --- how it is used
+
+
+def test_settling_what_is_not_asked_is_misuse() -> None:
+    talk = Conversation(supplicant(), network())
+    with pytest.raises(Misuse):
+        talk.server.settle(Refused(Reason.NOT_PERMITTED))
+    talk.accepted()
+    with pytest.raises(Misuse):
+        talk.server.settle(Refused(Reason.NOT_PERMITTED))
+    with pytest.raises(Misuse):
+        talk.server.begin()
+
+
+def test_evidence_for_another_claim_admits_nobody() -> None:
+    other = Conversation(supplicant(credential("car77._device.cars.example")), network()).judging()
+    talk = Conversation(supplicant(), network())
+    talk.judging()
+    with pytest.raises(Misuse):
+        talk.server.settle(evidence(other))
+    assert talk.server.stage is Stage.JUDGING
+    assert talk.server.verdict is None
+
+
+def test_an_identity_that_fits_no_radius_packet_is_misuse() -> None:
+    with pytest.raises(Misuse):
+        EapPeer(b"x" * 254, lambda: pytest.fail("nothing is opened"))

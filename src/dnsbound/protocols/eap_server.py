@@ -218,6 +218,8 @@ class EapServer:
         return self._ask(EapType.TLS, BEGIN)
 
     def _take_tls(self, fragment: TlsFragment) -> Outcome:
+        if self._stage is Stage.START:
+            self._become(Stage.HANDSHAKE)
         outgoing = self._outgoing
         if outgoing is not None and not outgoing.is_done:
             if not fragment.is_empty:
@@ -235,7 +237,6 @@ class EapServer:
             raise PeerError("the peer has nothing to say in the middle of its handshake")
         if self._tls is None:
             self._tls = self._open_tls()
-            self._become(Stage.HANDSHAKE)
         self._tls.transport.feed(message)
         return self._advance(self._tls)
 

@@ -79,10 +79,10 @@ class Incoming:
             raise LimitExceeded(EAP_TLS_MESSAGE_OCTETS.name, f"a TLS message of {total} octets is announced")
         self._total = total
         self._kept += fragment.data
-        if len(self._kept) > self._limit:
-            raise LimitExceeded(EAP_TLS_MESSAGE_OCTETS.name, "a TLS message that was not announced")
         if total is not None:
             _check_progress(len(self._kept), total, more=fragment.more)
+        elif len(self._kept) > self._limit:
+            raise LimitExceeded(EAP_TLS_MESSAGE_OCTETS.name, f"a TLS message of {len(self._kept)} octets")
         if fragment.more:
             if not fragment.data:
                 raise PeerError("an empty fragment with more to follow")
