@@ -20,6 +20,7 @@ from dnsbound.cli import (
     check,
     demo,
     doctor,
+    eap,
     enrol,
     explain,
     identity,
@@ -132,6 +133,7 @@ app.add_typer(serve.app, name="serve")
 app.add_typer(enrol.app, name="enrol")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(chain.app, name="chain")
+app.add_typer(eap.app, name="eap")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command(
     "publish", epilog=example("dnsbound publish", "dnsbound publish cars.example --check", "dnsbound publish --wait 60")
