@@ -19,6 +19,7 @@ from dnsbound.protocols.eap_server import Accepted
 from dnsbound.protocols.eap_tls_framing import Incoming
 from dnsbound.tls.session import Session
 from machines.eap_pairs import Conversation, network, supplicant, tls_of
+from machines.hkdf import expand_label
 from machines.shim_pairs import evidence
 
 HELLO_RANDOM = slice(11, 43)
@@ -74,17 +75,6 @@ def test_et_09_keys_of_tls_1_2_by_the_prf(cipher: str, digest: str, tmp_path: Pa
     assert accepted.keys.msk == material[:64]
     assert accepted.keys.emsk == material[64:]
     assert accepted.keys.session_id == b"\x0d" + client_random + server_random
-
-
-def expand_label(digest: str, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-    name = b"tls13 " + label
-    info = length.to_bytes(2, "big") + bytes((len(name),)) + name + bytes((len(context),)) + context
-    output, block, counter = b"", b"", 0
-    while len(output) < length:
-        counter += 1
-        block = hmac.digest(secret, block + info + bytes((counter,)), digest)
-        output += block
-    return output[:length]
 
 
 def exporter(digest: str, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:

@@ -1,6 +1,9 @@
 """What TLS 1.3 adds to EAP-TLS: the success indication, tickets, and what is left out of it (RFC 9190)."""
 
+from pathlib import Path
+
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dnsbound._native import TlsError
 from dnsbound.errors import PeerError, Reason, Refused
@@ -11,8 +14,10 @@ from dnsbound.protocols.eap_peer import PeerDone, PeerFailed, PeerIgnored, PeerR
 from dnsbound.protocols.eap_tls_framing import EMPTY
 from dnsbound.tls.errors import TLSAlertReceived, TLSMisuse, TLSPeerError
 from dnsbound.tls.session import Session
+from dnsbound.wire import Reader
 from machines.eap_pairs import Conversation, network, supplicant, tls_of
 from machines.eap_scripts import WHOLE, ScriptedServer
+from machines.hkdf import expand_label
 from machines.shim_pairs import NAME, evidence, refusing
 
 APPLICATION_DATA = 23
@@ -232,6 +237,40 @@ def test_et13_08_a_ticket_of_another_server_is_a_full_handshake() -> None:
 
 
 # --- what is left out
+
+
+def test_et13_10_a_ticket_allows_no_early_data(tmp_path: Path) -> None:
+    """Read from the wire: the NewSessionTicket has no extensions at all, early_data among them."""
+    near, far = supplicant(), network(ticket_lifetime=300)
+    far.keylog_filename = str(tmp_path / "secrets")
+    talk = Conversation(near, far, fragment_octets=WHOLE)
+    talk.accepted()
+    flight = tls_of(talk.requests[-2]).data
+    header, sealed = flight[:5], flight[5 : 5 + int.from_bytes(flight[3:5], "big")]
+    secret = next(
+        bytes.fromhex(line.split()[2])
+        for line in (tmp_path / "secrets").read_text().splitlines()
+        if line.startswith("SERVER_TRAFFIC_SECRET_0")
+    )
+    digest = {32: "sha256", 48: "sha384"}[len(secret)]
+    key = expand_label(digest, secret, b"key", b"", 32 if digest == "sha384" else 16)
+    # The first record under this key: the nonce is the iv itself.
+    message = AESGCM(key).decrypt(expand_label(digest, secret, b"iv", b"", 12), sealed, header)
+    reader = Reader(message.rstrip(b"\x00")[:-1], "NewSessionTicket")
+    assert reader.uint(1) == 4
+    with reader.block(3):
+        assert reader.uint(4) <= 300
+        reader.uint(4)
+        assert reader.prefixed(1)
+        assert reader.prefixed(2)
+        assert reader.prefixed(2) == b""
+
+
+def test_et13_15_no_keys_that_were_shared_before() -> None:
+    for context in (supplicant(), network()):
+        for setting in (context.set_psk_client_callback, context.set_psk_server_callback):
+            with pytest.raises(TLSMisuse):
+                setting(lambda *_: None)
 
 
 def test_et13_11_nobody_can_be_asked_after_the_handshake() -> None:
