@@ -47,6 +47,8 @@ WORDS = {8: "Eight"}
         f"counts {limits.LOOKUP_SOURCES.default:,} sources",
         f"at most {limits.RECHECKS_AT_ONCE.default} questions are open at once",
         f"by the deadline of a lookup ({authenticator.LOOKUP_SECONDS:g} s)",
+        f"A peer's TLS message has {limits.EAP_TLS_MESSAGE_OCTETS.default:,} octets at most",
+        f"and a conversation {limits.EAP_ROUND_TRIPS.default} round trips",
         f"kept for {limits.NEGATIVE_TTL.default} s at most",
         f"the longer of the zone's TTL and {limits.RECORD_TTL.default} s",
     ],
