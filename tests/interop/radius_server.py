@@ -17,7 +17,8 @@ from dnsbound.credential.credential import Credential
 from dnsbound.edge.credential_files import save_credential
 from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_configuration import RadiusConfiguration
-from dnsbound.edge.radius_server import Bound, RadiusServer, bind_all
+from dnsbound.edge.radius_server import RadiusServer
+from dnsbound.edge.radius_sockets import Bound, bind_all, endpoint_of
 from dnsbound.edge.resolver import Resolver
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.testing.organisation import Device, Organisation
@@ -74,11 +75,11 @@ class RadiusSite:
 
     @property
     def port(self) -> int:
-        return self.bound.endpoints[0].port
+        return endpoint_of(self.bound.authentication[0]).port
 
     @property
     def accounting_port(self) -> int:
-        return self.bound.accounting_endpoints[0].port
+        return endpoint_of(self.bound.accounting[0]).port
 
     @property
     def root(self) -> Path:
@@ -98,7 +99,7 @@ class RadiusSite:
 
     def rewrite(self, name: str, text: str) -> None:
         """Write `radius.toml` or another file anew and have everything read again, as at SIGHUP."""
-        _write(self.directory / name, text)
+        write(self.directory / name, text)
         self.on_loop(self.server.reload)
 
     def on_loop(self, call: Callable[[], T]) -> T:
@@ -199,12 +200,13 @@ def radius_files(
         f'credential = "server.pem"\naccess = "access.toml"\n{settings}\n'
     )
     save_credential(own or world.web_credential(SERVER_NAME), directory / "server.pem", force=True)
-    _write(directory / "nas.secret", SECRET)
-    _write(directory / "access.toml", access)
-    _write(directory / "radius.toml", server + clients + networks)
+    write(directory / "nas.secret", SECRET)
+    write(directory / "access.toml", access)
+    write(directory / "radius.toml", server + clients + networks)
     return RadiusConfiguration.load(directory / "radius.toml")
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """For its owner alone, as secrets have to be."""
     path.touch(mode=0o600)
     path.write_text(text)

@@ -61,7 +61,7 @@ class Served:
 def served(directory: Path, world: World, *, own: Credential | None = None, **options: Any) -> Iterator[Served]:
     """The service of `radius_files`. options: of those, and of `RadiusService`."""
     files = {key: options.pop(key) for key in ("settings", "clients", "networks", "access") if key in options}
-    configuration = radius_files(directory, world, own=own, **files)
+    configuration = radius_files(directory, world, **files)
     networks = RadiusNetworks(
         configuration,
         own or load_credential(configuration.server.credential),

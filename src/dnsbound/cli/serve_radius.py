@@ -15,7 +15,7 @@ from dnsbound.cli.output import advise, emit, say
 
 if TYPE_CHECKING:
     from dnsbound.edge.radius_configuration import RadiusConfiguration
-    from dnsbound.edge.radius_server import Bound
+    from dnsbound.edge.radius_sockets import Bound
     from dnsbound.edge.worker import Worker
 
 
@@ -47,7 +47,8 @@ def _serve(
     configuration: "RadiusConfiguration", resolver: list[str] | None, anchors: Path | None, *, as_json: bool
 ) -> None:
     from dnsbound.cli.as_service import log_to_stderr, notify
-    from dnsbound.edge.radius_server import RadiusServer, bind_all
+    from dnsbound.edge.radius_server import RadiusServer
+    from dnsbound.edge.radius_sockets import bind_all
     from dnsbound.edge.worker import Announcements
     from dnsbound.edge.worker_processes import run_workers
 
@@ -71,13 +72,11 @@ def _serve(
 
 
 def _tell(configuration: "RadiusConfiguration", bound: "Bound", *, as_json: bool) -> None:
-    addresses = [str(endpoint) for endpoint in bound.endpoints]
-    accounting = [str(endpoint) for endpoint in bound.accounting_endpoints]
     networks = [network.label for network in configuration.networks]
     if as_json:
-        emit({"addresses": addresses, "accounting": accounting, "networks": networks})
+        emit({**bound.endpoints(), "networks": networks})
         return
-    say(f"Admitting to {', '.join(networks)} at {', '.join(addresses)}.")
-    if accounting:
-        say(f"Accounting at {', '.join(accounting)}.")
+    say(f"Admitting to {', '.join(networks)}.")
+    for key, addresses in bound.endpoints().items():
+        say(f"{key}: {', '.join(addresses)}")
     advise("Each authentication follows as a line of JSON. Ctrl-C ends it.")

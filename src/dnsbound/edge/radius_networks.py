@@ -106,6 +106,18 @@ class RadiusNetworks:
     def __iter__(self) -> Iterator[RadiusNetwork]:
         return iter(self._networks)
 
+    def clients_context(
+        self, settings: ServerSettings, credential: CredentialLike, *, datagram: bool = False
+    ) -> Context:
+        """The door of RADIUS clients over TLS or DTLS, which are admitted by their own names."""
+        return Context.server(
+            credential,
+            authenticator=self._authenticator(settings.radsec_door),
+            claim_from=[source.value for source in settings.claim_from],
+            profiles=None if datagram else [profile.value for profile in settings.profiles],
+            datagram=datagram,
+        )
+
     @property
     def authenticators(self) -> tuple[Authenticator, ...]:
         """One for each door that is or was served, live sessions of which may be left."""

@@ -11,10 +11,8 @@ stays as it was, and one line says what is wrong. Where it listens is what it be
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Self
 
 from dnsbound.edge.access_file import AccessFile
@@ -22,73 +20,20 @@ from dnsbound.edge.authenticator import LookupSource
 from dnsbound.edge.credential_files import load_credential
 from dnsbound.edge.radius_admission import Supervision
 from dnsbound.edge.radius_audit import AccessEvent
-from dnsbound.edge.radius_clients import RadiusClients
+from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin
 from dnsbound.edge.radius_configuration import RadiusConfiguration
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.radius_dtls import start_radius_dtls
 from dnsbound.edge.radius_networks import RadiusNetworks, TicketKeysOf
 from dnsbound.edge.radius_service import AccountingRecorder, RadiusService
-from dnsbound.edge.radius_udp import RadiusSocket, Respond, bind_udp
-from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.edge.radius_sockets import Bound
+from dnsbound.edge.radius_tls import start_radius_tls
+from dnsbound.edge.radius_udp import RadiusSocket, Respond
+from dnsbound.errors import DnsboundError
 from dnsbound.times import Moment, Seconds
 
 _TICK: Final[Seconds] = 1.0
 
 _log: Final = logging.getLogger("dnsbound.radius")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """The UDP sockets of one worker."""
-
-    authentication: tuple[socket.socket, ...]
-    accounting: tuple[socket.socket, ...]
-
-    def close(self) -> None:
-        for each in (*self.authentication, *self.accounting):
-            each.close()
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Of authentication, in the order of the file."""
-        return tuple(_endpoint_of(each) for each in self.authentication)
-
-    @property
-    def accounting_endpoints(self) -> tuple[Endpoint, ...]:
-        return tuple(_endpoint_of(each) for each in self.accounting)
-
-
-def bind_all(configuration: RadiusConfiguration, *, workers: int = 1) -> tuple[Bound, ...]:
-    """The sockets of each worker, which share their ports (SO_REUSEPORT). Misuse, in one line, for an address that
-    cannot be had; nothing is bound then."""
-    with contextlib.ExitStack() as undo:
-        authentication = [_shared(endpoint, workers, undo) for endpoint in configuration.server.listen]
-        accounting = [_shared(endpoint, workers, undo) for endpoint in configuration.server.accounting]
-        undo.pop_all()
-    return tuple(
-        Bound(
-            authentication=tuple(each[worker] for each in authentication),
-            accounting=tuple(each[worker] for each in accounting),
-        )
-        for worker in range(workers)
-    )
-
-
-def _shared(endpoint: Endpoint, workers: int, undo: contextlib.ExitStack) -> list[socket.socket]:
-    made: list[socket.socket] = []
-    for _ in range(workers):
-        try:
-            one = bind_udp(endpoint, reuse_port=workers > 1)
-        except OSError as error:
-            raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
-        undo.callback(one.close)
-        made.append(one)
-        endpoint = _endpoint_of(one)
-    return made
-
-
-def _endpoint_of(bound: socket.socket) -> Endpoint:
-    host, port = bound.getsockname()[:2]
-    return Endpoint(host=host, port=port)
 
 
 class RadiusServer:
@@ -114,9 +59,10 @@ class RadiusServer:
         clock: Callable[[], Moment] = time.time,
     ) -> None:
         self._access = AccessFile(configuration.server.access)
+        self._credential = load_credential(configuration.server.credential)
         self.networks: Final = RadiusNetworks(
             configuration,
-            load_credential(configuration.server.credential),
+            self._credential,
             resolver,
             access=self._access,
             ticket_keys=ticket_keys,
@@ -133,29 +79,42 @@ class RadiusServer:
         )
         self._respond = self.service.respond if route is None else route(self.service)
         self._bound = bound
-        self._sockets: list[RadiusSocket] = []
-        self._ticking: asyncio.Task[None] | None = None
+        self._open: contextlib.AsyncExitStack
 
     def clients(self) -> RadiusClients:
         """Those in force."""
         return self.service.configuration.clients
 
     async def __aenter__(self) -> Self:
-        for accounting, sockets in ((False, self._bound.authentication), (True, self._bound.accounting)):
-            for each in sockets:
-                self._sockets.append(
-                    RadiusSocket(each, self._respond, self.clients, self.service.counters, accounting=accounting)
-                )
-        self._ticking = asyncio.create_task(self._tick())
+        async with contextlib.AsyncExitStack() as opening:
+            opening.callback(self._bound.close)
+            await self._listen_udp(opening)
+            await self._listen_tls(opening)
+            ticking = asyncio.create_task(self._tick())
+            opening.push_async_callback(_cancelled, ticking)
+            self._open = opening.pop_all()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for each in self._sockets:
-            await each.aclose()
-        if self._ticking is not None:
-            self._ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticking
+        await self._open.aclose()
+
+    async def _listen_udp(self, opening: contextlib.AsyncExitStack) -> None:
+        for accounting, sockets in ((False, self._bound.authentication), (True, self._bound.accounting)):
+            for each in sockets:
+                served = RadiusSocket(each, self._respond, self.clients, self.service.counters, accounting=accounting)
+                opening.push_async_callback(served.aclose)
+
+    async def _listen_tls(self, opening: contextlib.AsyncExitStack) -> None:
+        """RadSec and RADIUS/DTLS. A listener keeps the certificate that it began with."""
+        answers, settings = _Answering(self._respond), self.service.configuration.server
+        if self._bound.radsec:
+            context = self.networks.clients_context(settings, self._credential)
+            for each in self._bound.radsec:
+                await opening.enter_async_context(await start_radius_tls(answers, self.clients, context, sock=each))
+        if self._bound.radsec_dtls:
+            context = self.networks.clients_context(settings, self._credential, datagram=True)
+            for each in self._bound.radsec_dtls:
+                await opening.enter_async_context(await start_radius_dtls(answers, self.clients, context, sock=each))
 
     def reload(self) -> None:
         """Read everything again. With an error in it all stays as it was, and a line of the log says what is wrong."""
@@ -183,6 +142,23 @@ class RadiusServer:
         while True:
             await asyncio.sleep(_TICK)
             self.service.tick()
+
+
+class _Answering:
+    """What the listeners over TLS ask, in place of the service: the answer may be another worker's."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    async def answer(self, octets: bytes, origin: RadiusOrigin) -> bytes | None:
+        answer = self._respond(octets, origin)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 _BEGUN_WITH: Final = (

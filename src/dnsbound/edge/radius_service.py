@@ -16,7 +16,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from dnsbound.edge.eap_conversations import ConversationTable
@@ -32,6 +32,7 @@ from dnsbound.edge.radius_networks import RadiusNetworks
 from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.iana import RadiusCode
 from dnsbound.protocols.radius import Discarded, read_request_of_any
+from dnsbound.protocols.radius_accounting import AccountingEvent
 from dnsbound.protocols.radius_duplicates import Begun, RecentRequests, Repeated
 from dnsbound.times import Moment, Seconds
 
@@ -44,7 +45,7 @@ _TOLD: Final = 64
 class AccountingRecorder(Protocol):
     """Keeps what access servers account for."""
 
-    async def record(self, asked: Asked) -> bool:
+    async def record(self, event: AccountingEvent, origin: RadiusOrigin) -> bool:
         """Whether it is kept, or was before: only then is it acknowledged (RFC 2866 section 2)."""
 
 
@@ -172,14 +173,18 @@ class RadiusService:
     # --- accounting
 
     def _account(self, asked: Asked) -> Answer:
+        try:
+            event = AccountingEvent.of(asked.request)
+        except Malformed:
+            return self._drop(Dropped.MALFORMED)
         if self._recorder is not None:
-            return self._recorded(asked, self._recorder)
+            return self._recorded(asked, self._recorder.record(event, asked.origin))
         if self._configuration.server.accounting_discard:
             return asked.answer(RadiusCode.ACCOUNTING_RESPONSE)
         return self._drop(Dropped.NOT_RECORDED)
 
-    async def _recorded(self, asked: Asked, recorder: AccountingRecorder) -> bytes | None:
-        if await recorder.record(asked):
+    async def _recorded(self, asked: Asked, recorded: Awaitable[bool]) -> bytes | None:
+        if await recorded:
             return asked.answer(RadiusCode.ACCOUNTING_RESPONSE)
         return self._drop(Dropped.NOT_RECORDED)
 

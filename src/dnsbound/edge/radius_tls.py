@@ -148,7 +148,8 @@ class RadiusTlsServer:
         return [each for each in reversed(self._connections) if each.entrance.origin.client.label == label]
 
     async def listen(self, context: Context, host: str | None, port: int, **options: Any) -> None:  # noqa: ANN401 (those of the loop)
-        self._server = await start_server(self._serve, host, port, context=context, **options)
+        at = None if "sock" in options else port
+        self._server = await start_server(self._serve, host, at, context=context, **options)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = writer.get_extra_info("peername")[:2]

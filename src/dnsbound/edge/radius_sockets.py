@@ -1,0 +1,99 @@
+"""The sockets of a RADIUS server, bound before anything is served: by one process, for each of its workers.
+
+Workers share their ports (SO_REUSEPORT), and the system spreads clients over them. A worker that takes a dead one's
+place goes on with the sockets that one had, and with what waits in them.
+"""
+
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from dnsbound.edge.radius_configuration import RadiusConfiguration
+from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.radius_udp import bind_udp
+from dnsbound.errors import Misuse
+
+_BACKLOG: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """The sockets of one worker, in the order of the file. radsec: listening TCP; all others UDP."""
+
+    authentication: tuple[socket.socket, ...] = ()
+    accounting: tuple[socket.socket, ...] = ()
+    radsec: tuple[socket.socket, ...] = ()
+    radsec_dtls: tuple[socket.socket, ...] = ()
+
+    def close(self) -> None:
+        for each in (*self.authentication, *self.accounting, *self.radsec, *self.radsec_dtls):
+            each.close()
+
+    def endpoints(self) -> dict[str, list[str]]:
+        """Where each is, by the names of the keys that were told of it, as text; none of what is not there."""
+        kinds = {
+            "listen": self.authentication,
+            "accounting": self.accounting,
+            "radsec": self.radsec,
+            "radsec_dtls": self.radsec_dtls,
+        }
+        return {key: [str(endpoint_of(each)) for each in sockets] for key, sockets in kinds.items() if sockets}
+
+
+def bind_all(configuration: RadiusConfiguration, *, workers: int = 1) -> tuple[Bound, ...]:
+    """The sockets of each worker. Misuse, in one line, for an address that cannot be had; nothing is bound then."""
+    server, shared = configuration.server, workers > 1
+    with contextlib.ExitStack() as undo:
+
+        def all_at(
+            endpoints: tuple[Endpoint, ...], bind: Callable[[Endpoint], socket.socket]
+        ) -> list[list[socket.socket]]:
+            return [_bound(endpoint, bind, workers, undo) for endpoint in endpoints]
+
+        authentication = all_at(server.listen, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
+        accounting = all_at(server.accounting, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
+        radsec = all_at(server.radsec, lambda endpoint: _listening(endpoint, reuse_port=shared))
+        radsec_dtls = all_at(server.radsec_dtls, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
+        undo.pop_all()
+    return tuple(
+        Bound(
+            authentication=tuple(each[worker] for each in authentication),
+            accounting=tuple(each[worker] for each in accounting),
+            radsec=tuple(each[worker] for each in radsec),
+            radsec_dtls=tuple(each[worker] for each in radsec_dtls),
+        )
+        for worker in range(workers)
+    )
+
+
+def endpoint_of(bound: socket.socket) -> Endpoint:
+    """Where a socket is bound."""
+    host, port = bound.getsockname()[:2]
+    return Endpoint(host=host, port=port)
+
+
+def _bound(
+    endpoint: Endpoint, bind: Callable[[Endpoint], socket.socket], workers: int, undo: contextlib.ExitStack
+) -> list[socket.socket]:
+    made: list[socket.socket] = []
+    for _ in range(workers):
+        try:
+            one = bind(endpoint)
+        except OSError as error:
+            raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
+        undo.callback(one.close)
+        made.append(one)
+        # Port 0 is any free one, and the same for all.
+        endpoint = endpoint_of(one)
+    return made
+
+
+def _listening(endpoint: Endpoint, *, reuse_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    made = socket.create_server(
+        (endpoint.host, endpoint.port), family=family, backlog=_BACKLOG, reuse_port=reuse_port, dualstack_ipv6=False
+    )
+    made.settimeout(0)
+    return made
