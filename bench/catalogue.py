@@ -30,6 +30,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "verify-cold": Benchmark("bench.verify_cold", {"names": 1000, "rounds": 5}, {"names": 200, "rounds": 2}),
     "validator": Benchmark("bench.validator", {"repeats": 1000, "rounds": 7}, {"repeats": 100, "rounds": 3}),
     "carried-chains": Benchmark("bench.carried_chains", {"repeats": 200, "rounds": 7}, {"repeats": 30, "rounds": 3}),
+    "radius-codec": Benchmark("bench.radius_codec", {"repeats": 5000, "rounds": 9}, {"repeats": 200, "rounds": 2}),
     "chain-sizes": Benchmark("bench.chain_sizes"),
     "startup": Benchmark("bench.startup", {"rounds": 15}, {"rounds": 3}),
     "access-list": Benchmark("bench.access_list", {"names": 1_000_000, "rounds": 5}, {"names": 50_000, "rounds": 2}),

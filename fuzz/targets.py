@@ -40,6 +40,7 @@ from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.eap import EAP_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
+from fuzz.network_access import NETWORK_ACCESS_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
 from fuzz.target import Target, text
@@ -233,6 +234,7 @@ TARGETS: dict[str, Target] = {
     **AUTHENTICATOR_TARGETS,
     **EAP_TARGETS,
     **ENROLMENT_TARGETS,
+    **NETWORK_ACCESS_TARGETS,
     **OWNERSHIP_TARGETS,
     **HANDSHAKE_TARGETS,
     **TICKET_TARGETS,

@@ -45,6 +45,20 @@ LEAVES_OUT: dict[str, tuple[str, set[str]]] = {
     ),
     "edge.context_members._VERSIONS": ("versions that are never spoken, refused", {"SSLv3", "TLSv1", "TLSv1_1"}),
     "edge.context_server_tlsa._UNDECIDED": ("answers that are decided", {"SECURE", "INSECURE"}),
+    "protocols.radius_attributes._COUNTS": (
+        "packets that the tables of attributes leave out",
+        {
+            *("ACCOUNTING_RESPONSE", "STATUS_SERVER", "DISCONNECT_REQUEST", "DISCONNECT_ACK", "DISCONNECT_NAK"),
+            *("COA_REQUEST", "COA_ACK", "COA_NAK"),
+        },
+    ),
+    "protocols.radius_attributes._UNNAMED": (
+        "packets that the tables of attributes leave out",
+        {
+            *("ACCOUNTING_RESPONSE", "STATUS_SERVER", "DISCONNECT_REQUEST", "DISCONNECT_ACK", "DISCONNECT_NAK"),
+            *("COA_REQUEST", "COA_ACK", "COA_NAK"),
+        },
+    ),
     "provision.adoption.naming._TEXTS": ("names of a certificate, which may be several", {"SAN"}),
     "provision.lifecycle.machine.TRANSITIONS": (
         "refused: RollRefused",

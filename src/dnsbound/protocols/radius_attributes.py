@@ -1,6 +1,6 @@
 """RADIUS attributes: what each is called, how its value is written, and in which packets it may stand how often.
 
-The table is total over the attributes known by name. An attribute that is not known by name may stand in a request
+The table is total over the attributes known by name. An attribute that is not known by name may stand in requests
 and in an Access-Accept, and nowhere else. What an answer of ours must not carry, it is not made with
 (`protocols.radius.answer_to`); of a request only repetition of what identifies anybody is refused, since servers are
 told to ignore what they do not want, and access points send attributes that the tables do not give them.
@@ -205,12 +205,24 @@ RULES: Final[Mapping[RadiusAttribute, AttributeRule]] = MappingProxyType(
 _RULE_OF: Final[Mapping[int, AttributeRule]] = MappingProxyType({int(number): rule for number, rule in RULES.items()})
 
 
+_COUNTS: Final[Mapping[RadiusCode, Mapping[int, Count]]] = MappingProxyType(
+    {code: {int(number): rule.counts[code] for number, rule in RULES.items()} for code in TABLED}
+)
+_UNNAMED: Final[Mapping[RadiusCode, Count]] = MappingProxyType(
+    {
+        RadiusCode.ACCESS_REQUEST: Count.ANY,
+        RadiusCode.ACCESS_ACCEPT: Count.ANY,
+        RadiusCode.ACCESS_REJECT: Count.NONE,
+        RadiusCode.ACCESS_CHALLENGE: Count.NONE,
+        RadiusCode.ACCOUNTING_REQUEST: Count.ANY,
+    }
+)
+"""Table: the same for attributes that are not known by name."""
+
+
 def count_of(code: RadiusCode, attribute: int) -> Count:
-    """How often the attribute may stand in a packet of this code. The codes are those of `TABLED`."""
-    rule = _RULE_OF.get(attribute)
-    if rule is None:
-        return Count.NONE if code in (RadiusCode.ACCESS_REJECT, RadiusCode.ACCESS_CHALLENGE) else Count.ANY
-    return rule.counts[code]
+    """How often the attribute may stand in a packet of this code, one of `TABLED`."""
+    return _COUNTS[code].get(attribute) or _UNNAMED[code]
 
 
 def name_of(attribute: int) -> str:

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
 
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.iana import RadiusAttribute
-from dnsbound.protocols.radius_attributes import MAX_VALUE, Attributes, integer
+from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.protocols.radius_attributes import MAX_VALUE, Attributes, Count, count_of, integer, name_of
 from dnsbound.times import Seconds
 from dnsbound.verify.access_text import Grants
 
@@ -29,6 +29,8 @@ MAX_VLAN: Final = 4094
 MAX_TAG: Final = 0x1F
 RADIUS_REQUEST: Final = 1
 """Termination-Action: ask again at the end of the session, rather than cut."""
+MAX_GRANT: Final = 2048
+"""Octets: half of a packet, so that keys, handles and the states of proxies have room."""
 LONGEST: Final = 2**31 - 1
 """Seconds; access servers in use read timeouts as signed."""
 
@@ -64,7 +66,9 @@ class RadiusGrant:
             for key, (field, reader) in _READERS.items()
             if key in grants
         }
-        return cls(**given)
+        grant = cls(**given)
+        _check_fits(grant.to_attributes())
+        return grant
 
     def to_attributes(self, *, tag: int = 0) -> Attributes:
         """All of it but `session_timeout`, which is decided with the evidence. tag: 1 to 31 groups the VLAN's
@@ -74,6 +78,18 @@ class RadiusGrant:
         if self.idle_timeout is not None:
             found.append((int(RadiusAttribute.IDLE_TIMEOUT), integer(self.idle_timeout)))
         return (*found, *self.attributes)
+
+
+def _check_fits(attributes: Attributes) -> None:
+    """Malformed for what no Access-Accept could carry: found when it is read, not when a device stands at the door."""
+    seen: set[int] = set()
+    for number, _ in attributes:
+        if number in seen and count_of(RadiusCode.ACCESS_ACCEPT, number) is Count.AT_MOST_ONE:
+            raise Malformed(f"the grants say {name_of(number)} twice")
+        seen.add(number)
+    octets = sum(len(value) + 2 for _, value in attributes)
+    if octets > MAX_GRANT:
+        raise Malformed(f"the grants have {octets} octets as attributes; {MAX_GRANT} fit beside everything else")
 
 
 def vlan_attributes(vlan: str, *, tag: int = 0) -> Attributes:

@@ -19,7 +19,7 @@ from dnsbound.protocols.radius import (
     request_of,
     split_eap_message,
 )
-from dnsbound.protocols.radius_attributes import RULES, TABLED, Count, count_of, name_of
+from dnsbound.protocols.radius_attributes import _UNNAMED, RULES, TABLED, Count, count_of, name_of
 from unit.radius_requests import AUTHENTICATOR, EAP, SECRET, access_request, asked
 
 
@@ -144,6 +144,7 @@ def test_rad_10_every_attribute_has_a_rule_for_every_packet() -> None:
     assert set(RULES) == set(RadiusAttribute)
     for rule in RULES.values():
         assert tuple(rule.counts) == TABLED
+    assert set(_UNNAMED) == set(TABLED)
     assert len({rule.name for rule in RULES.values()}) == len(RULES)
 
 

@@ -1,0 +1,73 @@
+"""Where network access reads octets of strangers: RADIUS packets and what is inside of them."""
+
+from dnsbound.iana import AcctStatusType, RadiusAttribute, RadiusCode
+from dnsbound.protocols.radius import (
+    RadiusPacket,
+    answer_to,
+    read_answer,
+    read_request,
+    request_of,
+    split_eap_message,
+)
+from dnsbound.protocols.radius_accounting import AccountingEvent
+from dnsbound.protocols.radius_dynamic import SessionIdentity, disconnect_request, read_dynamic_request
+from dnsbound.protocols.radius_grants import RadiusGrant
+from dnsbound.protocols.radius_keys import mppe_keys, read_mppe_keys, salts_from
+from dnsbound.protocols.radius_nas import CalledStation, NasFacts
+from fuzz.target import Target, text
+
+SECRET = b"a secret of the fuzzer"
+AUTHENTICATOR = bytes(range(16))
+NOW = 1_790_000_000.0
+
+
+def access_request() -> bytes:
+    attributes = (
+        (RadiusAttribute.USER_NAME, b"@cars.example"),
+        (RadiusAttribute.NAS_IP_ADDRESS, bytes((192, 0, 2, 7))),
+        (RadiusAttribute.CALLED_STATION_ID, b"00-1A-2B-3C-4D-5E:public"),
+        (RadiusAttribute.CALLING_STATION_ID, b"02-00-00-00-00-01"),
+        *split_eap_message(bytes(600)),
+        (RadiusAttribute.STATE, bytes(17)),
+        (RadiusAttribute.PROXY_STATE, b"proxy"),
+    )
+    return request_of(RadiusCode.ACCESS_REQUEST, 7, attributes, SECRET, authenticator=AUTHENTICATOR)
+
+
+def accounting_request() -> bytes:
+    event = AccountingEvent(
+        status=AcctStatusType.STOP, session_id=b"5F3A", nas=NasFacts(), input_octets=2**33, framed_address="192.0.2.9"
+    )
+    return request_of(RadiusCode.ACCOUNTING_REQUEST, 7, event.to_attributes(), SECRET)
+
+
+def access_accept() -> bytes:
+    keys = mppe_keys(bytes(range(64)), AUTHENTICATOR, SECRET, salts_from(b"\1\2\3\4"))
+    eap = split_eap_message(b"\3\1\0\4")
+    return answer_to(read_request(access_request(), SECRET), RadiusCode.ACCESS_ACCEPT, (*eap, *keys), SECRET)
+
+
+def read_all(octets: bytes) -> object:
+    """A packet and all that is read of it, whoever made it; then as a request, which changed octets never are."""
+    packet = RadiusPacket.from_wire(octets)
+    facts = (NasFacts.of(packet), packet.eap_message, read_mppe_keys(packet.attributes, AUTHENTICATOR, SECRET))
+    if packet.code is RadiusCode.ACCOUNTING_REQUEST:
+        facts = (*facts, AccountingEvent.of(packet))
+    return facts
+
+
+NETWORK_ACCESS_TARGETS: dict[str, Target] = {
+    "radius": Target(read_all, lambda: [access_request(), accounting_request(), access_accept()]),
+    "radius-request": Target(
+        lambda octets: read_request(octets, SECRET), lambda: [access_request(), accounting_request()]
+    ),
+    "radius-answer": Target(lambda octets: read_answer(octets, access_request(), SECRET), lambda: [access_accept()]),
+    "radius-dynamic": Target(
+        lambda octets: read_dynamic_request(octets, SECRET, now=NOW),
+        lambda: [disconnect_request(7, SessionIdentity(acct_session_id=b"5F3A"), SECRET, now=NOW)],
+    ),
+    "radius-station": Target(CalledStation.parse, lambda: [b"00-1A-2B-3C-4D-5E:public", b"ap-3.east:public"]),
+    "radius-grant": Target(
+        lambda octets: RadiusGrant.parse({"vlan": text(octets), "filter": text(octets)}), lambda: [b"12", b"guests"]
+    ),
+}
