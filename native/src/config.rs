@@ -197,6 +197,13 @@ impl Config {
         self.change(py, |settings| settings.set_clientid(code_point, request, &profiles))
     }
 
+    fn set_danger_no_extended_master_secret(&self, py: Python<'_>, allowed: bool) -> PyResult<()> {
+        self.change(py, |settings| {
+            settings.danger_no_extended_master_secret = allowed;
+            Ok(())
+        })
+    }
+
     fn set_held_flight(&self, py: Python<'_>, held: bool) -> PyResult<()> {
         self.change(py, |settings| settings.set_held_flight(held))
     }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub carried_chain: carried_chain::Settings,
     pub flags: flags::Settings,
     pub holds_flight: bool,
+    /// TLS 1.2 may do without RFC 7627.
+    pub danger_no_extended_master_secret: bool,
     pub ticket_lifetime: u32,
     pub ticket_keys: Option<Arc<Ring>>,
     pub own_types: Vec<u8>,
@@ -59,6 +61,7 @@ impl Settings {
             carried_chain: carried_chain::Settings::default(),
             flags: flags::Settings::default(),
             holds_flight: false,
+            danger_no_extended_master_secret: false,
             ticket_lifetime: 0,
             ticket_keys: None,
             own_types: vec![ffi::TLSEXT_CERT_TYPE_X509],

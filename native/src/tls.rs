@@ -39,6 +39,7 @@ pub struct Tls {
     pub verification: PeerVerification,
     peer_types: Vec<u8>,
     holds_flight: bool,
+    danger_no_extended_master_secret: bool,
     /// What a resumed ticket had sealed inside; a later send_ticket overwrites it in OpenSSL's session.
     pub resumed_data: Option<Vec<u8>>,
     failed: Option<Box<Report>>,
@@ -100,6 +101,7 @@ impl Tls {
             verification: settings.verification,
             peer_types: settings.peer_types.clone(),
             holds_flight: settings.holds_flight,
+            danger_no_extended_master_secret: settings.danger_no_extended_master_secret,
             resumed_data: None,
             failed: None,
             shut: false,
@@ -272,7 +274,7 @@ impl Tls {
 
     /// Two things OpenSSL would let pass.
     fn finish_handshake(&mut self) -> Outcome<()> {
-        if !self.is_tls13() && !self.has_extended_master_secret() {
+        if !self.is_tls13() && !self.has_extended_master_secret() && !self.danger_no_extended_master_secret {
             let words = "(D)TLS 1.2 without extended master secret (RFC 7627)";
             return Err(self.refuse(HANDSHAKE_FAILURE, ffi::SSL_R_INCONSISTENT_EXTMS, words));
         }

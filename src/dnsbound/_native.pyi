@@ -164,6 +164,8 @@ class Config:
         request=False: a server does not ask; it knows the extension only to refuse it in a Certificate, and heeds none
         in a ClientHello.
         """
+    def set_danger_no_extended_master_secret(self, allowed: bool) -> None:
+        """Let (D)TLS 1.2 do without the extended master secret (RFC 7627), which is refused otherwise."""
     def set_held_flight(self, held: bool) -> None:
         """Server: before TLS 1.3, keep the flight that completes a handshake (ChangeCipherSpec, Finished) until
         Connection.release_flight. Off by default. TLS 1.3 has no such flight.

@@ -298,6 +298,20 @@ def test_tls12_without_extended_master_secret_is_refused(side: str) -> None:
     assert not (near.handshake_complete and far.handshake_complete)
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_tls12_without_extended_master_secret_is_for_those_who_ask_for_the_danger(side: str) -> None:
+    no_extended_master_secret = 1 << 0
+    far_config, near_config = server_config(versions=(TLS12, TLS12)), client_config()
+    without, other = (near_config, far_config) if side == "client" else (far_config, near_config)
+    without.set_options(set_bits=no_extended_master_secret)
+    for config in (without, other):
+        config.set_danger_no_extended_master_secret(True)
+    near, far = _native.Connection(near_config), _native.Connection(far_config)
+    shake(near, far)
+    for end in (near, far):
+        assert (end.handshake_complete, end.extended_master_secret()) == (True, False)
+
+
 def test_no_version_in_common_is_protocol_version() -> None:
     near_config = client_config()
     near_config.set_versions(TLS13, TLS13)

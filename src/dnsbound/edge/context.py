@@ -39,7 +39,7 @@ from dnsbound.edge.context_credential import CredentialLike, own_credential, pre
 from dnsbound.edge.context_datagram import Datagrams, asked_over, datagrams_of
 from dnsbound.edge.context_door import AuthenticatorLike, teller_of
 from dnsbound.edge.context_prepare import ServerTLSAMode
-from dnsbound.edge.context_profiles import TLS_1_2_CIPHERS, ClearNameHosts, profiles_of, said_by
+from dnsbound.edge.context_profiles import ClearNameHosts, heard_by, profiles_of, said_by
 from dnsbound.edge.context_quic import carried_over
 from dnsbound.edge.context_server_tlsa import ResolverLike
 from dnsbound.edge.context_signal import Ask, Signals, door_verification, signals_of
@@ -156,6 +156,7 @@ class Context(ConnectingContext):
         handshakes_at_once: int | None = None,
         handshakes_per_source: int | None = None,
         handshake_seconds: int | None = None,
+        danger_no_extended_master_secret: bool = False,
     ) -> Self:
         """A door: a server's Context whose clients are identified by name, over TLS 1.3 unless profiles say otherwise.
 
@@ -171,6 +172,7 @@ class Context(ConnectingContext):
         ML-KEM or without. datagram: speak DTLS 1.2 in place of TLS, in profile `cid07`. quic: for `start_quic_server`.
         post_handshake: `authenticate_client` of a connection may ask its client after the handshake.
         handshakes_at_once, handshakes_per_source, handshake_seconds: see `HandshakeSlots` and `dnsbound.limits`.
+        danger_no_extended_master_secret: TLS 1.2 also with clients that do not have it (docs/tls12.md).
         """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
         own, signals = own_credential(credential), signals_of(request_signal)
@@ -201,16 +203,13 @@ class Context(ConnectingContext):
             clientid=code_point(clientid),
             # Not asked for, the extension is still known, so that a client that sends it unasked is told so.
             clientid_request=NameSource.EXTENSION in self._door.rules.name_sources,
-            profiles=spoken,
-            held_flight=True,
-            minimum=lowest_version(spoken),
-            ciphers=TLS_1_2_CIPHERS,
             dnssec_chain=bool(self._served_chains),
             carried_chain=code_point(carried_chain),
             carried_chain_request=takes_chains(authenticator),
             ticket_lifetime=ticket_lifetime,
             ticket_context=session_context(self._door, authenticator, raw_public_keys=raw_public_keys),
             ticket_keys=None if self._ticket_keys is None else self._ticket_keys.keys,
+            **heard_by(spoken, danger_no_extended_master_secret=danger_no_extended_master_secret),
             **carried_over(over, quic=quic, profiles=spoken, ticket_lifetime=ticket_lifetime, late=post_handshake),
         )
         self._exchange_keys(key_exchange, speaks_tls_1_2=lowest_version(spoken) < iana.TLS_1_3)

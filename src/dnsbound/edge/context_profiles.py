@@ -13,7 +13,7 @@ from dnsbound.edge.context_server_tlsa import canonical_host
 from dnsbound.errors import Malformed
 from dnsbound.iana import TLS_1_2, TLS_1_3
 from dnsbound.names import ClientName
-from dnsbound.tls.clientid import Profile
+from dnsbound.tls.clientid import Profile, lowest_version
 from dnsbound.tls.errors import TLSMisuse
 from dnsbound.verify.patterns import LABELS, ONE_LABEL, NamePattern, PatternTree
 
@@ -58,6 +58,17 @@ def said_by(
         return {"clientid": number, "profiles": profiles, "ciphers": TLS_1_2_CIPHERS}
     # CA-01. A client may be told to speak TLS 1.2 with old servers; it then shows its certificate in clear.
     return {"clientid": number, "profiles": profiles, "minimum": TLS_1_3}
+
+
+def heard_by(profiles: tuple[Profile, ...], *, danger_no_extended_master_secret: bool) -> dict[str, Any]:
+    """Changes to the EngineSettings of a server that speaks these: its versions, and how it speaks the oldest."""
+    return {
+        "profiles": profiles,
+        "held_flight": True,
+        "danger_no_extended_master_secret": danger_no_extended_master_secret,
+        "minimum": lowest_version(profiles),
+        "ciphers": TLS_1_2_CIPHERS,
+    }
 
 
 class ClearNameHosts:

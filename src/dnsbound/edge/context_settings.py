@@ -50,10 +50,11 @@ def _sign(signer: Signer, scheme: int, message: bytes) -> bytes:
 class EngineSettings:
     """All a Config is made of. verification: the native engine's word. clientid: code point of
     dane_clientid; clientid_request: a server asks for it; profiles: texts of it that are spoken. held_flight: a server
-    of TLS 1.2 waits for a verdict with its last flight. signals: request signals that are known; may_signal: a client
-    sends the first, when it has a credential. dnssec_chain: a server's chain may be in the handshake. carried_chain:
-    code point of a client's; carried_chain_request: a server asks for it. datagrams: how DTLS is spoken; None speaks
-    TLS. quic: for the handshakes of QUIC, which is TLS 1.3."""
+    of TLS 1.2 waits for a verdict with its last flight. danger_no_extended_master_secret: TLS 1.2 may do without
+    RFC 7627. signals: request signals that are known; may_signal: a client sends the first, when it has a credential.
+    dnssec_chain: a server's chain may be in the handshake. carried_chain: code point of a client's;
+    carried_chain_request: a server asks for it. datagrams: how DTLS is spoken; None speaks TLS. quic: for the
+    handshakes of QUIC, which is TLS 1.3."""
 
     server_side: bool
     verification: str
@@ -76,6 +77,7 @@ class EngineSettings:
     may_signal: bool = True
     profiles: tuple[Profile, ...] = (Profile.CA13,)
     held_flight: bool = False
+    danger_no_extended_master_secret: bool = False
     dnssec_chain: bool = False
     carried_chain: int | None = None
     carried_chain_request: bool = False
@@ -131,6 +133,8 @@ class EngineSettings:
             config.set_tickets(lifetime=self.ticket_lifetime, context=self.ticket_context, keys=self.ticket_keys)
         if self.held_flight:
             config.set_held_flight(True)
+        if self.danger_no_extended_master_secret:
+            config.set_danger_no_extended_master_secret(True)
 
     def _set_identity(self, config: Config) -> None:
         if self.credential is not None:

@@ -239,6 +239,10 @@ class AccessRequests:
 
     def _answer(self, conversation: Conversation, asked: Asked, outcome: Outcome) -> bytes | None:
         if isinstance(outcome, Reply):
+            if (failure := conversation.eap.verdict) is not None:
+                # An alert, which not every peer answers.
+                kind, word = verdict_of(failure)
+                self._conclude(conversation, kind, reason=word, detail=str(failure))
             return asked.answer_eap(
                 RadiusCode.ACCESS_CHALLENGE, outcome.eap, ((RadiusAttribute.STATE, conversation.state),)
             )

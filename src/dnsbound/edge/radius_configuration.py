@@ -85,6 +85,8 @@ class ServerSettings:
     lookups_per_zone: int = LOOKUPS_PER_ZONE.default
     accounting_database: str | None = None
     accounting_discard: bool = False
+    danger_no_extended_master_secret: bool = False
+    """Also peers of TLS 1.2 that do not have RFC 7627, such as strongSwan."""
     handle_key: bytes | None = field(default=None, repr=False)
     """Makes handles of clients that mean nothing elsewhere (Chargeable-User-Identity)."""
 
@@ -196,6 +198,7 @@ def _server(table: TomlTable) -> ServerSettings:
         lookups_per_zone=table.number("lookups_per_zone", LOOKUPS_PER_ZONE),
         accounting_database=_database(table) if "accounting_database" in table else None,
         accounting_discard=table.flag("accounting_discard"),
+        danger_no_extended_master_secret=table.flag("danger_no_extended_master_secret"),
         handle_key=_handle_key(table) if "handle_key_file" in table else None,
     )
     table.done()

@@ -141,6 +141,7 @@ class RadiusNetworks:
             ticket_keys=self._ticket_keys(settings, authenticator.door) if settings.ticket_seconds else None,
             key_exchange=settings.key_exchange,
             show_raw_public_key=True,
+            danger_no_extended_master_secret=settings.danger_no_extended_master_secret,
         )
         context.minimum_version = ssl.TLSVersion(settings.tls[0])
         context.maximum_version = ssl.TLSVersion(settings.tls[-1])

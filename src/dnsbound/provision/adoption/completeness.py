@@ -18,6 +18,7 @@ from dnsbound.provision.database import Database
 from dnsbound.provision.entries import IdentityState
 from dnsbound.provision.errors import RemovalsRefused
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.tree_order import below
 
 _BATCH: Final = 1000
 _LIMIT: Final = re.compile(r"([0-9]{1,9})(%?)")
@@ -58,11 +59,11 @@ class Completeness:
     def missing(self, database: Database, staging: Staging) -> Iterator[str]:
         """Names that the inventory has and the source has not, in the order of names. Memory stays flat."""
         rows = schema.identities.c
-        query = self._names().order_by(rows.sort_key).limit(_BATCH)
         last = ""
         while True:
+            query = self._names(after=last).order_by(rows.sort_key).limit(_BATCH)
             with database.reading() as connection:
-                found = connection.execute(query.where(rows.sort_key > last)).all()
+                found = connection.execute(query).all()
             lacking = staging.lacking([row.name for row in found])
             yield from (row.name for row in found if row.name in lacking)
             if len(found) < _BATCH:
@@ -73,12 +74,10 @@ class Completeness:
         """How many active identities the inventory has there."""
         return int(connection.execute(select(func.count()).select_from(self._names().subquery())).scalar_one())
 
-    def _names(self) -> Select[tuple[str, str]]:
+    def _names(self, *, after: str = "") -> Select[tuple[str, str]]:
         rows = schema.identities.c
-        start, end = self.below.below
-        query = select(rows.name, rows.sort_key).where(
-            rows.state == IdentityState.ACTIVE.value, rows.sort_key >= start, rows.sort_key < end
-        )
+        inside = below(rows.sort_key, self.below, after=after)
+        query = select(rows.name, rows.sort_key).where(rows.state == IdentityState.ACTIVE.value, inside)
         if self.tag is not None:
             query = query.where(rows.id.in_(select(schema.tags.c.identity_id).where(schema.tags.c.tag == self.tag)))
         return query

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
-from dnsbound.provision import event_log, publication, schema
+from dnsbound.provision import event_log, publication, schema, tree_order
 from dnsbound.provision.database import Database
 from dnsbound.provision.entries import IdentityState, Record
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
@@ -85,14 +85,12 @@ class Blocks:
     def all(self, *, below: OwnerName | None = None) -> Iterator[Block]:
         """Blocks in the order of names. Memory stays flat."""
         rows = schema.blocks
-        query = select(rows).order_by(rows.c.sort_key).limit(_BATCH)
-        if below is not None:
-            start, end = below.below
-            query = query.where(rows.c.sort_key >= start, rows.c.sort_key < end)
+        key = rows.c.sort_key
         last = ""
         while True:
+            page = key > last if below is None else tree_order.below(key, below, after=last)
             with self._database.reading() as connection:
-                found = connection.execute(query.where(rows.c.sort_key > last)).all()
+                found = connection.execute(select(rows).where(page).order_by(key).limit(_BATCH)).all()
             yield from map(_block, found)
             if len(found) < _BATCH:
                 return

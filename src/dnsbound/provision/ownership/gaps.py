@@ -8,7 +8,7 @@ under those, which may not be meant.
 This is the inventory's view. What another server serves, and what others put into its zone, `dnsbound check` asks for.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -24,6 +24,7 @@ from dnsbound.provision.entries import IdentityState
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.ownership.revocation_list import RevocationList
 from dnsbound.provision.ownership.wildcards import all_wildcards, speaks_for, wildcards_above
+from dnsbound.provision.tree_order import BEGINNING, below, page_after
 
 _BATCH: Final = 1000
 
@@ -106,7 +107,7 @@ class Gaps:
             .where(rows.c.certificate.is_not(None))
         )
         told: set[OwnerName] = set()
-        for batch in self._batches(query, rows.c.id):
+        for batch in self._batches(lambda last: query.where(rows.c.id > (last.id if last else 0)).order_by(rows.c.id)):
             certificates = [(row.certificate, [row.name, *_names_of(row.certificate)]) for row in batch]
             yield from self._listed(revoked, certificates, told)
         for certificate in issued:
@@ -129,36 +130,40 @@ class Gaps:
                 yield Gap(kind=kind, name=owner, wildcard=wildcard)
 
     def _revoked_below(self, wildcard: OwnerName) -> Iterator[Gap]:
+        parent = OwnerName.parse(wildcard.ancestors[1])
         rows, records = schema.identities, schema.records
-        start, end = OwnerName.parse(wildcard.ancestors[1]).below
         published = select(records.c.id).where(records.c.owner == rows.c.name).exists()
-        query = select(rows.c.id, rows.c.name).where(
-            rows.c.sort_key >= start, rows.c.sort_key < end, rows.c.state == IdentityState.REVOKED.value, ~published
+        query = (
+            select(rows.c.id, rows.c.name, rows.c.sort_key)
+            .where(rows.c.state == IdentityState.REVOKED.value, ~published)
+            .order_by(rows.c.sort_key, rows.c.id)
         )
-        last = ""
-        for batch in self._batches(query, rows.c.id):
+
+        def behind(last: Row[Any] | None) -> Select[Any]:
+            place = BEGINNING if last is None else (last.sort_key, last.id)
+            return query.where(page_after(place, rows.c.sort_key, rows.c.id, parent))
+
+        for batch in self._batches(behind):
             for row in batch:
                 owner = OwnerName.parse(row.name)
                 with self._database.reading() as connection:
                     speaks = speaks_for(connection, owner)
                     newest = _is_newest(connection, row)
-                if speaks == wildcard and newest and row.name != last:
-                    last = row.name
+                if speaks == wildcard and newest:
                     yield Gap(kind=GapKind.REVOKED, name=owner, wildcard=wildcard)
 
     def _silenced_below(self, wildcard: OwnerName) -> Iterator[Gap]:
         """Names between the wildcard's parent and a record two labels or more below it."""
         parent = OwnerName.parse(wildcard.ancestors[1])
-        rows = schema.records
-        start, end = parent.below
-        query = (
-            select(rows.c.sort_key, rows.c.owner)
-            .where(rows.c.sort_key >= start, rows.c.sort_key < end)
-            .where(rows.c.sort_key.like(f"{_literal(parent.sort_key)}.%.%", escape="\\"))
-            .distinct()
-        )
+        key, owner = schema.records.c.sort_key, schema.records.c.owner
+        deep = key.like(f"{_literal(parent.sort_key)}.%.%", escape="\\")
+        query = select(key, owner).where(deep).distinct().order_by(key)
+
+        def behind(last: Row[Any] | None) -> Select[Any]:
+            return query.where(below(key, parent, after=last.sort_key if last else ""))
+
         told: tuple[str, ...] = ()
-        for batch in self._batches(query, rows.c.sort_key, first=""):
+        for batch in self._batches(behind):
             for row in batch:
                 between = [
                     OwnerName.parse(text, wildcard=True)
@@ -184,16 +189,16 @@ class Gaps:
                 return True
             return connection.execute(select(zones.c.id).where(zones.c.name == name.text)).first() is not None
 
-    def _batches(self, query: Select[Any], key: Any, *, first: Any = 0) -> Iterator[list[Row[Any]]]:  # noqa: ANN401 (a column, and a value of its type)
-        """Rows in the order of a key that tells them apart, some at a time. The key is the query's first column."""
-        last = first
+    def _batches(self, behind: Callable[[Row[Any] | None], Select[Any]]) -> Iterator[Sequence[Row[Any]]]:
+        """Rows some at a time. behind: what follows a row, in order; all of it for None."""
+        last: Row[Any] | None = None
         while True:
             with self._database.reading() as connection:
-                found = connection.execute(query.where(key > last).order_by(key).limit(_BATCH)).all()
-            yield list(found)
+                found = connection.execute(behind(last).limit(_BATCH)).all()
+            yield found
             if len(found) < _BATCH:
                 return
-            last = found[-1][0]
+            last = found[-1]
 
 
 def _is_newest(connection: Connection, row: Row[Any]) -> bool:

@@ -160,10 +160,11 @@ class Outbox:
     def peek(self, scope: Scope, *, batch: int) -> Iterator[Change]:
         """What waits, without taking it."""
         after = ""
-        query = select(_OUT.owner, _OUT.sort_key).where(scope.condition(_OUT.sort_key)).order_by(_OUT.sort_key)
+        query = select(_OUT.owner, _OUT.sort_key).order_by(_OUT.sort_key).limit(batch)
         while True:
+            page = query.where(scope.condition(_OUT.sort_key, after=after))
             with self._database.reading() as connection:
-                rows = connection.execute(query.where(_OUT.sort_key > after).limit(batch)).all()
+                rows = connection.execute(page).all()
                 changes = changes_of(connection, [row.owner for row in rows])
             for ours in changes.values():
                 yield from ours
@@ -189,7 +190,7 @@ class Outbox:
         ready = _is_due(now)
         if impatient:
             ready = or_(ready, _OUT.claimed.is_(None))
-        chosen = [scope.condition(_OUT.sort_key), _OUT.sort_key > after, ready]
+        chosen = [scope.condition(_OUT.sort_key, after=after), ready]
         if keep_names:
             chosen.append(or_(~_has(schema.published), _has(schema.records)))
         query = select(_OUT.owner, _OUT.changes, _OUT.attempts).where(*chosen).order_by(_OUT.sort_key).limit(limit)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, not_, or_
+from sqlalchemy import ColumnElement, and_, not_
 
 from dnsbound.provision.owner import OwnerName
+from dnsbound.provision.tree_order import at_or_below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,7 @@ class Scope:
     def holds(self, owner: OwnerName) -> bool:
         return owner.is_at_or_below(self.zone) and not any(owner.is_at_or_below(other) for other in self.without)
 
-    def condition(self, sort_key: "ColumnElement[Any]") -> "ColumnElement[bool]":
-        """The same of a column of sort keys."""
-        return and_(_within(self.zone, sort_key), *(not_(_within(other, sort_key)) for other in self.without))
-
-
-def _within(zone: OwnerName, sort_key: "ColumnElement[Any]") -> "ColumnElement[bool]":
-    start, end = zone.below
-    return or_(sort_key == zone.sort_key, and_(sort_key >= start, sort_key < end))
+    def condition(self, sort_key: ColumnElement[str], *, after: str = "") -> ColumnElement[bool]:
+        """The same of a column of sort keys. after: names behind this sort key alone, in tree order."""
+        inside = at_or_below(sort_key, self.zone, after=after)
+        return and_(inside, *(not_(at_or_below(sort_key, other)) for other in self.without))

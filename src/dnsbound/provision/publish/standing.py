@@ -85,7 +85,7 @@ def _names_in(connection: Connection, scope: Scope, *, after: str, limit: int) -
     tables = (schema.records, schema.published)
     parts = [
         select(table.c.sort_key, table.c.owner)
-        .where(scope.condition(table.c.sort_key), table.c.sort_key > after)
+        .where(scope.condition(table.c.sort_key, after=after))
         .distinct()
         .order_by(table.c.sort_key)
         .limit(limit)

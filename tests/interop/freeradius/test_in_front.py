@@ -1,0 +1,77 @@
+"""FreeRADIUS as an operator's proxy in front of our server: routes, keys, fragments, everybody else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dnsbound.errors import Reason
+from interop.radius_devices import device_of_shape
+from interop.radius_eapol import TLS13, VERSIONS, eapol_test
+from interop.radius_freeradius import FreeRadius, freeradius_proxy
+from interop.radius_server import STAFF_SSID, RadiusSite, radius_site
+
+pytestmark = pytest.mark.peer("freeradius", "eapol_test")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadiusSite]:
+    with radius_site(tmp_path_factory.mktemp("site"), settings="ticket_seconds = 3600") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def proxy(site: RadiusSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreeRadius]:
+    with freeradius_proxy(tmp_path_factory.mktemp("proxy") / "isp", home=site.port, secret=site.secret) as made:
+        yield made
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("shape", ["P-256", "RSA-4096", "under an authority"])
+def test_a_device_comes_in_through_the_proxy_with_its_own_keys(
+    site: RadiusSite, proxy: FreeRadius, tmp_path: Path, shape: str, version: str
+) -> None:
+    credential = device_of_shape(
+        site.cars, f"{shape}-{version[-1]}".replace(" ", "-").lower(), shape, now=site.world.now()
+    )
+    supplicant = site.supplicant(credential, phase1=VERSIONS[version])
+    seen = eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret)
+    assert seen.admitted, seen.output
+    assert seen.tls_version == version
+
+
+@pytest.mark.parametrize("octets", [100, 1400])
+def test_fragments_pass(site: RadiusSite, proxy: FreeRadius, tmp_path: Path, octets: int) -> None:
+    supplicant = site.supplicant(site.car, fragment_octets=octets)
+    assert eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret).admitted
+
+
+def test_sessions_are_resumed_through_it(site: RadiusSite, proxy: FreeRadius, tmp_path: Path) -> None:
+    seen = eapol_test(tmp_path, site.supplicant(site.car, phase1=TLS13), port=proxy.port, secret=proxy.secret, again=1)
+    assert seen.admitted, seen.output
+    assert seen.resumed == (False, True)
+
+
+def test_the_access_points_network_is_known_behind_it(site: RadiusSite, proxy: FreeRadius, tmp_path: Path) -> None:
+    site.events.clear()
+    attributes = [f"30:s:{STAFF_SSID}"]
+    supplicant = site.supplicant(site.car)
+    assert eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret, attributes=attributes).admitted
+    (event,) = site.events
+    assert (event.network, event.ssid) == ("staff", "staff")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_stranger_is_rejected_through_it(site: RadiusSite, proxy: FreeRadius, tmp_path: Path, version: str) -> None:
+    site.events.clear()
+    supplicant = site.supplicant(site.stranger, phase1=VERSIONS[version])
+    assert eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret).verdict == "refused"
+    (event,) = site.events
+    assert event.reason == Reason.NOT_PERMITTED.value
+
+
+def test_who_is_no_device_never_reaches_us(site: RadiusSite, proxy: FreeRadius, tmp_path: Path) -> None:
+    site.events.clear()
+    supplicant = site.supplicant(site.car, identity="bob@isp.example")
+    assert eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret).verdict == "refused"
+    assert site.events == []
