@@ -63,8 +63,8 @@ class RadiusClient:
 
     @property
     def takes_dynamic_authorisation(self) -> bool:
-        """Sessions there can be ended from here (RFC 5176)."""
-        return self.dynamic_port is not None
+        """Sessions there can be ended from here (RFC 5176): over UDP, which needs a secret."""
+        return self.dynamic_port is not None and bool(self.secrets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from dnsbound.errors import Misuse
 from dnsbound.iana import ErrorCause, RadiusAttribute, RadiusCode
@@ -136,6 +136,15 @@ class DynamicAnswer:
     acknowledged: bool
     cause: int | None
 
+    @classmethod
+    def of(cls, answer: RadiusPacket) -> Self:
+        """What an answer that was found to be one says; Malformed for an Error-Cause that is no number."""
+        cause = answer.first(RadiusAttribute.ERROR_CAUSE)
+        return cls(
+            acknowledged=answer.code in _ACKNOWLEDGED,
+            cause=None if cause is None else read_integer(RadiusAttribute.ERROR_CAUSE, cause),
+        )
+
     @property
     def meaning(self) -> Meaning:
         """A refusal without a cause, or with one that is not registered, says no more than that."""
@@ -174,12 +183,7 @@ def coa_request(identifier: int, session: SessionIdentity, changes: Attributes, 
 
 def read_dynamic_answer(octets: bytes, request_octets: bytes, secret: bytes) -> DynamicAnswer:
     """The access server's answer. Malformed, or Discarded as in `radius.read_answer`."""
-    answer = read_answer(octets, request_octets, secret)
-    cause = answer.first(RadiusAttribute.ERROR_CAUSE)
-    return DynamicAnswer(
-        acknowledged=answer.code in _ACKNOWLEDGED,
-        cause=None if cause is None else read_integer(RadiusAttribute.ERROR_CAUSE, cause),
-    )
+    return DynamicAnswer.of(read_answer(octets, request_octets, secret))
 
 
 # --- the access server's side

@@ -1,0 +1,94 @@
+"""Accounting-Requests as they are kept: whose they are, when it happened, and to which admission they belong.
+
+A Class is believed only if it was given to the RADIUS client that the report comes from (`protocols.radius_class`); a
+report without one, or with another's, is kept and ends nobody's supervision.
+
+Documents: RFC 2865 section 5.25; RFC 2866 sections 4.1, 5; RFC 2869 section 5.3.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dnsbound.errors import Malformed
+from dnsbound.iana import RadiusAttribute
+from dnsbound.protocols.radius_accounting import AccountingEvent
+from dnsbound.protocols.radius_attributes import Attributes, read_address, read_text
+from dnsbound.protocols.radius_class import AccessClasses, NotOurClass
+from dnsbound.protocols.radius_nas import canonical_station
+from dnsbound.provision.accounting.entries import Reported
+from dnsbound.times import Moment, Seconds
+
+if TYPE_CHECKING:
+    from dnsbound.edge.radius_asked import Asked
+
+OLDEST_SECONDS: Final[Seconds] = 86_400.0
+"""An access server that dates a report further back has no clock: the report is of now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """reported: for the database. session_id, user_name: octets, as the access server is told them back.
+    foreign_classes: Class attributes that are not ours, or not of this client."""
+
+    reported: Reported
+    session_id: bytes
+    user_name: bytes | None
+    cause_text: str
+    foreign_classes: int
+
+
+def read_report(asked: "Asked", classes: AccessClasses, *, now: Moment) -> Report | None:
+    """What an Accounting-Request says; None for one that says nothing that can be understood."""
+    try:
+        event = AccountingEvent.of(asked.request)
+    except Malformed:
+        return None
+    client = asked.origin.client.label
+    ours, foreign = None, 0
+    for value in event.classes:
+        try:
+            ours = ours or classes.checked(value, client)
+        except NotOurClass:
+            foreign += 1
+    happened = event.happened(now)
+    reported = Reported(
+        status=event.status,
+        client=client,
+        nas=event.nas.label or asked.origin.address,
+        session=read_text(event.session_id),
+        at=happened if happened > now - OLDEST_SECONDS else now,
+        access_class=ours,
+        user_name=event.user_text or "",
+        calling_station=event.nas.calling_station or "",
+        seconds=event.session_seconds or 0,
+        input_octets=event.input_octets or 0,
+        output_octets=event.output_octets or 0,
+        input_packets=event.input_packets or 0,
+        output_packets=event.output_packets or 0,
+        cause=event.terminate_cause,
+    )
+    return Report(
+        reported=reported,
+        session_id=event.session_id,
+        user_name=event.user_name,
+        cause_text=event.cause_text,
+        foreign_classes=foreign,
+    )
+
+
+def nas_label(identification: Attributes) -> str:
+    """What an access server calls itself, as `NasFacts.label` has it; empty when it says nothing of itself."""
+    said = dict(identification)
+    identifier = said.get(RadiusAttribute.NAS_IDENTIFIER)
+    if identifier:
+        return read_text(identifier)
+    for attribute in (RadiusAttribute.NAS_IP_ADDRESS, RadiusAttribute.NAS_IPV6_ADDRESS):
+        if attribute in said:
+            return str(read_address(attribute, said[attribute]))
+    return ""
+
+
+def station_of(identification: Attributes) -> str:
+    """The client's Calling-Station-Id, as `NasFacts` has it; empty when it is not known."""
+    said = dict(identification).get(RadiusAttribute.CALLING_STATION_ID)
+    return canonical_station(read_text(said)) if said else ""
