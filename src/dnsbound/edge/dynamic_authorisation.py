@@ -18,7 +18,7 @@ from typing import Final
 from dnsbound.edge.radius_client import UdpRadiusClient
 from dnsbound.edge.radius_clients import RadiusClient
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.iana import ErrorCause, RadiusAttribute, RadiusCode
 from dnsbound.protocols.radius_attributes import Attributes, integer
 from dnsbound.protocols.radius_dynamic import DynamicAnswer, Meaning
 from dnsbound.protocols.radius_exchange import Patience
@@ -38,6 +38,11 @@ _PORT: Final = frozenset({RadiusAttribute.NAS_PORT})
 
 _INCONCLUSIVE: Final = frozenset({Meaning.UNSUPPORTED, Meaning.UNROUTABLE})
 """Of the request's form, not of the session."""
+
+_OF_NO_SESSION: Final = frozenset(
+    {ErrorCause.UNSUPPORTED_SERVICE, ErrorCause.UNSUPPORTED_EXTENSION, ErrorCause.ADMINISTRATIVELY_PROHIBITED}
+)
+"""Whatever session is named, and however."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,7 @@ class DynamicAuthoriser:
             if answer is None:
                 return Disconnection(meaning=None, said=f"no answer from {reach.host} port {reach.port}")
             answers.append(answer)
-            if answer.meaning in (Meaning.DONE, Meaning.LATER):
+            if answer.meaning in (Meaning.DONE, Meaning.LATER) or answer.cause in _OF_NO_SESSION:
                 break
         told = next((answer for answer in reversed(answers) if answer.meaning not in _INCONCLUSIVE), answers[-1])
         return Disconnection(meaning=told.meaning, said=told.text)

@@ -43,6 +43,7 @@ from dnsbound.limits import (
     WORKERS,
 )
 from dnsbound.protocols.radius_identity import LEAST_KEY
+from dnsbound.times import Seconds, seconds_of_text
 from dnsbound.tls.clientid import Profile
 from dnsbound.verify.claim import NameSource
 
@@ -84,6 +85,7 @@ class ServerSettings:
     lookups_per_source: int = LOOKUPS_PER_SOURCE.default
     lookups_per_zone: int = LOOKUPS_PER_ZONE.default
     accounting_database: str | None = None
+    accounting_keep: Seconds | None = None
     accounting_discard: bool = False
     danger_no_extended_master_secret: bool = False
     """Also peers of TLS 1.2 that do not have RFC 7627, such as strongSwan."""
@@ -197,6 +199,7 @@ def _server(table: TomlTable) -> ServerSettings:
         lookups_per_source=table.number("lookups_per_source", LOOKUPS_PER_SOURCE),
         lookups_per_zone=table.number("lookups_per_zone", LOOKUPS_PER_ZONE),
         accounting_database=_database(table) if "accounting_database" in table else None,
+        accounting_keep=_span(table, "accounting_keep") if "accounting_keep" in table else None,
         accounting_discard=table.flag("accounting_discard"),
         danger_no_extended_master_secret=table.flag("danger_no_extended_master_secret"),
         handle_key=_handle_key(table) if "handle_key_file" in table else None,
@@ -249,6 +252,13 @@ def _database(table: TomlTable) -> str:
     """A URL as it is, or a file as an absolute path."""
     text = table.text("accounting_database")
     return text if "://" in text else str(table.beside(text))
+
+
+def _span(table: TomlTable, key: str) -> Seconds:
+    try:
+        return seconds_of_text(table.text(key))
+    except Malformed as error:
+        raise table.wrong(error.what, key) from None
 
 
 def _handle_key(table: TomlTable) -> bytes:

@@ -8,7 +8,7 @@ session lasts until its Session-Timeout.
 A session leaves the table when its access server reports its end, when its client is admitted anew at the same place,
 when the access server restarts, when it was disconnected, or when its time is over and nothing was heard of it.
 
-With an accounting database (`AccountingWriter`) a restart forgets nobody: `restore` asks about those who were in.
+With an accounting database (`AccountingWriter`) a restart forgets nobody: `begin` asks about those who were in.
 
 Documents: RFC 2865 section 5.25; RFC 2866 sections 2, 5.1; RFC 5176.
 """
@@ -53,7 +53,7 @@ FIRST_WAIT: Final[Seconds] = 5.0
 LONGEST_WAIT: Final[Seconds] = 60.0
 UNDECIDED_WAIT: Final[Seconds] = 10.0
 """Before a session of before a restart is asked about again, while nobody can say."""
-_RESTORED_AT_ONCE: Final = 500
+_TAKEN_UP_AT_ONCE: Final = 500
 _TOLD: Final = 1024
 """Access servers that are told of by name."""
 
@@ -72,16 +72,15 @@ class LiveCounters:
 
 
 class LiveAccess:
-    """A `Supervision` and an `AccountingRecorder`; of one process and event loop. Made and used in the loop's thread."""
+    """A `Supervision` and an `AccountingRecorder`, of one process and event loop; used in the loop's thread."""
 
     def __init__(
         self,
         *,
         classes: AccessClasses,
         mark: Callable[[], bytes],
-        authenticator_of: Callable[[str], "Authenticator | None"],
-        client_of: Callable[[str], "RadiusClient | None"],
         writer: AccountingWriter | None = None,
+        kept: Callable[[], Iterator[KeptAdmission]] | None = None,
         worker: int = 0,
         authoriser: DynamicAuthoriser | None = None,
         slack: int | None = None,
@@ -89,15 +88,16 @@ class LiveAccess:
         attempts: int | None = None,
         clock: Callable[[], Moment] = time.time,
     ) -> None:
-        """mark: makes the mark of a Class, by which this process is found among several. authenticator_of, client_of:
-        by the labels of networks and RADIUS clients; None for one that is no more. writer: without it nothing is kept,
-        and a report is acknowledged unrecorded. first_wait, attempts: of disconnecting."""
+        """mark: makes the mark of a Class, by which this process is found among several. writer: without it nothing is
+        kept, and a report is acknowledged unrecorded. kept: reads who was in before; called in other threads.
+        first_wait, attempts: of disconnecting. Nobody can be admitted before `begin`."""
         self._loop = asyncio.get_running_loop()
         self._classes = classes
         self._mark = mark
-        self._authenticator_of = authenticator_of
-        self._client_of = client_of
+        self._authenticator_of: Callable[[str], Authenticator | None] = _nobody
+        self._client_of: Callable[[str], RadiusClient | None] = _nobody
         self._writer = writer
+        self._kept = kept
         self._worker = worker
         self._authoriser = authoriser or DynamicAuthoriser(clock=clock)
         self._slack = SESSION_SLACK_SECONDS.checked(slack)
@@ -112,6 +112,24 @@ class LiveAccess:
         self._closed = False
         self.counters: Final = LiveCounters(ended={}, disconnects={})
         self._timer = self._loop.call_later(SWEEP_SECONDS.default, self._look)
+
+    async def begin(
+        self,
+        *,
+        authenticator_of: Callable[[str], "Authenticator | None"],
+        client_of: Callable[[str], "RadiusClient | None"],
+    ) -> None:
+        """Say who judges in a network, and which RADIUS clients there are, by label; None for one that is no more. Take
+        up who was in before the process began, and have each asked about again. AccountingFailed when nobody can say
+        who was in."""
+        self._authenticator_of = authenticator_of
+        self._client_of = client_of
+        if self._kept is None:
+            return
+        rows = self._kept()
+        while page := await self._loop.run_in_executor(None, lambda: list(islice(rows, _TAKEN_UP_AT_ONCE))):
+            for row in page:
+                self._take_up(row)
 
     def __len__(self) -> int:
         """Sessions that are in."""
@@ -280,13 +298,6 @@ class LiveAccess:
 
     # --- a restart
 
-    async def restore(self, kept: Iterator[KeptAdmission]) -> None:
-        """Take up who was in, and ask about each again. kept: from `reading.kept`; read in another thread, and to its
-        end before this returns. DatabaseFailed."""
-        while page := await self._loop.run_in_executor(None, lambda: list(islice(kept, _RESTORED_AT_ONCE))):
-            for row in page:
-                self._take_up(row)
-
     def _take_up(self, row: KeptAdmission) -> None:
         live = LiveSession(
             self,
@@ -329,10 +340,12 @@ class LiveAccess:
             except Refused as error:
                 self._cut(live, error.reason.value)
                 return
-            except (Undecided, LimitExceeded) as error:
+            except Exception as error:  # noqa: BLE001 (whatever breaks while judging must not keep anyone in)
+                if not isinstance(error, Undecided):
+                    _log.error("asking about %s failed", live, exc_info=error)
                 left = holds_until - self._clock()
                 if left <= 0:
-                    self._cut(live, error.reason.value if isinstance(error, Undecided) else error.limit)
+                    self._cut(live, error.reason.value if isinstance(error, Undecided) else Reason.DNS_FAILED.value)
                     return
                 await asyncio.sleep(min(UNDECIDED_WAIT, left))
 
@@ -344,7 +357,7 @@ class LiveAccess:
         task.add_done_callback(partial(_finished, self._tasks))
 
     async def aclose(self) -> None:
-        """Look after nobody any more. Who is in stays in, and is taken up by `restore` after the next start."""
+        """Look after nobody any more. Who is in stays in, and is taken up by `begin` after the next start."""
         self._closed = True
         self._timer.cancel()
         for task in list(self._tasks):
@@ -355,6 +368,10 @@ class LiveAccess:
 
 
 _NOBODY_TO_TELL: Final = "its RADIUS client takes no dynamic authorisation, or is not configured any more"
+
+
+def _nobody(_label: str) -> None:
+    """Before `begin`."""
 
 
 def _finished(tasks: "set[asyncio.Task[None]]", task: "asyncio.Task[None]") -> None:
