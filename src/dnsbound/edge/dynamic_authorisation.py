@@ -7,7 +7,7 @@ RFC 5176 section 3 does not count it among them, and hostapd refuses requests th
 
 What this is not: the decision to end a session, and when to try again (`radius_live`).
 
-Sections: RFC 5176 sections 2.1, 2.3, 3, 3.5.
+Documents: RFC 5176 sections 2.1, 2.3, 3, 3.5.
 """
 
 import time
