@@ -1,6 +1,7 @@
 """EAP-TLS from the first identity to the keys: our server and our peer, over every version, credential and size."""
 
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -14,14 +15,15 @@ from dnsbound.protocols.eap import EapPacket
 from dnsbound.protocols.eap_peer import EapPeer
 from dnsbound.protocols.eap_server import EapServer, ServerTls, Stage
 from dnsbound.testing import World
-from dnsbound.tls.errors import TLSAlertReceived, TLSCertificateRefused, TLSMisuse
+from dnsbound.tls.errors import TLSAlertReceived, TLSCertificateRefused, TLSMisuse, TLSSignerFailed
 from dnsbound.tls.fed_transport import FedTransport
 from dnsbound.verify.claim import Claim, NameSource
 from dnsbound.verify.peer import VerifiedPeer
 from machines.chain_pairs import HOST, OWNER, PORT, ZONE, record
-from machines.eap_pairs import IDENTITY, SOURCE, VERSIONS, Conversation, network, supplicant, tls_of
+from machines.eap_pairs import BOTH, IDENTITY, SOURCE, VERSIONS, Conversation, network, supplicant, tls_of
 from machines.native_pairs import SERVER, Identity, authority, make_identity
 from machines.shim_pairs import NAME, Doorkeeper, credential, door, evidence, web_credential
+from unit.signers import Hardware
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -149,6 +151,7 @@ def test_et_11_a_peer_without_a_certificate_is_refused(version: str) -> None:
     talk = Conversation(nobody(version), network())
     rejected, failed = talk.rejected()
     assert talk.claims == []
+    assert talk.server.tls_version == version
     assert isinstance(rejected.verdict, Refused)
     assert rejected.verdict.reason is Reason.NO_CREDENTIAL
     assert isinstance(failed.reason, TLSAlertReceived)
@@ -208,6 +211,47 @@ def test_et_14_a_server_may_be_known_by_its_tlsa_record(signed: World, stranger:
 
 
 # --- how it is used
+
+
+def test_every_step_of_a_server_may_run_in_another_thread() -> None:
+    """Where a key is elsewhere a signature takes its time; the packets of one conversation come one by one."""
+    hardware = Hardware()
+    far = Context.server(hardware.credential(SERVER), authenticator=Doorkeeper(), profiles=BOTH)
+    talk = Conversation(trusting(), far)
+    with ThreadPoolExecutor(2) as threads:
+        receive = talk.server.receive
+        talk.server.receive = lambda eap: threads.submit(receive, eap).result(60)  # type: ignore[method-assign]
+        accepted, done = talk.accepted()
+    assert accepted.keys == done.keys
+    assert len(hardware.asked) == 1
+
+
+def trusting() -> Context:
+    """A supplicant that takes any server."""
+    near = supplicant(danger_unverified_server=True)
+    near.check_hostname, near.verify_mode = False, ssl.CERT_NONE
+    return near
+
+
+def test_a_servers_key_that_does_not_sign_is_no_fault_of_the_peer() -> None:
+    hardware = Hardware()
+    far = Context.server(hardware.credential(SERVER), authenticator=Doorkeeper(), profiles=BOTH)
+    hardware.failure = OSError("the token was taken out")
+    rejected, failed = Conversation(trusting(), far).rejected()
+    assert isinstance(rejected.verdict, TLSSignerFailed)
+    assert isinstance(failed.reason, TLSAlertReceived)
+    assert failed.reason.alert_received == AlertDescription.INTERNAL_ERROR
+
+
+def test_a_peers_key_that_does_not_sign_keeps_it_out() -> None:
+    hardware = Hardware()
+    own = hardware.credential()
+    hardware.failure = OSError("the token was taken out")
+    talk = Conversation(supplicant(own), network())
+    rejected, failed = talk.rejected()
+    assert isinstance(failed.reason, TLSSignerFailed)
+    assert isinstance(rejected.verdict, TLSAlertReceived)
+    assert talk.claims == []
 
 
 def test_settling_what_is_not_asked_is_misuse() -> None:

@@ -272,8 +272,8 @@ class EapServer:
         if not isinstance(verdict, VerifiedPeer):
             tls.shim.refuse(verdict)
             return self._shut_out(tls, verdict)
-        tls.shim.admit(verdict)
         try:
+            tls.shim.admit(verdict)
             tls.shim.do_handshake()
             return self._admit(tls)
         except PeerError as error:
@@ -317,6 +317,7 @@ class EapServer:
     def _shut_out(self, tls: ServerTls, error: DnsboundError) -> Outcome:
         """RFC 5216 section 2.1.3: our alert is a request, so that it arrives; after the peer's there is nothing to say
         but Failure."""
+        self._note_facts(tls)
         alert = tls.transport.take()
         if not alert or isinstance(error, TLSAlertReceived):
             return self._reject(error)
