@@ -1,4 +1,4 @@
-"""What is asked of a resolver, counted: answers at hand, answers of the DNS by what they say, and how long they took."""
+"""Lookups, counted: evidence at hand, answers of the DNS by what they say, and the time they took."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of `dnsbound check`, as a file, and of `dnsbound run`, over HTTP.
+"""Prometheus metrics of `dnsbound check`, as a file, and of services, over HTTP: here, those of `dnsbound run`.
 
 No metric has a client's name as a label: their number would have no bound, and names are nobody else's business.
 docs/howto/monitoring.md lists them all.
@@ -20,6 +20,7 @@ from dnsbound.provision.publish.outbox import Outbox
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
+    from prometheus_client.registry import Collector
 
     from dnsbound.cli.fleet_checks import ZoneFacts
     from dnsbound.provision.inventory import Inventory
@@ -37,7 +38,7 @@ def write_check(
     rolls: "Mapping[RollState, int]",
 ) -> None:
     """Write what a check found, at once or not at all (the file is replaced)."""
-    _require_library()
+    require_library()
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
     registry = CollectorRegistry()
@@ -65,20 +66,21 @@ def write_check(
 
 
 @contextmanager
-def served_metrics(address: str, counters: "Counters", store: "Inventory") -> Iterator[str]:
-    """Serve a runner's metrics at `http://ADDRESS/metrics` while the context lasts; yields where.
+def served_metrics(address: str, collector: "Collector", *, port: int = DEFAULT_PORT) -> Iterator[str]:
+    """Serve what a collector collects at `http://ADDRESS/metrics` while the context lasts, in a thread; yields where.
 
-    address: `127.0.0.1`, `127.0.0.1:9753`, `[::1]:0`. Misuse where nothing can be listened on there.
+    address: `127.0.0.1`, `127.0.0.1:9753`, `[::1]:0`. port: where it says none. Misuse where nothing can be listened on
+    there.
     """
-    _require_library()
+    require_library()
     from prometheus_client import CollectorRegistry, start_http_server
 
     try:
-        at = Endpoint.parse(address, port=DEFAULT_PORT)
+        at = Endpoint.parse(address, port=port)
     except Malformed as error:
         raise Misuse(f"--metrics-listen: {error}") from None
     registry = CollectorRegistry()
-    registry.register(_RunnerCollector(counters, store))
+    registry.register(collector)
     try:
         server, thread = start_http_server(at.port, at.host, registry)
     except OSError as error:
@@ -100,7 +102,7 @@ COUNTED: Final = {
 }
 
 
-class _RunnerCollector:
+class RunnerCollector:
     """What a runner counted, and what the inventory says now, read when somebody asks."""
 
     def __init__(self, counters: "Counters", store: "Inventory") -> None:
@@ -160,6 +162,7 @@ def _count_rolls(registry: "CollectorRegistry", rolls: "Mapping[RollState, int]"
         states.labels(state.value).set(number)
 
 
-def _require_library() -> None:
+def require_library() -> None:
+    """Misuse where the extra is not installed."""
     if find_spec("prometheus_client") is None:
         raise Misuse("metrics need the extra: pip install 'dnsbound[metrics]'")

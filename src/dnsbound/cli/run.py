@@ -72,9 +72,10 @@ def run(
         stop = held.enter_context(_stopped_by_signals())
         runner = Runner(movers, interval=interval, limit=limit, tell=lambda part: _tell(part, as_json=as_json))
         if metrics_listen is not None:
-            from dnsbound.cli.metrics import served_metrics
+            from dnsbound.cli.metrics import RunnerCollector, served_metrics
 
-            advise(f"Metrics at {held.enter_context(served_metrics(metrics_listen, runner.counters, store))}")
+            collector = RunnerCollector(runner.counters, store)
+            advise(f"Metrics at {held.enter_context(served_metrics(metrics_listen, collector))}")
         notify(READY="1", STATUS=f"moving {', '.join(mover.name for mover in movers)}")
         if once:
             raise typer.Exit(_exit_code(runner.until_nothing_moves(stop)))

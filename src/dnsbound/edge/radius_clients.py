@@ -100,6 +100,7 @@ class RadiusClients:
     def __init__(self, clients: Iterable[RadiusClient]) -> None:
         """Misuse where two clients share an address, a name or a pattern."""
         self._all: Final = tuple(clients)
+        self._labelled: Final = {client.label: client for client in self._all}
         self._by_network: dict[tuple[int, int], dict[int, RadiusClient]] = {}
         self._at: dict[str, RadiusClient] = {}
         """Of clients' addresses that were seen: reading one takes longer than a look."""
@@ -171,10 +172,7 @@ class RadiusClients:
 
     def __getitem__(self, label: str) -> RadiusClient:
         """KeyError."""
-        for client in self._all:
-            if client.label == label:
-                return client
-        raise KeyError(label)
+        return self._labelled[label]
 
 
 def _rank(client: RadiusClient) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """RADIUS in several worker processes: a request reaches the one that it belongs to, whichever of them received it.
 
     shared = RadiusWorkers(count, ticket_seconds=...)                 # before the workers are forked
-    with RadiusWorker(shared, index, clients) as part:                # in each worker, in its event loop
-        RadiusServer(..., marked=part.marked, route=part.route, ticket_keys=shared.ticket_keys)
+    with RadiusWorker(shared, index, resolver) as part:               # in each worker, in its event loop
+        RadiusServer(..., part.lookups, ..., marked=part.marked, route=part.route, ticket_keys=shared.ticket_keys)
 
 The kernel hands each packet to some worker's socket; `protocols.radius_routing` says whose it is, and for most that is
 soon the same: an access point's requests leave from one port. What belongs to another goes there and comes back
@@ -13,21 +13,23 @@ What this is not: the processes (`worker_processes`), or the service that answer
 
 import json
 import os
-from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Final, Self
 
+from dnsbound.edge.authenticator import LookupSource
+from dnsbound.edge.counted_lookups import CountedLookups
 from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
+from dnsbound.edge.radius_service import RadiusService
+from dnsbound.edge.radius_totals import WorkerTotals
+from dnsbound.edge.radius_udp import Respond
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker_exchange import WorkerExchange, WorkerInboxes
 from dnsbound.protocols.radius_routing import KEY_OCTETS, RadiusRouting
 from dnsbound.times import Seconds
 
-_ORIGIN_OCTETS: Final = 2
-"""Length of the origin before a request on its way."""
-
-Respond = Callable[[bytes, RadiusOrigin], Answer]
+_LENGTH_OCTETS: Final = 2
+"""Before the origin, which is before a request on its way."""
 
 
 class RadiusWorkers:
@@ -54,64 +56,69 @@ class RadiusWorkers:
 
 
 class RadiusWorker:
-    """One worker's part, within its event loop. clients: those in force there."""
+    """One worker's part: to be made in its event loop, and entered before the server and left after it."""
 
-    def __init__(self, shared: RadiusWorkers, index: int, clients: Callable[[], RadiusClients]) -> None:
-        self.exchange: Final = WorkerExchange(shared.inboxes, index, self._for_another)
+    def __init__(self, shared: RadiusWorkers, index: int, resolver: LookupSource) -> None:
+        """resolver: whom its doors would ask."""
+        self.lookups: Final = CountedLookups(resolver)
+        """Whom they are to ask."""
+        self._exchange = WorkerExchange(shared.inboxes, index, self._for_another)
         self._routing = shared.routing
+        self._totals = WorkerTotals(shared.snapshots, index)
         self._index = index
-        self._clients = clients
-        self._service: Respond | None = None
+        self._alone = shared.inboxes.count == 1
+        self._service: RadiusService | None = None
 
     def __enter__(self) -> Self:
-        self.exchange.__enter__()
+        self._exchange.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.exchange.__exit__(*exc)
+        self._exchange.__exit__(*exc)
 
     def marked(self, random: bytes) -> bytes:
         """A State or Class of this worker, of fresh random octets."""
         return self._routing.marked(self._index, random)
 
-    def route(self, service: Respond) -> Respond:
-        """What answers in place of `service`, this worker's own."""
+    def route(self, service: RadiusService) -> Respond:
+        """What answers in place of `service.respond`."""
         self._service = service
-        return self._respond
+        return service.respond if self._alone else self._respond
+
+    def leave_totals(self) -> None:
+        """Leave what was counted where metrics are read; at every beat."""
+        if self._service is not None:
+            self._totals.leave(self._service.counters, self.lookups.counts, self._exchange.counts)
 
     def _respond(self, octets: bytes, origin: RadiusOrigin) -> Answer:
         worker = self._routing.worker_for(octets, origin.address, origin.port)
         if worker == self._index:
             assert self._service is not None
-            return self._service(octets, origin)
-        return self.exchange.ask(worker, _packed(octets, origin))
+            return self._service.respond(octets, origin)
+        return self._exchange.ask(worker, _packed(octets, origin))
 
     def _for_another(self, request: bytes) -> Answer:
         """None while this worker does not serve yet, and for a client that only the other's configuration has."""
-        octets, origin = _unpacked(request, self._clients)
-        return None if origin is None or self._service is None else self._service(octets, origin)
+        if self._service is None:
+            return None
+        octets, origin = _unpacked(request, self._service.configuration.clients)
+        return None if origin is None else self._service.respond(octets, origin)
 
 
 def _packed(octets: bytes, origin: RadiusOrigin) -> bytes:
     fields = (origin.transport.value, origin.address, origin.port, origin.client.label, origin.accounting)
     said = json.dumps(fields).encode()
-    return len(said).to_bytes(_ORIGIN_OCTETS, "big") + said + octets
+    return len(said).to_bytes(_LENGTH_OCTETS, "big") + said + octets
 
 
-def _unpacked(request: bytes, clients: Callable[[], RadiusClients]) -> tuple[bytes, RadiusOrigin | None]:
-    end = _ORIGIN_OCTETS + int.from_bytes(request[:_ORIGIN_OCTETS], "big")
-    transport, address, port, label, accounting = _loaded(request[_ORIGIN_OCTETS:end])
+def _unpacked(request: bytes, clients: RadiusClients) -> tuple[bytes, RadiusOrigin | None]:
+    end = _LENGTH_OCTETS + int.from_bytes(request[:_LENGTH_OCTETS], "big")
+    transport, address, port, label, accounting = json.loads(request[_LENGTH_OCTETS:end])
     try:
-        client = clients()[label]
+        client = clients[label]
     except KeyError:
         return request[end:], None
     origin = RadiusOrigin(
         transport=RadiusTransport(transport), address=address, port=port, client=client, accounting=accounting
     )
     return request[end:], origin
-
-
-def _loaded(said: bytes) -> tuple[str, str, int, str, bool]:
-    value: Any = json.loads(said)
-    transport, address, port, label, accounting = value
-    return transport, address, port, label, accounting

@@ -15,7 +15,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Self
 
 from dnsbound.errors import Misuse
@@ -70,6 +70,11 @@ class ExchangeCounts:
     """Requests to others that were given up."""
     unread: int = 0
     """Datagrams that are none of ours, or of a former term."""
+
+    def add(self, other: Self) -> None:
+        """Take another worker's counts in."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from dnsbound.cli.metrics import COUNTED, served_metrics
+from dnsbound.cli.metrics import COUNTED, RunnerCollector, served_metrics
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.runner.counters import Counters
 from dnsbound.provision.runner.mover import Report
@@ -220,7 +220,7 @@ def test_metrics_of_a_runner_over_http(tmp_path):
     counters.failed("outbox")
     with Inventory.open(tmp_path / "inventory.db", create=True) as store:
         before = threading.active_count()
-        with served_metrics(f"127.0.0.1:{free_port()}", counters, store) as url:
+        with served_metrics(f"127.0.0.1:{free_port()}", RunnerCollector(counters, store)) as url:
             told = families(urllib.request.urlopen(url, timeout=5).read().decode())
             store.close()
             Path(tmp_path / "inventory.db").write_bytes(b"no database at all" * 100)
