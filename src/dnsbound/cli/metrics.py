@@ -69,7 +69,7 @@ def write_check(
 def served_metrics(address: str, collector: "Collector", *, port: int = DEFAULT_PORT) -> Iterator[str]:
     """Serve what a collector collects at `http://ADDRESS/metrics` while the context lasts, in a thread; yields where.
 
-    address: `127.0.0.1`, `127.0.0.1:9753`, `[::1]:0`. port: where it says none. Misuse where nothing can be listened on
+    address: `127.0.0.1`, `[::1]:9753`. port: where it says none. Misuse where nothing can be listened on
     there.
     """
     require_library()
