@@ -37,7 +37,7 @@ class RadiusProcesses:
 
     @property
     def port(self) -> int:
-        return int(self.told["addresses"][0].rpartition(":")[2])
+        return int(self.told["listen"][0].rpartition(":")[2])
 
     @property
     def accounting_port(self) -> int:
