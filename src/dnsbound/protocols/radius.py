@@ -10,7 +10,7 @@ is ever answered. Identifiers, authenticators that must be unpredictable and the
 
 Not here: what EAP packets say, values of attributes (`radius_attributes`), passwords, which are never read.
 
-Documents: RFC 2865 sections 3 to 5, RFC 2866 section 3, RFC 3579 sections 3.1 to 3.3, RFC 5176 sections 2.3 and 3,
+Sections: RFC 2865 sections 3 to 5, RFC 2866 section 3, RFC 3579 sections 3.1 to 3.3, RFC 5176 sections 2.3 and 3,
 RFC 5997 sections 2 to 4.
 """
 

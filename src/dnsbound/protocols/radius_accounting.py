@@ -3,7 +3,7 @@
 Reports are believed as far as the access server is. They come late, twice, and in the wrong order: an event says when
 it happened, by the access server's clock if it has one, otherwise by how long it was delayed.
 
-Documents: RFC 2866 sections 4.1 and 5, RFC 2869 sections 2.1, 5.1 to 5.3, RFC 4372 section 2.2.
+Sections: RFC 2866 sections 4.1 and 5, RFC 2869 sections 2.1, 5.1 to 5.3, RFC 4372 section 2.2.
 """
 
 import ipaddress

@@ -6,7 +6,7 @@ The seal is a MAC over the mark and the label of the RADIUS client that the Acce
 session ends its supervision, so nobody must be able to make up a Class: neither an access server for a session at
 another one, nor anybody by guessing. Access servers repeat Class as it is (RFC 2865 section 5.25).
 
-Documents: RFC 2865 section 5.25, RFC 2866 section 5.
+Sections: RFC 2865 section 5.25, RFC 2866 section 5.
 """
 
 import hmac

@@ -9,7 +9,7 @@ are read by the caller; one that includes others is Malformed, so that nothing i
 What cannot be granted: attributes an Access-Accept has no place for, those that are decided or computed elsewhere,
 those that are encrypted, and values inside of values (TLV).
 
-Documents: RFC 2865 sections 5 and 5.26, RFC 2868 section 3.
+Sections: RFC 2865 sections 5 and 5.26, RFC 2868 section 3.
 """
 
 import io

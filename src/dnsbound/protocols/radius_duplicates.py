@@ -4,7 +4,7 @@ A repetition has the source, code, identifier and authenticator of a former requ
 authenticator is a new request, and the old one is over (RFC 5080 section 2.2.2). Only requests whose sender has the
 shared secret belong here: strangers then cannot fill the table.
 
-Documents: RFC 2865 section 2.5, RFC 5080 section 2.2.2.
+Sections: RFC 2865 section 2.5, RFC 5080 section 2.2.2.
 """
 
 from collections.abc import Hashable

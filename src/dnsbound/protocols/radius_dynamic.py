@@ -6,7 +6,7 @@ say; access servers that do not know one of them refuse the whole request, so no
 
 Not here: sending, sending again, and to whom.
 
-Documents: RFC 5176 sections 2.1, 2.2, 3, 3.1, 3.3, 3.5, 3.6 and 6.3.
+Sections: RFC 5176 sections 2.1, 2.2, 3, 3.1, 3.3, 3.5, 3.6 and 6.3.
 """
 
 import ipaddress

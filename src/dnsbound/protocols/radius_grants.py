@@ -7,7 +7,7 @@ A grant that is not known here, or whose value cannot be an attribute, is Malfor
 wrong network because a word was misspelled. Vendors' and rarely used attributes come by their names through whatever
 knows them (`AttributeNames`).
 
-Documents: RFC 2865 sections 5.11, 5.25, 5.27 to 5.29, RFC 2868 section 3, RFC 3580 sections 3.9, 3.17, 3.19, 3.31.
+Sections: RFC 2865 sections 5.11, 5.25, 5.27 to 5.29, RFC 2868 section 3, RFC 3580 sections 3.9, 3.17, 3.19, 3.31.
 """
 
 from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ It is made for each operator that asks, of the verified name, with a key of ours
 there for as long as the key lives, and two operators who compare theirs find nothing. Being text, it also serves as
 User-Name of an Access-Accept where the name itself is to stay at home.
 
-Documents: RFC 4372 sections 2 and 2.1, RFC 5580 section 4.1.
+Sections: RFC 4372 sections 2 and 2.1, RFC 5580 section 4.1.
 """
 
 import hmac

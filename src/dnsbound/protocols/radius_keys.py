@@ -3,7 +3,7 @@
 The keys are as secret as the shared secret is, and no more: whoever knows it reads them. Salts are arguments; two of
 one packet differ and have their first bit set.
 
-Documents: RFC 2548 sections 2.4.2 and 2.4.3 (formats, encryption), RFC 3579 section 2.6.3, RFC 4072 section 4.1.
+Sections: RFC 2548 sections 2.4.2 and 2.4.3 (formats, encryption), RFC 3580 section 3.16, RFC 4072 section 4.1.
 """
 
 import hashlib

@@ -3,8 +3,8 @@
 The server is believed in this: it has the shared secret. Stations are brought into one form, since controllers spell
 MAC addresses in half a dozen ways and put the name of the network (SSID) behind them.
 
-Documents: RFC 2865 sections 5.4, 5.5, 5.30 to 5.32, RFC 2869 section 5.17, RFC 3162 section 2.1, RFC 3580 sections
-3.15, 3.20 to 3.22.
+Sections: RFC 2865 sections 5.4, 5.5, 5.30 to 5.32, RFC 2869 section 5.17, RFC 3162 section 2.1, RFC 3580 sections
+3.10, 3.20 to 3.23.
 """
 
 import ipaddress

@@ -8,7 +8,7 @@ Both digests are keyed, so that nobody outside chooses the worker that has to lo
 This is no check of anything. Whoever gets a request checks it in full, and a State that belongs to no conversation
 there is refused there. Nothing but the header and the attributes' frames is read here.
 
-Documents: RFC 2865 sections 2.5, 5.24 and 5.25.
+Sections: RFC 2865 sections 2.5, 5.24 and 5.25.
 """
 
 from hashlib import blake2b
