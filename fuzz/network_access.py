@@ -14,6 +14,7 @@ from dnsbound.protocols.radius_dynamic import SessionIdentity, disconnect_reques
 from dnsbound.protocols.radius_grants import RadiusGrant
 from dnsbound.protocols.radius_keys import mppe_keys, read_mppe_keys, salts_from
 from dnsbound.protocols.radius_nas import CalledStation, NasFacts
+from dnsbound.protocols.radius_stream import LONGEST, PacketStream
 from fuzz.target import Target, text
 
 SECRET = b"a secret of the fuzzer"
@@ -56,7 +57,24 @@ def read_all(octets: bytes) -> object:
     return facts
 
 
+def read_stream(octets: bytes) -> object:
+    """What comes over a connection, in pieces as small as they can be and all at once: the same packets."""
+    whole, pieces = PacketStream(), PacketStream()
+    at_once = whole.receive(octets)
+    one_by_one: list[bytes] = []
+    for at in range(len(octets)):
+        if pieces.broken is not None:
+            break
+        one_by_one += pieces.receive(octets[at : at + 1])
+        assert pieces.kept < LONGEST
+    assert one_by_one == at_once
+    assert (pieces.broken is None) == (whole.broken is None)
+    whole.finish()
+    return [RadiusPacket.from_wire(packet) for packet in at_once]
+
+
 NETWORK_ACCESS_TARGETS: dict[str, Target] = {
+    "radius-stream": Target(read_stream, lambda: [access_request() + accounting_request() + access_accept()]),
     "radius": Target(read_all, lambda: [access_request(), accounting_request(), access_accept()]),
     "radius-request": Target(
         lambda octets: read_request(octets, SECRET), lambda: [access_request(), accounting_request()]

@@ -44,7 +44,8 @@ class Belief:
     def trust(self, resolver: "ResolverLike", anchors: Path | None) -> "EapServerTrust":
         """Misuse unless exactly one way was chosen."""
         from dnsbound.edge.context_chain import ChainRequest
-        from dnsbound.edge.eap_tls_client import EAP_TLSA_PORT, EapServerTrust
+        from dnsbound.edge.eap_server_chain import EAP_TLSA_PORT
+        from dnsbound.edge.eap_tls_client import EapServerTrust
 
         if sum(map(bool, (self.ca, self.tlsa, self.chain, self.danger_unverified))) != 1:
             raise Misuse(
@@ -93,7 +94,7 @@ class TrialRun:
 
     async def _run(self, times: int, tell: "Callable[[Trial, ServerShown], None]") -> None:
         if self.trust.resolver is not None:
-            from dnsbound.edge.eap_tls_client import EAP_TLSA_PORT
+            from dnsbound.edge.eap_server_chain import EAP_TLSA_PORT
 
             assert self.trust.name is not None
             await self.context.prepare(self.trust.name, EAP_TLSA_PORT, deadline=self.seconds)

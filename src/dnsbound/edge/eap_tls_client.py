@@ -13,7 +13,7 @@ certificate authorities of the organisation, and the server's name, are configur
 import ssl
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dnsbound.credential.credential import Credential
 from dnsbound.edge.context import Context
@@ -29,9 +29,6 @@ from dnsbound.tls.fed_transport import FedTransport
 if TYPE_CHECKING:
     from dnsbound.tls.client_shim import ClientShim
     from dnsbound.tls.session import Session
-
-EAP_TLSA_PORT: Final = 1812
-"""RADIUS over TCP has this port (RFC 6613 section 2.2) and no TLS of its own."""
 
 
 class EapTlsVersion(StrEnum):

@@ -61,7 +61,8 @@ _EXCHANGES: Final = MappingProxyType({choice.value: choice for choice in KeyExch
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """`[server]`. Endpoints: where each transport is listened on. tls: versions, lowest first. ticket_seconds: 0 for no
-    resumption. ticket_keys: shared with other servers. conversations: EAP conversations of one worker at once.
+    resumption. ticket_keys: shared with other servers. chain_file: what devices that ask are shown of the server's TLSA
+    records. conversations: EAP conversations of one worker at once.
     lookups: a minute, of names by pattern, for one station and below one zone."""
 
     listen: tuple[Endpoint, ...]
@@ -71,6 +72,7 @@ class ServerSettings:
     radsec_door: str = RADSEC_DOOR
     credential: Path
     access: Path
+    chain_file: Path | None = None
     workers: int = WORKERS.default
     tls: tuple[int, ...] = (TLS_1_2, TLS_1_3)
     profiles: tuple[Profile, ...] = (Profile.CA13, Profile.CID07)
@@ -185,6 +187,7 @@ def _server(table: TomlTable) -> ServerSettings:
         radsec_door=table.text("radsec_door", RADSEC_DOOR),
         credential=table.path("credential"),
         access=table.path("access"),
+        chain_file=table.path("chain_file") if "chain_file" in table else None,
         workers=table.number("workers", WORKERS),
         tls=versions,
         profiles=_profiles(table, versions),

@@ -18,6 +18,8 @@ from dnsbound.edge.authenticator import Authenticator, LookupSource
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_credential import CredentialLike
 from dnsbound.edge.context_tickets import TicketKeysLike
+from dnsbound.edge.eap_server_chain import eap_server_chain
+from dnsbound.edge.radius_client_dtls import RADIUS_DATAGRAMS
 from dnsbound.edge.radius_configuration import NetworkRule, RadiusConfiguration, ServerSettings
 from dnsbound.edge.ticket_keys import OwnTicketKeys, TicketKeyFile
 from dnsbound.times import Moment
@@ -115,7 +117,7 @@ class RadiusNetworks:
             authenticator=self._authenticator(settings.radsec_door),
             claim_from=[source.value for source in settings.claim_from],
             profiles=None if datagram else [profile.value for profile in settings.profiles],
-            datagram=datagram,
+            datagram=RADIUS_DATAGRAMS if datagram else False,
         )
 
     @property
@@ -142,6 +144,7 @@ class RadiusNetworks:
             key_exchange=settings.key_exchange,
             show_raw_public_key=True,
             danger_no_extended_master_secret=settings.danger_no_extended_master_secret,
+            dnssec_chain=None if settings.chain_file is None else eap_server_chain(settings.chain_file),
         )
         context.minimum_version = ssl.TLSVersion(settings.tls[0])
         context.maximum_version = ssl.TLSVersion(settings.tls[-1])
