@@ -25,6 +25,7 @@ OUTCOMES = (Reply, Accepted, Rejected, Ignored)
 PEER_OUTCOMES = (PeerReply, PeerDone, PeerFailed, PeerIgnored)
 
 
+@settings(deadline=None)
 @given(OCTETS)
 def test_a_packet_is_read_and_written_or_malformed(octets: bytes) -> None:
     try:
@@ -39,6 +40,7 @@ def test_a_packet_is_read_and_written_or_malformed(octets: bytes) -> None:
             assert desired_methods(packet)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([EapCode.REQUEST, EapCode.RESPONSE]), st.integers(0, 255), st.integers(0, 255), OCTETS, OCTETS)
 def test_every_packet_goes_round_with_padding(
     code: EapCode, identifier: int, kind: int, data: bytes, pad: bytes
@@ -47,6 +49,7 @@ def test_every_packet_goes_round_with_padding(
     assert EapPacket.from_wire(packet.to_wire() + pad) == packet
 
 
+@settings(deadline=None)
 @given(OCTETS)
 def test_a_fragment_is_read_and_written_but_for_reserved_flags(octets: bytes) -> None:
     try:
@@ -57,6 +60,7 @@ def test_a_fragment_is_read_and_written_but_for_reserved_flags(octets: bytes) ->
     assert TlsFragment.from_wire(fragment.to_wire()) == fragment
 
 
+@settings(deadline=None)
 @given(OCTETS)
 def test_a_nai_goes_round_or_is_malformed(octets: bytes) -> None:
     try:
@@ -68,6 +72,7 @@ def test_a_nai_goes_round_or_is_malformed(octets: bytes) -> None:
     assert "@" not in nai.user + nai.realm
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=2000), min_size=1, max_size=4), st.integers(100, 3000))
 def test_messages_come_through_in_packets_of_any_size(messages: list[bytes], packet_octets: int) -> None:
     incoming = Incoming()
@@ -80,6 +85,7 @@ def test_messages_come_through_in_packets_of_any_size(messages: list[bytes], pac
         assert came == message
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=400), st.data())
 def test_messages_come_through_however_they_are_cut(message: bytes, data: st.DataObject) -> None:
     """Fragments of uneven size, of which some say the length again."""
@@ -95,6 +101,7 @@ def test_messages_come_through_however_they_are_cut(message: bytes, data: st.Dat
     assert came == message
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

@@ -19,12 +19,12 @@ from dnsbound.credential.credential import Credential
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_chain import ChainRequest
 from dnsbound.edge.context_server_tlsa import ResolverLike
+from dnsbound.edge.eap_connection import opened_eap_tls
 from dnsbound.edge.own_authorities import OwnAuthoritiesContext
 from dnsbound.errors import Misuse
 from dnsbound.iana import TLS_1_2
 from dnsbound.protocols.eap_peer import ClientTls
 from dnsbound.tls.clientid import Profile
-from dnsbound.tls.fed_transport import FedTransport
 
 if TYPE_CHECKING:
     from dnsbound.tls.client_shim import ClientShim
@@ -113,6 +113,6 @@ class EapTlsClient:
 
     def open(self) -> ClientTls:
         """As `EapPeer` wants it."""
-        transport = FedTransport()
-        self.shim = self._context.client_shim(transport, self._server_name, session=self.session)
-        return ClientTls(shim=self.shim, transport=transport)
+        opened = opened_eap_tls(self._context, self._server_name, session=self.session)
+        self.shim = opened.shim
+        return opened

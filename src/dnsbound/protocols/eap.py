@@ -84,10 +84,6 @@ class Method:
         return str(self.number) if self.vendor == IETF else f"{self.vendor}/{self.number}"
 
 
-NO_ALTERNATIVE: Final = Method(IETF, 0)
-"""The only method of a Nak whose sender has none that suits it."""
-
-
 def is_nak(packet: EapPacket) -> bool:
     """A legacy Nak (RFC 3748 section 5.3.1) or an expanded one (5.3.2), of whatever contents."""
     expanded = Method(IETF, EapType.NAK)
@@ -95,7 +91,7 @@ def is_nak(packet: EapPacket) -> bool:
 
 
 def desired_methods(nak: EapPacket) -> tuple[Method, ...]:
-    """What the sender of a Nak would speak instead; Malformed where it does not say."""
+    """What the sender of a Nak would speak instead, number 0 for nothing; Malformed where it does not say."""
     if nak.type == EapType.NAK:
         methods = tuple(Method(IETF, number) for number in nak.data)
     else:

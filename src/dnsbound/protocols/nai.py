@@ -56,10 +56,6 @@ class Nai:
         """The realm as routes are compared by: normalised (NFC), in lower case. Never to be sent on (section 2.6)."""
         return unicodedata.normalize("NFC", self.realm).lower()
 
-    @property
-    def is_anonymous(self) -> bool:
-        return not self.user
-
 
 def anonymous_identity(name: ClientName) -> bytes:
     """The identity a client of this name states: the realm its records are under, and nothing of itself.
