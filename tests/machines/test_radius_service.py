@@ -202,7 +202,7 @@ def test_a_resumed_session_is_judged_again(tmp_path):
         World(clock=lambda: time.time() + later) as world,
         served(tmp_path, world, settings="ticket_seconds = 3600") as site,
     ):
-        device = world.organisation("cars.example").device("car66")
+        device = world.organisation("cars.example").device("car66", ttl=60)  # a ticket lives no longer
         context = supplicant_context(world, device.credential)
         first = asyncio.run(site.nas().authenticate(supplicant(world, device.credential, context=context)))
         session = first.heard.session

@@ -16,6 +16,7 @@ import typer.main
 
 from dnsbound.cli.app import app
 from dnsbound.cli.remedies import REMEDY
+from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.errors import Reason
 from dnsbound.provision.publish.targets import parse_targets
 from dnsbound.verify.access import AccessList
@@ -196,13 +197,30 @@ def test_configuration_of_others_is_that_of_the_example_that_is_named(document: 
 
 
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))
-def test_tables_are_read(document: str, before: str, block: str) -> None:
-    """Of access lists, and of where zones are published."""
+def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path) -> None:
+    """Of access lists, of where zones are published, and of RADIUS servers."""
     table = tomllib.loads(block)
-    if "publish" in table:
+    if "server" in table:
+        assert radius_configuration(block, tmp_path).networks
+    elif "publish" in table:
         assert parse_targets(table["publish"], Path(document))
     else:
         assert AccessList.from_toml(block).doors, document
+
+
+def radius_configuration(text: str, directory: Path) -> RadiusConfiguration:
+    for name in re.findall(r'secret_file = "(.*)"', text):
+        (directory / name).touch(mode=0o600)
+        (directory / name).write_text("a secret that is long enough")
+    return RadiusConfiguration.from_text(text, path=directory / "radius.toml")
+
+
+def test_the_example_of_a_radius_server_is_read_and_has_the_doors_it_names(tmp_path: Path) -> None:
+    examples = ROOT / "examples" / "radius"
+    configuration = radius_configuration((examples / "radius.toml").read_text(), tmp_path)
+    configuration.check_doors(AccessList.from_toml((examples / "access.toml").read_text()).doors)
+    for name in ("radius.toml", "access.toml"):
+        assert stands_in((examples / name).read_text().partition("\n")[2], (ROOT / "docs/howto/radius.md").read_text())
 
 
 def command_lines() -> Iterator[str]:

@@ -51,6 +51,10 @@ WORDS = {8: "Eight"}
         f"and a conversation {limits.EAP_ROUND_TRIPS.default} round trips",
         f"kept for {limits.NEGATIVE_TTL.default} s at most",
         f"the longer of the zone's TTL and {limits.RECORD_TTL.default} s",
+        f"At most {limits.EAP_CONVERSATIONS.default:,} conversations are open in each process",
+        f"{limits.EAP_CONVERSATIONS_PER_STATION.default} of one device at one access server",
+        f"for {limits.EAP_CONVERSATION_SECONDS.default} s; beyond that",
+        f"Of a pattern's names {limits.LOOKUPS_PER_ZONE.default} a minute are looked up",
     ],
 )
 def test_numbers_are_those_of_the_code(told: str) -> None:

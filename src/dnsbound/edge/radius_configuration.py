@@ -91,6 +91,8 @@ class ServerSettings:
     accounting_discard: bool = False
     danger_no_extended_master_secret: bool = False
     """Also peers of TLS 1.2 that do not have RFC 7627, such as strongSwan."""
+    dictionary: tuple[Path, ...] = ()
+    """Files of attributes that grants may name."""
     handle_key: bytes | None = field(default=None, repr=False)
     """Makes handles of clients that mean nothing elsewhere (Chargeable-User-Identity)."""
 
@@ -205,6 +207,7 @@ def _server(table: TomlTable) -> ServerSettings:
         accounting_keep=_span(table, "accounting_keep") if "accounting_keep" in table else None,
         accounting_discard=table.flag("accounting_discard"),
         danger_no_extended_master_secret=table.flag("danger_no_extended_master_secret"),
+        dictionary=tuple(map(table.beside, table.texts("dictionary"))),
         handle_key=_handle_key(table) if "handle_key_file" in table else None,
     )
     table.done()

@@ -22,6 +22,7 @@ from dnsbound.edge.radius_admission import Supervision
 from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin
 from dnsbound.edge.radius_configuration import RadiusConfiguration
+from dnsbound.edge.radius_dictionaries import AttributesByName
 from dnsbound.edge.radius_dtls import start_radius_dtls
 from dnsbound.edge.radius_networks import RadiusNetworks, TicketKeysOf
 from dnsbound.edge.radius_service import AccountingRecorder, RadiusService
@@ -127,12 +128,14 @@ class RadiusServer:
                 access.reload()
             else:
                 access = AccessFile(configuration.server.access)
+            # What may fail comes first.
+            AttributesByName(configuration.server.dictionary)
             self.networks.configure(configuration, credential, access=access)
+            self.service.configure(configuration)
         except DnsboundError as error:
             _log.error("%s; what was read before stays in force", error)
             return
         self._access = access
-        self.service.configure(configuration)
         _tell_what_stays(former, configuration)
         _log.info(
             "%s: %d clients, %d networks in force", former.path, len(configuration.clients), len(list(self.networks))

@@ -28,6 +28,7 @@ from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_clients import RadiusOrigin
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
+from dnsbound.edge.radius_dictionaries import AttributesByName
 from dnsbound.edge.radius_networks import RadiusNetworks
 from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.iana import RadiusCode
@@ -84,7 +85,11 @@ class RadiusService:
             seconds=settings.conversation_seconds,
         )
         self._acceptor = Acceptor(
-            supervision=supervision, names=None, handle_key=settings.handle_key, clock=clock, entropy=entropy
+            supervision=supervision,
+            names=AttributesByName(settings.dictionary),
+            handle_key=settings.handle_key,
+            clock=clock,
+            entropy=entropy,
         )
         self._access = AccessRequests(
             networks,
@@ -108,7 +113,9 @@ class RadiusService:
 
     def configure(self, configuration: RadiusConfiguration) -> None:
         """Serve by this from now on; `networks` has been told before. Conversations that run go on as they began. How
-        many there may be, and for how long, stays as it was."""
+        many there may be, and for how long, stays as it was. Malformed or Misuse for a dictionary that cannot be used;
+        then nothing has changed."""
+        self._acceptor.names = AttributesByName(configuration.server.dictionary)
         self._configuration = configuration
         self._acceptor.handle_key = configuration.server.handle_key
         self._access.fragment_octets = configuration.server.fragment_octets
