@@ -47,7 +47,8 @@ def test_fragments_pass(site: RadiusSite, proxy: FreeRadius, tmp_path: Path, oct
 
 
 def test_sessions_are_resumed_through_it(site: RadiusSite, proxy: FreeRadius, tmp_path: Path) -> None:
-    seen = eapol_test(tmp_path, site.supplicant(site.car, phase1=TLS13), port=proxy.port, secret=proxy.secret, again=1)
+    supplicant = site.supplicant(site.cars.device("steady", ttl=3600), phase1=TLS13)
+    seen = eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret, again=1)
     assert seen.admitted, seen.output
     assert seen.resumed == (False, True)
 
