@@ -93,6 +93,7 @@ SAYS: Final = {
         "still on TLS 1.2: car55._device.cars.example",
     ],
     "post_quantum.py": ["hello car56._device.cars.example", "X25519MLKEM768"],
+    "radius_over_tls.py": ["car54: admitted", "car55: refused", "the access point is cut and stays out"],
     "resolvers.py": ["secure records"] * 4,
     "resumption.py": [
         "hello truck1._device.cars.example, known by its key",

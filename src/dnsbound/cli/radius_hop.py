@@ -1,5 +1,6 @@
 """The way to a RADIUS server, from options: over UDP with a shared secret, or over TLS or DTLS with two credentials."""
 
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dnsbound.edge.radius_client import RadiusAsker
 
 _DIGEST_OCTETS: Final = 32
+_ENDPOINT: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
 
 
 class HopTransport(StrEnum):
@@ -68,15 +70,13 @@ class Hop:
     @property
     def endpoint(self) -> tuple[str, int]:
         """Host and port; Malformed for text that is neither."""
-        host, colon, port = self.server.rpartition(":")
-        if not colon or (":" in host and not host.startswith("[")) or host == "":
-            host, port = self.server, ""
-        host = host.removeprefix("[").removesuffix("]")
-        if not port:
-            return host, _PORTS[self.transport]
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        if self.server.count(":") > 1 and not self.server.startswith("["):
+            return self.server, _PORTS[self.transport]  # an IPv6 address alone
+        found = _ENDPOINT.fullmatch(self.server)
+        port = 0 if found is None else _PORTS[self.transport] if found[3] is None else int(found[3])
+        if found is None or not 0 < port < 65536:
             raise Malformed(f"--server {self.server!r} is not HOST or HOST:PORT")
-        return host, int(port)
+        return found[1] or found[2], port
 
     @asynccontextmanager
     async def opened(self, resolver: "ResolverLike", seconds: Seconds) -> "AsyncIterator[RadiusAsker]":
