@@ -10,7 +10,7 @@ from dnsbound.protocols.radius import (
     split_eap_message,
 )
 from dnsbound.protocols.radius_accounting import AccountingEvent
-from dnsbound.protocols.radius_dynamic import SessionIdentity, disconnect_request, read_dynamic_request
+from dnsbound.protocols.radius_dynamic import dynamic_attributes, read_dynamic_request
 from dnsbound.protocols.radius_grants import RadiusGrant
 from dnsbound.protocols.radius_keys import mppe_keys, read_mppe_keys, salts_from
 from dnsbound.protocols.radius_nas import CalledStation, NasFacts
@@ -48,6 +48,11 @@ def access_accept() -> bytes:
     return answer_to(read_request(access_request(), SECRET), RadiusCode.ACCESS_ACCEPT, (*eap, *keys), SECRET)
 
 
+def disconnect_request() -> bytes:
+    session = dynamic_attributes(((RadiusAttribute.ACCT_SESSION_ID, b"5F3A"),), now=NOW)
+    return request_of(RadiusCode.DISCONNECT_REQUEST, 7, session, SECRET)
+
+
 def read_all(octets: bytes) -> object:
     """A packet and all that is read of it, whoever made it; then as a request, which changed octets never are."""
     packet = RadiusPacket.from_wire(octets)
@@ -82,7 +87,7 @@ NETWORK_ACCESS_TARGETS: dict[str, Target] = {
     "radius-answer": Target(lambda octets: read_answer(octets, access_request(), SECRET), lambda: [access_accept()]),
     "radius-dynamic": Target(
         lambda octets: read_dynamic_request(octets, SECRET, now=NOW),
-        lambda: [disconnect_request(7, SessionIdentity(acct_session_id=b"5F3A"), SECRET, now=NOW)],
+        lambda: [disconnect_request()],
     ),
     "radius-station": Target(CalledStation.parse, lambda: [b"00-1A-2B-3C-4D-5E:public", b"ap-3.east:public"]),
     "radius-grant": Target(

@@ -19,8 +19,8 @@ from dnsbound.edge.radius_client import UdpRadiusClient
 from dnsbound.edge.radius_clients import RadiusClient
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import ErrorCause, RadiusAttribute, RadiusCode
-from dnsbound.protocols.radius_attributes import Attributes, integer
-from dnsbound.protocols.radius_dynamic import DynamicAnswer, Meaning
+from dnsbound.protocols.radius_attributes import Attributes
+from dnsbound.protocols.radius_dynamic import DynamicAnswer, Meaning, dynamic_attributes
 from dnsbound.protocols.radius_exchange import Patience
 from dnsbound.times import Moment
 
@@ -105,7 +105,7 @@ class DynamicAuthoriser:
         """The answer; None when there is none to a request made with any of the secrets."""
 
         def dated() -> Attributes:
-            return (*attributes, (int(RadiusAttribute.EVENT_TIMESTAMP), integer(int(self._clock()))))
+            return dynamic_attributes(attributes, now=self._clock())
 
         for secret in reach.secrets:
             try:

@@ -9,7 +9,6 @@ Not here: sending, sending again, and to whom.
 Sections: RFC 5176 sections 2.1, 2.2, 3, 3.1, 3.3, 3.5, 3.6 and 6.3.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,9 +22,7 @@ from dnsbound.protocols.radius import (
     Discarded,
     RadiusPacket,
     answer_to,
-    read_answer,
     read_request,
-    request_of,
 )
 from dnsbound.protocols.radius_attributes import Attributes, integer, read_integer
 from dnsbound.times import Moment
@@ -37,56 +34,14 @@ REQUESTS: Final = frozenset({RadiusCode.DISCONNECT_REQUEST, RadiusCode.COA_REQUE
 _ACKNOWLEDGED: Final = frozenset({RadiusCode.DISCONNECT_ACK, RadiusCode.COA_ACK})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionIdentity:
-    """Which session at which access server (RFC 5176 section 3). Texts are octets as the server itself sent them."""
-
-    nas_identifier: bytes | None = None
-    nas_address: str | None = None
-    user_name: bytes | None = None
-    nas_port: int | None = None
-    called_station_id: bytes | None = None
-    calling_station_id: bytes | None = None
-    acct_session_id: bytes | None = None
-    acct_multi_session_id: bytes | None = None
-    chargeable_user_identity: bytes | None = None
-
-    def to_attributes(self) -> Attributes:
-        """Misuse where nothing says which session: such a request would end all of them, or none."""
-        session = [
-            (RadiusAttribute.USER_NAME, self.user_name),
-            (RadiusAttribute.NAS_PORT, None if self.nas_port is None else integer(self.nas_port)),
-            (RadiusAttribute.CALLED_STATION_ID, self.called_station_id),
-            (RadiusAttribute.CALLING_STATION_ID, self.calling_station_id),
-            (RadiusAttribute.ACCT_SESSION_ID, self.acct_session_id),
-            (RadiusAttribute.ACCT_MULTI_SESSION_ID, self.acct_multi_session_id),
-            (RadiusAttribute.CHARGEABLE_USER_IDENTITY, self.chargeable_user_identity),
-        ]
-        given = tuple((int(number), value) for number, value in session if value is not None)
-        if not any(number in _NAMES_A_SESSION for number, _ in given):
-            raise Misuse("nothing says which session is meant")
-        return self._server() + given
-
-    def _server(self) -> Attributes:
-        found: list[tuple[int, bytes]] = []
-        if self.nas_address is not None:
-            address = ipaddress.ip_address(self.nas_address)
-            v4 = address.version == 4
-            number = RadiusAttribute.NAS_IP_ADDRESS if v4 else RadiusAttribute.NAS_IPV6_ADDRESS
-            found.append((int(number), address.packed))
-        if self.nas_identifier is not None:
-            found.append((int(RadiusAttribute.NAS_IDENTIFIER), self.nas_identifier))
-        return tuple(found)
-
-
-_NAMES_A_SESSION: Final = frozenset(
+SESSION_NAMES: Final = frozenset(
     {
         *(RadiusAttribute.USER_NAME, RadiusAttribute.NAS_PORT, RadiusAttribute.CALLING_STATION_ID),
         *(RadiusAttribute.ACCT_SESSION_ID, RadiusAttribute.ACCT_MULTI_SESSION_ID),
         RadiusAttribute.CHARGEABLE_USER_IDENTITY,
     }
 )
-"""Called-Station-Id alone is everybody at an access point."""
+"""One of these must be there: NAS-Identifier or Called-Station-Id alone is everybody at an access point."""
 
 
 class Meaning(StrEnum):
@@ -169,21 +124,12 @@ class DynamicAnswer:
 # --- the RADIUS server's side
 
 
-def disconnect_request(identifier: int, session: SessionIdentity, secret: bytes, *, now: Moment) -> bytes:
-    """Disconnect-Request on the wire: end this session."""
-    attributes = (*session.to_attributes(), _timestamp(now))
-    return request_of(RadiusCode.DISCONNECT_REQUEST, identifier, attributes, secret)
-
-
-def coa_request(identifier: int, session: SessionIdentity, changes: Attributes, secret: bytes, *, now: Moment) -> bytes:
-    """CoA-Request on the wire. changes: attributes as an Access-Accept would have them."""
-    attributes = (*session.to_attributes(), _timestamp(now), *changes)
-    return request_of(RadiusCode.COA_REQUEST, identifier, attributes, secret)
-
-
-def read_dynamic_answer(octets: bytes, request_octets: bytes, secret: bytes) -> DynamicAnswer:
-    """The access server's answer. Malformed, or Discarded as in `radius.read_answer`."""
-    return DynamicAnswer.of(read_answer(octets, request_octets, secret))
+def dynamic_attributes(session: Attributes, *, now: Moment, changes: Attributes = ()) -> Attributes:
+    """What a Disconnect-Request says, or a CoA-Request with the attributes that change: which session, as the access
+    server itself said it, and when. Misuse where nothing names one: that would be all of them."""
+    if not any(number in SESSION_NAMES for number, _ in session):
+        raise Misuse("nothing says which session is meant")
+    return (*session, (int(RadiusAttribute.EVENT_TIMESTAMP), integer(int(now))), *changes)
 
 
 # --- the access server's side
@@ -211,7 +157,3 @@ def dynamic_answer(request: RadiusPacket, secret: bytes, *, cause: ErrorCause | 
         return answer_to(request, code, (), secret)
     code = RadiusCode.DISCONNECT_NAK if disconnect else RadiusCode.COA_NAK
     return answer_to(request, code, ((int(RadiusAttribute.ERROR_CAUSE), integer(cause)),), secret)
-
-
-def _timestamp(now: Moment) -> tuple[int, bytes]:
-    return int(RadiusAttribute.EVENT_TIMESTAMP), integer(int(now))

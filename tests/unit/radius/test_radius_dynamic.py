@@ -4,30 +4,37 @@ import pytest
 
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import ErrorCause, RadiusAttribute, RadiusCode
-from dnsbound.protocols.radius import Discard, Discarded, RadiusPacket, answer_to, read_request, request_of
+from dnsbound.protocols.radius import Discard, Discarded, RadiusPacket, answer_to, read_answer, read_request, request_of
+from dnsbound.protocols.radius_attributes import Attributes
 from dnsbound.protocols.radius_dynamic import (
     MEANING_OF_CAUSE,
     TIME_WINDOW,
     DynamicAnswer,
     Meaning,
-    SessionIdentity,
-    coa_request,
-    disconnect_request,
     dynamic_answer,
-    read_dynamic_answer,
+    dynamic_attributes,
     read_dynamic_request,
 )
 from unit.radius_requests import SECRET, access_request
 
 NOW = 1_790_000_000.7
-SESSION = SessionIdentity(
-    nas_identifier=b"ap-3",
-    nas_address="192.0.2.7",
-    user_name=b"car54._device.cars.example",
-    calling_station_id=b"00-1A-2B-3C-4D-5E",
-    acct_session_id=b"5F3A",
+SESSION: Attributes = (
+    (RadiusAttribute.NAS_IDENTIFIER, b"ap-3"),
+    (RadiusAttribute.USER_NAME, b"car54._device.cars.example"),
+    (RadiusAttribute.CALLING_STATION_ID, b"00-1A-2B-3C-4D-5E"),
+    (RadiusAttribute.ACCT_SESSION_ID, b"5F3A"),
 )
-DISCONNECT = disconnect_request(9, SESSION, SECRET, now=NOW)
+
+
+def made(code: RadiusCode = RadiusCode.DISCONNECT_REQUEST, *, now: float = NOW, changes: Attributes = ()) -> bytes:
+    return request_of(code, 9, dynamic_attributes(SESSION, now=now, changes=changes), SECRET)
+
+
+def answer_of(octets: bytes, request: bytes, secret: bytes = SECRET) -> DynamicAnswer:
+    return DynamicAnswer.of(read_answer(octets, request, secret))
+
+
+DISCONNECT = made()
 
 
 def why(octets: bytes, now: float = NOW) -> Discard:
@@ -56,31 +63,26 @@ def test_da_03_clocks_may_differ_by_five_minutes(late: int) -> None:
 
 
 def test_da_03_a_request_without_time_is_none() -> None:
-    assert why(request_of(RadiusCode.DISCONNECT_REQUEST, 9, SESSION.to_attributes(), SECRET)) is Discard.NO_TIME
+    assert why(request_of(RadiusCode.DISCONNECT_REQUEST, 9, SESSION, SECRET)) is Discard.NO_TIME
     short = ((RadiusAttribute.EVENT_TIMESTAMP, b"\1"),)
     with pytest.raises(Malformed):
         read_dynamic_request(request_of(RadiusCode.COA_REQUEST, 9, short, SECRET), SECRET, now=NOW)
 
 
 @pytest.mark.parametrize("cause", [None, *ErrorCause])
-@pytest.mark.parametrize("changes", [None, ((RadiusAttribute.SESSION_TIMEOUT, b"\0\0\0\1"),)])
-def test_da_04_answers_of_both_kinds_are_read(
-    cause: ErrorCause | None, changes: tuple[tuple[int, bytes]] | None
-) -> None:
-    octets = DISCONNECT if changes is None else coa_request(9, SESSION, changes, SECRET, now=NOW)
+@pytest.mark.parametrize("code", [RadiusCode.DISCONNECT_REQUEST, RadiusCode.COA_REQUEST])
+def test_da_04_answers_of_both_kinds_are_read(cause: ErrorCause | None, code: RadiusCode) -> None:
+    octets = made(code)
     answer = dynamic_answer(read_dynamic_request(octets, SECRET, now=NOW), SECRET, cause=cause)
-    assert RadiusPacket.from_wire(answer).code in (
-        *(RadiusCode.DISCONNECT_ACK, RadiusCode.DISCONNECT_NAK, RadiusCode.COA_ACK, RadiusCode.COA_NAK),
-    )
-    assert read_dynamic_answer(answer, octets, SECRET) == DynamicAnswer(acknowledged=cause is None, cause=cause)
+    assert answer_of(answer, octets) == DynamicAnswer(acknowledged=cause is None, cause=cause)
 
 
 def test_da_04_an_answer_of_somebody_else_is_none() -> None:
     answer = dynamic_answer(read_request(DISCONNECT, SECRET), SECRET)
-    other = disconnect_request(9, SESSION, SECRET, now=NOW + 1)
+    other = made(now=NOW + 1)
     for octets, secret in ((other, SECRET), (DISCONNECT, b"another secret")):
         with pytest.raises(Discarded) as caught:
-            read_dynamic_answer(answer, octets, secret)
+            answer_of(answer, octets, secret)
         assert caught.value.why is Discard.WRONG_RESPONSE_AUTHENTICATOR
 
 
@@ -108,44 +110,25 @@ def test_da_05_a_cause_that_is_no_number() -> None:
     request = read_request(DISCONNECT, SECRET)
     answer = answer_to(request, RadiusCode.DISCONNECT_NAK, ((RadiusAttribute.ERROR_CAUSE, b"\1"),), SECRET)
     with pytest.raises(Malformed):
-        read_dynamic_answer(answer, DISCONNECT, SECRET)
+        answer_of(answer, DISCONNECT)
 
 
-def test_da_06_server_and_session_are_identified() -> None:
-    assert SESSION.to_attributes() == (
-        (RadiusAttribute.NAS_IP_ADDRESS, bytes((192, 0, 2, 7))),
-        (RadiusAttribute.NAS_IDENTIFIER, b"ap-3"),
-        (RadiusAttribute.USER_NAME, b"car54._device.cars.example"),
-        (RadiusAttribute.CALLING_STATION_ID, b"00-1A-2B-3C-4D-5E"),
-        (RadiusAttribute.ACCT_SESSION_ID, b"5F3A"),
-    )
-    other = SessionIdentity(
-        nas_address="2001:db8::7",
-        nas_port=5,
-        called_station_id=b"public",
-        acct_multi_session_id=b"m",
-        chargeable_user_identity=b"c",
-    )
-    assert [number for number, _ in other.to_attributes()] == [
-        RadiusAttribute.NAS_IPV6_ADDRESS,
-        RadiusAttribute.NAS_PORT,
-        RadiusAttribute.CALLED_STATION_ID,
-        RadiusAttribute.ACCT_MULTI_SESSION_ID,
-        RadiusAttribute.CHARGEABLE_USER_IDENTITY,
-    ]
+def test_da_06_server_and_session_are_identified_and_the_time_is_told() -> None:
+    request = read_dynamic_request(DISCONNECT, SECRET, now=NOW)
+    assert request.attributes[1:] == (*SESSION, (RadiusAttribute.EVENT_TIMESTAMP, int(NOW).to_bytes(4, "big")))
 
 
 @pytest.mark.parametrize(
     "nobody",
-    [SessionIdentity(), SessionIdentity(nas_identifier=b"ap-3"), SessionIdentity(called_station_id=b"ap-3:public")],
+    [(), ((RadiusAttribute.NAS_IDENTIFIER, b"ap-3"),), ((RadiusAttribute.CALLED_STATION_ID, b"ap-3:public"),)],
 )
-def test_da_06_a_request_that_names_no_session_is_not_made(nobody: SessionIdentity) -> None:
+def test_da_06_a_request_that_names_no_session_is_not_made(nobody: Attributes) -> None:
     with pytest.raises(Misuse):
-        disconnect_request(9, nobody, SECRET, now=NOW)
+        dynamic_attributes(nobody, now=NOW)
 
 
 def test_da_07_a_refusal_says_its_cause_and_proxies_get_their_state_back() -> None:
-    attributes = (*SESSION.to_attributes(), (RadiusAttribute.PROXY_STATE, b"proxy"))
+    attributes = (*SESSION, (RadiusAttribute.PROXY_STATE, b"proxy"))
     request = read_request(request_of(RadiusCode.DISCONNECT_REQUEST, 9, attributes, SECRET), SECRET)
     answer = dynamic_answer(request, SECRET, cause=ErrorCause.UNSUPPORTED_ATTRIBUTE)
     assert RadiusPacket.from_wire(answer).attributes[1:] == (
@@ -156,7 +139,7 @@ def test_da_07_a_refusal_says_its_cause_and_proxies_get_their_state_back() -> No
 
 def test_da_08_a_change_carries_what_an_acceptance_would() -> None:
     changes = ((int(RadiusAttribute.FILTER_ID), b"walled-garden"),)
-    octets = coa_request(9, SESSION, changes, SECRET, now=NOW)
+    octets = made(RadiusCode.COA_REQUEST, changes=changes)
     request = read_dynamic_request(octets, SECRET, now=NOW)
     assert request.code is RadiusCode.COA_REQUEST
     assert request.attributes[-1:] == changes
