@@ -8,7 +8,7 @@ admits one device to VLAN 12.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,6 +19,7 @@ from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_server import RadiusServer
 from dnsbound.edge.radius_sockets import Bound, bind_all, endpoint_of
+from dnsbound.edge.radius_supervision import look_after, supervised
 from dnsbound.edge.resolver import Resolver
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.testing.organisation import Device, Organisation
@@ -122,10 +123,11 @@ def radius_site(
     access: str = ACCESS,
     host: str = "127.0.0.1",
     credential: Credential | None = None,
+    supervise: bool = False,
     **options: Any,
 ) -> Iterator[RadiusSite]:
     """settings: further lines of [server]. host: where to listen. credential: of the EAP-TLS server, by default one
-    under the World's web authority. options: of `RadiusServer`."""
+    under the World's web authority. supervise: disconnect whose records disappear. options: of `RadiusServer`."""
     if world is None:
         with (
             World() as made,
@@ -138,6 +140,7 @@ def radius_site(
                 access=access,
                 host=host,
                 credential=credential,
+                supervise=supervise,
                 **options,
             ) as site,
         ):
@@ -159,9 +162,19 @@ def radius_site(
     with BackgroundLoop("radius") as loop:
         resolver = world.resolver()
 
+        running = AsyncExitStack()
+
         async def made_server() -> RadiusServer:
-            server = RadiusServer(configuration, resolver, bound, on_event=events.append, **options)
-            return await server.__aenter__()
+            if not supervise:
+                made = RadiusServer(configuration, resolver, bound, on_event=events.append, **options)
+                return await running.enter_async_context(made)
+            live = await running.enter_async_context(supervised(configuration, clock=world.now))
+            made = RadiusServer(
+                configuration, resolver, bound, on_event=events.append, supervision=live, recorder=live, **options
+            )
+            server = await running.enter_async_context(made)
+            await look_after(live, server)
+            return server
 
         server = loop.run(made_server())
         try:
@@ -178,7 +191,7 @@ def radius_site(
                 events=events,
             )
         finally:
-            loop.run(server.__aexit__(None, None, None))
+            loop.run(running.aclose())
 
 
 def radius_files(

@@ -41,10 +41,17 @@ class Authenticator:
 
 @contextlib.contextmanager
 def authenticator(
-    directory: Path, plug: Plug, *, port: int, secret: str, accounting: int | None = None
+    directory: Path,
+    plug: Plug,
+    *,
+    port: int,
+    secret: str,
+    accounting: int | None = None,
+    disconnect_port: int | None = None,
 ) -> Iterator[Authenticator]:
-    """hostapd with the configuration of the examples. port, accounting: of the RADIUS server, on loopback."""
-    disconnect_port, control = free_port(), directory / "hostapd"
+    """hostapd with the configuration of the examples. port, accounting: of the RADIUS server, on loopback.
+    disconnect_port: a free one unless it is said."""
+    disconnect_port, control = disconnect_port or free_port(), directory / "hostapd"
     text = example(
         "hostapd-wired.conf",
         {
