@@ -47,3 +47,21 @@ def test_a_name_has_a_tunnel_and_nobody_else_has(tmp_path: Path, who: str, setti
         else:
             assert event.verdict is AccessVerdict.FAILED
             assert "RFC 7627" in event.detail
+
+
+def test_a_tunnel_ends_when_the_record_of_its_device_disappears(tmp_path: Path) -> None:
+    with road() as way:
+        told = f'{CLIENTS_OF_THE_ROAD}dynamic_authorisation = "{way.back}:3799"\n'
+        with radius_site(tmp_path, host=way.radius, clients=told, settings=OLD_TLS, supervise=True) as site:
+            own = Pem.write(tmp_path, "gateway", site.world.web_credential(GATEWAY_NAME))
+            client = Pem.write(tmp_path, "car", site.car.credential)
+            with (
+                gateway(tmp_path / "vpn", way, own=own, port=site.port, secret=site.secret) as vpn,
+                device(tmp_path / "device", way, client=client, authority=site.root, name=site.car.name.text) as car,
+            ):
+                begun = car.initiate()
+                assert begun.returncode == 0, begun.stdout
+                assert car.inside.reaches(INSIDE)
+                site.car.revoke()
+                vpn.daemon.wait_for(lambda: not vpn.tunnels(), "the tunnel is gone")
+                car.daemon.wait_for(lambda: not car.inside.reaches(INSIDE), "nothing goes through")
