@@ -130,7 +130,7 @@ def test_rsec_02_nobody_comes_in_without_a_credential(world: World) -> None:
 
 
 def test_rsec_10_answers_come_as_they_are_ready(world: World) -> None:
-    """300 requests, of which 256 are under way at once; the first is answered last."""
+    """300 requests, of which 255 are under way at once; the first is answered last."""
     first = asyncio.Event()
     seen = 0
 
@@ -320,7 +320,7 @@ def test_the_server_asks_over_the_clients_own_connection(world: World) -> None:
     run(main())
 
 
-def test_a_client_that_is_asked_and_knows_no_answer_ends_the_connection(world: World) -> None:
+def test_a_client_that_does_not_want_to_be_asked_says_so(world: World) -> None:
     async def main() -> None:
         service, at = ScriptedService(), radsec_door(world)
         async with (
@@ -329,8 +329,11 @@ def test_a_client_that_is_asked_and_knows_no_answer_ends_the_connection(world: W
         ):
             await client.ask(RadiusCode.STATUS_SERVER, ())
             [connection] = server.connections_of("isp")
+            answered = await connection.ask(RadiusCode.DISCONNECT_REQUEST, USER)
+            assert answered.packet.code is RadiusCode.DISCONNECT_NAK
+            assert answered.packet.first(RadiusAttribute.ERROR_CAUSE) == (406).to_bytes(4, "big")
             with pytest.raises(BROKEN):
-                await connection.ask(RadiusCode.DISCONNECT_REQUEST, USER)
+                await connection.ask(RadiusCode.ACCESS_REQUEST, USER)
             await until(lambda: not client.is_connected)
 
     run(main())
@@ -449,7 +452,7 @@ def test_rsec_13_failures_to_connect_are_spaced_out() -> None:
             context,
             server_hostname=SERVER,
             patience=Patience(),
-            on_request=None,
+            on_request=lambda _: None,
             watchdog=None,
         )
         with pytest.raises(ConnectionRefusedError):

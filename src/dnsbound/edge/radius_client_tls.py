@@ -19,10 +19,11 @@ from typing import Final, Self, TypeAlias
 
 from dnsbound.edge.radius_client import Renew, chance
 from dnsbound.edge.radius_pending import Answered, Begun, Pending, code_of
-from dnsbound.errors import Malformed, PeerError
-from dnsbound.iana import RadiusCode
-from dnsbound.protocols.radius import ANSWERS, RadiusPacket
+from dnsbound.errors import DnsboundError, PeerError
+from dnsbound.iana import ErrorCause, RadiusCode
+from dnsbound.protocols.radius import ANSWERS, RadiusPacket, read_request
 from dnsbound.protocols.radius_attributes import Attributes
+from dnsbound.protocols.radius_dynamic import REQUESTS, dynamic_answer
 from dnsbound.protocols.radius_exchange import IDENTIFIERS, Alarm, Patience, Watchdog
 from dnsbound.protocols.radius_stream import PacketStream
 from dnsbound.times import Seconds
@@ -37,6 +38,8 @@ BACKOFF_FIRST: Final[Seconds] = 0.5
 BACKOFF_LONGEST: Final[Seconds] = 60.0
 """RFC 6614 section 2.3: waits between attempts to connect grow."""
 READ_OCTETS: Final = 65_536
+REQUESTS_AT_ONCE: Final = IDENTIFIERS - 1
+"""Under way on a connection: one identifier is the watchdog's."""
 
 OnRequest: TypeAlias = Callable[[bytes], bytes | None]
 """Takes a request that the server sent over the connection, and gives the answer to it."""
@@ -46,6 +49,14 @@ _ANSWER_CODES: Final = frozenset(int(code) for code in RadiusCode if not ANSWERS
 _log: Final = logging.getLogger("dnsbound.radius")
 
 
+def _not_wanted(octets: bytes) -> bytes | None:
+    """RFC 6614 section 2.5: a NAK, so that whoever asked knows."""
+    request = read_request(octets, SECRET)
+    if request.code not in REQUESTS:
+        return None
+    return dynamic_answer(request, SECRET, cause=ErrorCause.UNSUPPORTED_EXTENSION)
+
+
 class _Line:
     """One connection that is open, until it ends."""
 
@@ -53,11 +64,11 @@ class _Line:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        on_request: OnRequest | None,
+        on_request: OnRequest,
         watchdog: int | None,
     ) -> None:
         self.pending: Final = Pending(SECRET)
-        self.room: Final = asyncio.Semaphore(IDENTIFIERS)
+        self.room: Final = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self.error: Exception | None = None
         """Why it ended, once it has."""
         self._reader = reader
@@ -78,11 +89,11 @@ class _Line:
             started = self._loop.time()
             answer: asyncio.Future[tuple[RadiusPacket, Begun]] = self._loop.create_future()
             begun = self.pending.begin(code, attributes, answer)
-            assert begun is not None  # there is room for as many as there are identifiers
+            assert begun is not None  # there is room for fewer than there are identifiers
             try:
-                self._writer.write(begun.octets)
-                await self._writer.drain()
                 async with asyncio.timeout(seconds):
+                    self._writer.write(begun.octets)
+                    await self._writer.drain()
                     packet, _ = await answer
             except TimeoutError:
                 raise TimeoutError(f"no answer within {seconds:g} s") from None
@@ -114,25 +125,30 @@ class _Line:
             await self._writer.wait_closed()
 
     async def _read(self) -> None:
-        stream = PacketStream()
         try:
-            while octets := await self._reader.read(READ_OCTETS):
-                for packet in stream.receive(octets):
-                    self._dog.heard(now=self._loop.time(), chance=chance())
-                    self._take(packet)
-                if stream.broken is not None:
-                    raise stream.broken
-            stream.finish()
+            await self._take_all(PacketStream())
             self.end(ConnectionResetError("the RADIUS server closed the connection"))
-        except (OSError, Malformed, PeerError) as error:
+        except (OSError, DnsboundError) as error:
             self.end(error)
+        except Exception as error:  # noqa: BLE001 (whatever `on_request` does, nobody is left waiting)
+            _log.error("a request of the RADIUS server could not be answered", exc_info=error)
+            self.end(error)
+
+    async def _take_all(self, stream: PacketStream) -> None:
+        while octets := await self._reader.read(READ_OCTETS):
+            for packet in stream.receive(octets):
+                self._dog.heard(now=self._loop.time(), chance=chance())
+                self._take(packet)
+            if stream.broken is not None:
+                raise stream.broken
+        stream.finish()
 
     def _take(self, packet: bytes) -> None:
         if code_of(packet) in _ANSWER_CODES:
             if not self.pending.receive(packet):
                 raise PeerError("an answer that does not hold came over the connection")
             return
-        answer = None if self._on_request is None else self._on_request(packet)
+        answer = self._on_request(packet)
         if answer is None:
             raise PeerError(f"a packet of code {code_of(packet)} came over the connection")
         self._writer.write(answer)
@@ -152,7 +168,7 @@ class _Line:
         answer: asyncio.Future[tuple[RadiusPacket, Begun]] = self._loop.create_future()
         begun = self.pending.begin(RadiusCode.STATUS_SERVER, (), answer)
         if begun is None:
-            return  # Requests are under way: an answer to any of them is the sign.
+            return  # The one before it waits as well.
         answer.add_done_callback(lambda _: answer.exception())
         self._loop.call_later(self._dog.due - self._loop.time(), self._give_back, begun)
         self._writer.write(begun.octets)
@@ -164,7 +180,7 @@ class _Line:
 
 
 class TlsRadiusClient:
-    """Asks one server. Any number of tasks may ask at once; those beyond 256 wait."""
+    """Asks one server. Any number of tasks may ask at once; those beyond 255 wait."""
 
     def __init__(
         self,
@@ -174,7 +190,7 @@ class TlsRadiusClient:
         *,
         server_hostname: str | None,
         patience: Patience,
-        on_request: OnRequest | None,
+        on_request: OnRequest,
         watchdog: int | None,
     ) -> None:
         """For `open`."""
@@ -200,13 +216,13 @@ class TlsRadiusClient:
         *,
         server_hostname: str | None = None,
         patience: Patience | None = None,
-        on_request: OnRequest | None = None,
+        on_request: OnRequest = _not_wanted,
         watchdog: int | None = None,
     ) -> Self:
         """server_hostname: the server's name where `host` is not it. patience: its `seconds` are how long an answer may
-        take. on_request: answers what the server asks in the other direction; without it such a packet ends the
-        connection. watchdog: seconds of silence after which the server is asked. Raises an `ssl.SSLError` or OSError
-        when there is no connection."""
+        take. on_request: answers what the server asks in the other direction, by default that this is not wanted here;
+        None from it ends the connection. watchdog: seconds of silence after which the server is asked. Raises an
+        `ssl.SSLError` or OSError when there is no connection."""
         client = cls(
             host,
             port,

@@ -14,18 +14,17 @@ from typing import Final, Protocol
 
 from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.errors import DnsboundError, Misuse
-from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.iana import ErrorCause
 from dnsbound.limits import (
     RADIUS_CONNECTION_IDLE_SECONDS,
     RADIUS_CONNECTIONS,
     RADIUS_CONNECTIONS_PER_CLIENT,
     RADIUS_REQUESTS_PER_CONNECTION,
 )
-from dnsbound.protocols.radius import RadiusPacket, answer_to, read_request
+from dnsbound.protocols.radius import read_request
+from dnsbound.protocols.radius_dynamic import REQUESTS, dynamic_answer
 from dnsbound.verify.peer import VerifiedPeer
 
-UNSUPPORTED_EXTENSION: Final = 406
-"""Error-Cause of a packet that is not wanted here (RFC 6614 section 2.5)."""
 _log: Final = logging.getLogger("dnsbound.radius")
 
 
@@ -142,14 +141,7 @@ class RadiusGate:
         except DnsboundError:
             self.counts.bad_packets += 1
             raise
-        if request.code is RadiusCode.COA_REQUEST:
-            return _not_here(request, RadiusCode.COA_NAK, entrance.secret)
-        if request.code is RadiusCode.DISCONNECT_REQUEST:
-            return _not_here(request, RadiusCode.DISCONNECT_NAK, entrance.secret)
+        if request.code in REQUESTS:
+            # Over UDP nobody would listen where this is asked; over TLS there is one port for all (RFC 6614 2.5).
+            return dynamic_answer(request, entrance.secret, cause=ErrorCause.UNSUPPORTED_EXTENSION)
         return await self._service.answer(octets, entrance.origin)
-
-
-def _not_here(request: RadiusPacket, code: RadiusCode, secret: bytes) -> bytes:
-    """Over UDP nobody would listen where this is asked; over TLS there is one port for all (RFC 6614 section 2.5)."""
-    cause = UNSUPPORTED_EXTENSION.to_bytes(4, "big")
-    return answer_to(request, code, ((RadiusAttribute.ERROR_CAUSE, cause),), secret)

@@ -115,9 +115,9 @@ class RadiusConnection:
         if begun is None:
             raise ConnectionError("every identifier of this connection is in use")
         try:
-            self._writer.write(begun.octets)
-            await self._writer.drain()
             async with asyncio.timeout(seconds):
+                self._writer.write(begun.octets)
+                await self._writer.drain()
                 packet, _ = await answer
         finally:
             if answer.done() and not answer.cancelled():
