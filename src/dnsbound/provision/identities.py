@@ -90,7 +90,9 @@ class Identities:
     def named(self, name: ClientName) -> Identity:
         """The active identity of a name, or else the one revoked last. NotInInventory when there never was one."""
         rows = schema.identities
-        query = select(rows).where(rows.c.name == name.canonical).order_by(rows.c.state, rows.c.id.desc()).limit(1)
+        # Sort keys have an index of all identities, names only one of the active ones.
+        key = OwnerName.parse(name.canonical).sort_key
+        query = select(rows).where(rows.c.sort_key == key).order_by(rows.c.state, rows.c.id.desc()).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
             if row is None:

@@ -204,7 +204,8 @@ class Gaps:
 def _is_newest(connection: Connection, row: Row[Any]) -> bool:
     """Of several revoked identities of a name the last one tells."""
     rows = schema.identities
-    query = select(rows.c.id).where(rows.c.name == row.name).order_by(rows.c.id.desc()).limit(1)
+    # Sort keys have an index of all identities, names only one of the active ones.
+    query = select(rows.c.id).where(rows.c.sort_key == row.sort_key).order_by(rows.c.id.desc()).limit(1)
     return bool(connection.execute(query).scalar_one() == row.id)
 
 
