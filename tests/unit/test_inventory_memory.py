@@ -1,6 +1,7 @@
 """Reading, backing up and restoring an inventory needs no more memory when it is larger.
 
 Each piece of work is done in a process of its own, which tells how much it grew from an open inventory to its peak.
+What the work costs is counted in `test_inventory_pages`.
 """
 
 import pytest
