@@ -54,6 +54,7 @@ class RadiusCollector:
         totals = RadiusTotals.of_all(self._snapshots)
         yield from _of_service(totals)
         yield from _of_lookups(totals)
+        yield from _of_sessions(totals)
         yield from _of_workers(totals)
 
 
@@ -98,6 +99,28 @@ def _of_lookups(totals: RadiusTotals) -> "Iterator[Metric]":
         lookups.seconds,
         lookups.seconds_sum,
     )
+
+
+def _of_sessions(totals: RadiusTotals) -> "Iterator[Metric]":
+    sessions = totals.sessions
+    yield _gauge("sessions", "Sessions that are in.", sessions.sessions)
+    yield _counter("sessions_ended", "Sessions that were in, by how they ended.", ["how"], _single(sessions.ended))
+    yield _counter(
+        "disconnects", "Access servers asked to end a session, by answer.", ["answer"], _single(sessions.disconnected)
+    )
+    yield _counter("accounting_reports", "Reports of access servers.", [], [((), sessions.reports)])
+    yield _counter(
+        "accounting_foreign_classes", "Reports with a Class of nobody here.", [], [((), sessions.foreign_classes)]
+    )
+    rows = {
+        "written": sessions.written,
+        "refused": sessions.refused,
+        "unacknowledged": sessions.unacknowledged,
+        "lost": sessions.lost,
+    }
+    yield _counter("accounting_rows", "Rows for the database, by what became of them.", ["what"], _single(rows))
+    yield _gauge("accounting_rows_waiting", "Rows that wait to be written.", sessions.waiting)
+    yield _gauge("accounting_database_down", "Workers whose accounting database does not answer.", sessions.down)
 
 
 def _of_workers(totals: RadiusTotals) -> "Iterator[Metric]":

@@ -22,7 +22,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from dnsbound.edge.accounting_writer import AccountingWriter
+from dnsbound.edge.accounting_writer import AccountingWriter, WriterCounters
 from dnsbound.edge.dynamic_authorisation import Disconnection, DynamicAuthoriser, Reach
 from dnsbound.edge.live_session import LiveSession, LiveSessions
 from dnsbound.edge.radius_admission import Admission
@@ -130,6 +130,11 @@ class LiveAccess:
         while page := await self._loop.run_in_executor(None, lambda: list(islice(rows, _TAKEN_UP_AT_ONCE))):
             for row in page:
                 self._take_up(row)
+
+    @property
+    def writer_counters(self) -> WriterCounters:
+        """Of what is kept; nothing where nothing is."""
+        return WriterCounters() if self._writer is None else self._writer.counters
 
     def __len__(self) -> int:
         """Sessions that are in."""

@@ -5,13 +5,65 @@ on from there, so that no total ever falls back. What a worker that was killed h
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
 from dnsbound.edge.counted_lookups import LookupCounts
 from dnsbound.edge.radius_counters import RadiusCounters
+from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.worker_exchange import ExchangeCounts
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionCounts:
+    """Of live sessions and accounting. sessions: there now. ended, disconnected: by what became of them. written,
+    refused, unacknowledged, lost: rows, as `WriterCounters`. waiting: rows now; down: databases that do not answer."""
+
+    sessions: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    disconnected: Counter[str] = field(default_factory=Counter)
+    reports: int = 0
+    foreign_classes: int = 0
+    written: int = 0
+    refused: int = 0
+    unacknowledged: int = 0
+    lost: int = 0
+    waiting: int = 0
+    down: int = 0
+
+    @classmethod
+    def of(cls, live: LiveAccess) -> Self:
+        """As they stand."""
+        counted, rows = live.counters, live.writer_counters
+        return cls(
+            sessions=len(live),
+            ended=Counter(counted.ended),
+            disconnected=Counter(counted.disconnects),
+            reports=counted.reports,
+            foreign_classes=counted.foreign_classes,
+            written=rows.written,
+            refused=rows.refused,
+            unacknowledged=rows.unacknowledged,
+            lost=rows.lost,
+            waiting=rows.waiting,
+            down=int(rows.is_down),
+        )
+
+    def add(self, other: Self) -> None:
+        """Take another process's counts in."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain types; `from_json` is the inverse."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Of our own processes: what is missing is an error of this program."""
+        return cls(**{**value, "ended": Counter(value["ended"]), "disconnected": Counter(value["disconnected"])})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +73,7 @@ class RadiusTotals:
 
     radius: RadiusCounters = field(default_factory=RadiusCounters)
     lookups: LookupCounts = field(default_factory=LookupCounts)
+    sessions: SessionCounts = field(default_factory=SessionCounts)
     exchange: ExchangeCounts = field(default_factory=ExchangeCounts)
     starts: int = 0
 
@@ -28,6 +81,7 @@ class RadiusTotals:
         """Take another process's counts in."""
         self.radius.add(other.radius)
         self.lookups.add(other.lookups)
+        self.sessions.add(other.sessions)
         self.exchange.add(other.exchange)
         self.starts += other.starts
 
@@ -36,6 +90,7 @@ class RadiusTotals:
         value = {
             "radius": self.radius.to_json(),
             "lookups": self.lookups.to_json(),
+            "sessions": self.sessions.to_json(),
             "exchange": asdict(self.exchange),
             "starts": self.starts,
         }
@@ -48,6 +103,7 @@ class RadiusTotals:
         return cls(
             radius=RadiusCounters.from_json(value["radius"]),
             lookups=LookupCounts.from_json(value["lookups"]),
+            sessions=SessionCounts.from_json(value["sessions"]),
             exchange=ExchangeCounts(**value["exchange"]),
             starts=value["starts"],
         )
@@ -75,13 +131,14 @@ class WorkerTotals:
         if octets is None:
             return RadiusTotals()
         former = RadiusTotals.from_octets(octets)
-        former.radius.conversations = 0  # they died with their worker
+        # What there was in the dead worker is not there now.
+        former.radius.conversations = 0
+        former.sessions.sessions = former.sessions.waiting = former.sessions.down = 0
         return former
 
-    def leave(self, radius: RadiusCounters, lookups: LookupCounts, exchange: ExchangeCounts) -> None:
-        """Say how it stands now."""
-        total = RadiusTotals(radius=radius, lookups=lookups, exchange=exchange)
-        # A copy of its own counts takes the former ones in, not those that go on counting.
-        total = RadiusTotals.from_octets(total.to_octets())
+    def leave(self, now: RadiusTotals) -> None:
+        """Say how it stands now. now: what this worker counted itself."""
+        # A copy takes the former counts in, not the counters that go on counting.
+        total = RadiusTotals.from_octets(now.to_octets())
         total.add(self._former)
         self._snapshots.put(self._worker, total.to_octets())

@@ -19,8 +19,9 @@ from dnsbound.edge.authenticator import LookupSource
 from dnsbound.edge.counted_lookups import CountedLookups
 from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
+from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_service import RadiusService
-from dnsbound.edge.radius_totals import WorkerTotals
+from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts, WorkerTotals
 from dnsbound.edge.radius_udp import Respond
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
@@ -85,10 +86,17 @@ class RadiusWorker:
         self._service = service
         return service.respond if self._alone else self._respond
 
-    def leave_totals(self) -> None:
+    def leave_totals(self, live: LiveAccess | None = None) -> None:
         """Leave what was counted where metrics are read; at every beat."""
         if self._service is not None:
-            self._totals.leave(self._service.counters, self.lookups.counts, self._exchange.counts)
+            self._totals.leave(
+                RadiusTotals(
+                    radius=self._service.counters,
+                    lookups=self.lookups.counts,
+                    sessions=SessionCounts() if live is None else SessionCounts.of(live),
+                    exchange=self._exchange.counts,
+                )
+            )
 
     def _respond(self, octets: bytes, origin: RadiusOrigin) -> Answer:
         worker = self._routing.worker_for(octets, origin.address, origin.port)
