@@ -14,10 +14,8 @@ from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.radius_metrics import radius_metrics
 from dnsbound.edge.radius_configuration import RadiusConfiguration
-from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_server import RadiusServer
 from dnsbound.edge.radius_sockets import bind_all
-from dnsbound.edge.radius_supervision import look_after, supervised
 from dnsbound.edge.radius_workers import RadiusWorker, RadiusWorkers
 from dnsbound.edge.worker import Announcements, Worker
 from dnsbound.edge.worker_processes import run_workers, workers_for
@@ -45,7 +43,6 @@ class RadiusServing:
         self._count = workers_for(settings.workers)
         self._bound = bind_all(configuration, workers=self._count)
         self._shared = RadiusWorkers(self._count, ticket_seconds=settings.ticket_seconds)
-        self._acknowledges = settings.accounting_database is not None or settings.accounting_discard
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""
@@ -59,29 +56,23 @@ class RadiusServing:
         async with AsyncExitStack() as held:
             resolver = held.enter_context(opened_resolver(around.resolver, around.anchors))
             part = held.enter_context(RadiusWorker(self._shared, worker.index, resolver))
-            live = await held.enter_async_context(
-                supervised(self._configuration, worker=worker.index, workers=worker.count, marked=part.marked)
-            )
-            server = self._server(worker, part, live)
-            worker.at_beats(lambda: part.leave_totals(live))
+            server = self._server(worker, part)
+            worker.at_beats(part.leave_totals)
             worker.at_reload(server.reload)
             if worker.index == 0:
                 metrics = radius_metrics(self._shared.snapshots, file=around.metrics_file, listen=around.metrics_listen)
                 held.enter_context(metrics)
             await held.enter_async_context(server)
-            await look_after(live, server)
             worker.ready()
             await worker.ending.wait()
 
-    def _server(self, worker: Worker, part: RadiusWorker, live: LiveAccess) -> RadiusServer:
+    def _server(self, worker: Worker, part: RadiusWorker) -> RadiusServer:
         return RadiusServer(
             self._configuration,
             part.lookups,
             self._bound[worker.index],
             marked=part.marked,
             route=part.route,
-            supervision=live,
-            recorder=live if self._acknowledges else None,
             ticket_keys=self._shared.ticket_keys,
         )
 
