@@ -210,6 +210,12 @@ def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path)
 
 
 def radius_configuration(text: str, directory: Path) -> RadiusConfiguration:
+    """Of a text that may leave away what a page is not about."""
+    table = tomllib.loads(text)
+    missing = [f'{key} = "{key}"' for key in ("credential", "access") if key not in table["server"]]
+    text = text.replace("[server]\n", "\n".join(["[server]", *missing, ""]), 1)
+    if "network" not in table:
+        text += '\n[network.one]\ndoor = "public"\n'
     for name in re.findall(r'secret_file = "(.*)"', text):
         (directory / name).touch(mode=0o600)
         (directory / name).write_text("a secret that is long enough")
