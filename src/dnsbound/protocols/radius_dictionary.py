@@ -2,7 +2,7 @@
 
     attributes = { "Aruba-User-Role" = "guest", "Cisco-AVPair" = ["a=b", "c=d"], "Service-Type" = "Framed-User" }
 
-For what operators name in grants, and for the names of what was sent: packets themselves are read and written by
+For what operators name in grants: packets themselves are read and written by
 `protocols.radius`, which needs no dictionary. The attributes of `radius_attributes` are known without any file. Files
 are read by the caller; one that includes others is Malformed, so that nothing is opened here.
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import RadiusAttribute, RadiusCode
-from dnsbound.protocols.radius_attributes import MAX_VALUE, RULES, Attribute, Attributes, Count, Kind, count_of, name_of
+from dnsbound.protocols.radius_attributes import MAX_VALUE, RULES, Attribute, Attributes, Count, Kind, count_of
 from dnsbound.protocols.radius_keys import MICROSOFT, RECV_KEY, SEND_KEY
 
 DECIDED: Final = frozenset(
@@ -61,19 +61,6 @@ class AttributeDictionary:
         if not values:
             raise Malformed(f"attribute {name!r} has no value")
         return tuple(_packed(name, key, _encoded(name, found, one)) for one in values)
-
-    def name(self, attribute: Attribute) -> str:
-        """What an attribute is called: a vendor's by the name of its first inner attribute."""
-        number, value = attribute
-        if number != RadiusAttribute.VENDOR_SPECIFIC or len(value) < 5:
-            return name_of(number)
-        vendor, inner = int.from_bytes(value[:4], "big"), value[4]
-        index = self._parsed.attrindex
-        return (
-            str(index.GetBackward((vendor, inner)))
-            if index.HasBackward((vendor, inner))
-            else f"Vendor-{vendor}-{inner}"
-        )
 
 
 def _dictionary_type() -> Any:  # noqa: ANN401 (pyrad has no types)

@@ -58,8 +58,8 @@ class CalledStation:
 class NasFacts:
     """Who asks, and from where. nas_address: NAS-IP-Address or NAS-IPv6-Address, which behind a proxy is not the
     packet's source. port_type: as in the registry, 15 Ethernet, 19 802.11. calling_station: the client; a MAC address
-    as `AA-BB-CC-DD-EE-FF`, anything else as it came. calling_station_id: its octets, which the server expects back
-    as it said them. framed_mtu: octets an EAP packet may have on the link."""
+    as `AA-BB-CC-DD-EE-FF`, anything else as it came. framed_mtu: octets an EAP packet may have on the
+    link."""
 
     nas_identifier: str | None = None
     nas_address: str | None = None
@@ -68,14 +68,13 @@ class NasFacts:
     port_type: int | None = None
     called_station: CalledStation | None = None
     calling_station: str | None = None
-    calling_station_id: bytes | None = None
     framed_mtu: int | None = None
 
     @classmethod
     def of(cls, request: RadiusPacket) -> Self:
         """Read a request; Malformed for numbers and addresses of the wrong length."""
         called = request.first(RadiusAttribute.CALLED_STATION_ID)
-        calling = request.first(RadiusAttribute.CALLING_STATION_ID) or None
+        calling = _text(request, RadiusAttribute.CALLING_STATION_ID)
         return cls(
             nas_identifier=_text(request, RadiusAttribute.NAS_IDENTIFIER),
             nas_address=_address(request),
@@ -83,8 +82,7 @@ class NasFacts:
             port_id=_text(request, RadiusAttribute.NAS_PORT_ID),
             port_type=_integer(request, RadiusAttribute.NAS_PORT_TYPE),
             called_station=None if called is None else CalledStation.parse(called),
-            calling_station=None if calling is None else canonical_station(read_text(calling)),
-            calling_station_id=calling,
+            calling_station=None if calling is None else canonical_station(calling),
             framed_mtu=_integer(request, RadiusAttribute.FRAMED_MTU),
         )
 

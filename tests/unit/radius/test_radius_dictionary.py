@@ -111,14 +111,6 @@ def test_a_dictionary_that_is_none_says_which_file(text: str) -> None:
     assert str(caught.value).startswith("dictionary.mine")
 
 
-def test_names_of_what_was_sent() -> None:
-    assert NAMES.name((A.SESSION_TIMEOUT, b"\0\0\0\1")) == "Session-Timeout"
-    assert NAMES.name(NAMES.encode("Aruba-User-Role", "guest")[0]) == "Aruba-User-Role"
-    assert NAMES.name((26, b"\0\0\0\x09\1\3a")) == "Vendor-9-1"
-    assert NAMES.name((26, b"\0")) == "Vendor-Specific"
-    assert NAMES.name((0xF1, b"")) == "Attr-241"
-
-
 def test_the_table_and_freeradius_agree() -> None:
     """Numbers and types; its files of the RFCs, where they are installed."""
     if not FREERADIUS.is_dir():
