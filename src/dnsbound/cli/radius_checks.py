@@ -37,6 +37,7 @@ def radius_findings(path: Path, resolver: list[str] | None, anchors: Path | None
     found = f"{path}: {len(configuration.clients)} clients, {len(configuration.networks)} networks"
     yield Finding(check="configuration", level=Level.OK, found=found)
     yield from _credential(configuration)
+    yield from _server_chain(configuration, anchors)
     yield from _access(configuration)
     yield from _ports(configuration)
     for client in configuration.clients:
@@ -97,6 +98,33 @@ def _key(check: str, own: "Credential", configuration: "RadiusConfiguration") ->
         yield Finding(check=check, level=Level.WARN, found=f"an Ed25519 key, in {versions}", remedy=remedy)
     else:
         yield Finding(check=check, level=Level.OK, found=f"its key signs in {versions}")
+
+
+def _server_chain(configuration: "RadiusConfiguration", anchors: Path | None) -> Iterator[Finding]:
+    """What devices that ask are shown has to hold now, and to name the server's own key."""
+    from dnsbound.credential.matching import MatchPolicy, match
+    from dnsbound.edge.credential_files import load_credential
+    from dnsbound.edge.eap_server_chain import eap_server_chain
+    from dnsbound.names import ClientName
+    from dnsbound.tls.server_chain import Demand, check_demand, owner_name, read_server_chain
+
+    path = configuration.server.chain_file
+    if path is None:
+        return
+    check, now = "chain of the server", time.time()
+    try:
+        chain = eap_server_chain(path)
+        owner = owner_name(chain.host, chain.port)
+        octets = bytes(2) + (chain.source.current() or b"")
+        shown = read_server_chain(octets, owner, anchors=trust_anchors(anchors), now=now)
+        check_demand(shown, Demand.RECORDS)
+        own, name = load_credential(configuration.server.credential).presented, ClientName.parse(chain.host)
+        record = match(shown.records, own, name=name, now=now, policy=MatchPolicy()).matched.record
+    except DnsboundError as error:
+        remedy = f"dnsbound chain export, of the record of {configuration.server.credential}, from a job"
+        yield Finding(check=check, level=Level.FAIL, found=f"{path}: {error}", remedy=remedy)
+        return
+    yield Finding(check=check, level=Level.OK, found=f"{owner.to_text(omit_final_dot=True)} TLSA {record.to_text()}")
 
 
 # --- whom it admits
