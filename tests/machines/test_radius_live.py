@@ -51,7 +51,7 @@ def run(scenario, directory, world, **options):
     asyncio.run(main())
 
 
-def test_da_20_a_removed_record_ends_the_session(tmp_path, world, car):
+def test_da_09_a_removed_record_ends_the_session(tmp_path, world, car):
     """RFC 5176 section 2.1, and the reason for all of this: the name's owner ends the session, at another's network."""
 
     async def scenario(site: LiveSite):
@@ -93,7 +93,7 @@ def test_nobody_is_ended_whose_record_stands(tmp_path, world, car):
     run(scenario, tmp_path, world)
 
 
-def test_da_21_what_the_access_server_calls_the_session_is_said_back(tmp_path, world, car):
+def test_da_10_what_the_access_server_calls_the_session_is_said_back(tmp_path, world, car):
     """RFC 5176 section 3: Acct-Session-Id and User-Name, as its own reports have them."""
 
     async def scenario(site: LiveSite):
@@ -113,7 +113,7 @@ def test_da_21_what_the_access_server_calls_the_session_is_said_back(tmp_path, w
 
 
 @pytest.mark.parametrize("cause", [ErrorCause.SESSION_CONTEXT_NOT_FOUND, ErrorCause.RESIDUAL_SESSION_CONTEXT_REMOVED])
-def test_da_22_a_session_that_is_not_there_is_gone(tmp_path, world, car, cause):
+def test_da_11_a_session_that_is_not_there_is_gone(tmp_path, world, car, cause):
     """RFC 5176 section 3.5."""
 
     async def scenario(site: LiveSite):
@@ -131,7 +131,7 @@ def test_da_22_a_session_that_is_not_there_is_gone(tmp_path, world, car, cause):
     [RadiusAttribute.USER_NAME, RadiusAttribute.NAS_IDENTIFIER],
 )
 @pytest.mark.parametrize("cause", [ErrorCause.UNSUPPORTED_ATTRIBUTE, ErrorCause.SESSION_CONTEXT_NOT_FOUND])
-def test_da_23_an_access_server_that_knows_it_by_less_is_asked_by_less(tmp_path, world, car, unliked, cause):
+def test_da_12_an_access_server_that_knows_it_by_less_is_asked_by_less(tmp_path, world, car, unliked, cause):
     """One that refuses the request for what it does not take, or has otherwise, is not believed that all is over."""
 
     async def scenario(site: LiveSite):
@@ -145,7 +145,7 @@ def test_da_23_an_access_server_that_knows_it_by_less_is_asked_by_less(tmp_path,
     run(scenario, tmp_path, world, answer=lambda request: cause if request.first(unliked) else None)
 
 
-def test_da_24_one_that_cannot_is_told_of_once_and_the_session_is_left(tmp_path, world, car, caplog):
+def test_da_13_one_that_cannot_is_told_of_once_and_the_session_is_left(tmp_path, world, car, caplog):
     other = world.organisation("cars.example").device("car77")
 
     async def scenario(site: LiveSite):
@@ -163,7 +163,7 @@ def test_da_24_one_that_cannot_is_told_of_once_and_the_session_is_left(tmp_path,
     assert sum("goes on" in line for line in lines) == 2
 
 
-def test_da_25_one_that_is_busy_is_asked_again(tmp_path, world, car):
+def test_da_14_one_that_is_busy_is_asked_again(tmp_path, world, car):
     causes = [ErrorCause.RESOURCES_UNAVAILABLE, ErrorCause.REQUEST_INITIATED, None]
 
     async def scenario(site: LiveSite):
@@ -176,7 +176,7 @@ def test_da_25_one_that_is_busy_is_asked_again(tmp_path, world, car):
     run(scenario, tmp_path, world, answer=lambda _request: causes.pop(0))
 
 
-def test_da_26_one_that_is_silent_is_asked_again_and_given_up_loudly(tmp_path, world, car, caplog):
+def test_da_15_one_that_is_silent_is_asked_again_and_given_up_loudly(tmp_path, world, car, caplog):
     """RFC 5176 section 2.3: repeated with the time of each sending; then told to people."""
 
     async def scenario(site: LiveSite):
@@ -191,7 +191,7 @@ def test_da_26_one_that_is_silent_is_asked_again_and_given_up_loudly(tmp_path, w
     assert any("goes on: no answer" in record.getMessage() for record in caplog.records)
 
 
-def test_da_27_where_nobody_takes_requests_that_is_said(tmp_path, world, car):
+def test_da_16_where_nobody_takes_requests_that_is_said(tmp_path, world, car):
     async def scenario(site: LiveSite):
         await site.admit(car)
         assert car.revoke()
@@ -219,7 +219,7 @@ def test_both_secrets_of_a_replacement_are_tried(tmp_path, world, car):
 # --- what ends a session by itself
 
 
-def test_racc_25_a_reported_end_ends_the_supervision(tmp_path, world, car):
+def test_racc_14_a_reported_end_ends_the_supervision(tmp_path, world, car):
     async def scenario(site: LiveSite):
         access_class = await site.admit(car)
         assert await site.report("START", access_class)
@@ -351,7 +351,7 @@ def test_ending_many_is_done_a_few_at_a_time(tmp_path, world, car):
 # --- restarts
 
 
-def test_da_28_a_restart_forgets_nobody(tmp_path, world, car, accounting_place):
+def test_da_17_a_restart_forgets_nobody(tmp_path, world, car, accounting_place):
     """Who was in is asked about again, and ended where the record has gone meanwhile."""
     other = world.organisation("cars.example").device("car77")
 
@@ -427,7 +427,7 @@ def test_who_was_in_a_network_that_is_no_more_is_ended(tmp_path, world, car):
     assert [row.why for row in rows(database)] == [Reason.NOT_PERMITTED.value]
 
 
-def test_racc_26_what_is_reported_is_kept_and_then_acknowledged(tmp_path, world, car, accounting_place):
+def test_racc_15_what_is_reported_is_kept_and_then_acknowledged(tmp_path, world, car, accounting_place):
     async def scenario(site: LiveSite):
         access_class = await site.admit(car)
         assert await site.report("START", access_class)

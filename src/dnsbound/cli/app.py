@@ -33,6 +33,7 @@ from dnsbound.cli import (
     match,
     privacy,
     publish,
+    radius_sessions,
     record,
     roll,
     serve,
@@ -130,6 +131,7 @@ app.add_typer(authority.app, name="authority")
 app.add_typer(zone.app, name="zone")
 app.add_typer(inventory.app, name="inventory")
 app.add_typer(serve.app, name="serve")
+app.add_typer(radius_sessions.app, name="radius")
 app.add_typer(enrol.app, name="enrol")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(chain.app, name="chain")

@@ -65,7 +65,7 @@ def report(number):
     return reported("START", at=NOW + number, session=f"s{number}")
 
 
-def test_racc_23_a_report_is_acknowledged_when_it_is_written(kept, writer):
+def test_racc_12_a_report_is_acknowledged_when_it_is_written(kept, writer):
     """RFC 2866 section 2: the server acknowledges what it has recorded."""
     kept.gate.clear()
     written = writer.report(report(1))
@@ -76,7 +76,7 @@ def test_racc_23_a_report_is_acknowledged_when_it_is_written(kept, writer):
     assert kept.entries == [report(1)]
 
 
-def test_racc_24_a_report_is_not_acknowledged_while_the_database_is_down(kept, writer):
+def test_racc_13_a_report_is_not_acknowledged_while_the_database_is_down(kept, writer):
     """RFC 2866 section 3: what cannot be recorded gets no answer, so that the access server repeats it."""
     kept.down = True
     with pytest.raises(AccountingFailed):

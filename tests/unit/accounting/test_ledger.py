@@ -39,7 +39,7 @@ STOP = reported("STOP", at=NOW + 121, seconds=120, input_octets=20, output_octet
 @pytest.mark.parametrize(
     "order", [*itertools.permutations((START, INTERIM, STOP)), *itertools.permutations((STOP, START, STOP, INTERIM))]
 )
-def test_racc_20_reports_may_be_repeated_and_come_in_any_order(tmp_path, order):
+def test_racc_09_reports_may_be_repeated_and_come_in_any_order(tmp_path, order):
     """RFC 2866 section 2: a report is sent until it is acknowledged."""
     with Ledger.open(tmp_path / "radius.db", create=True) as ledger:
         ledger.write([admitted()])
@@ -119,7 +119,7 @@ def test_one_whose_end_was_lost_ends_when_it_was_last_heard_of(ledger):
 
 
 @pytest.mark.parametrize("status", ["ACCOUNTING_ON", "ACCOUNTING_OFF"])
-def test_racc_21_an_access_server_that_restarts_has_no_session_left(ledger, status):
+def test_racc_10_an_access_server_that_restarts_has_no_session_left(ledger, status):
     """RFC 2866 section 5.1. What began after that moment, and what is elsewhere, stays."""
     ledger.write(
         [
@@ -138,7 +138,7 @@ def test_racc_21_an_access_server_that_restarts_has_no_session_left(ledger, stat
     assert (stopped, cause) == (NOW + 40, AcctTerminateCause.NAS_REBOOT)
 
 
-def test_racc_22_gigawords_above_what_can_be_kept(ledger):
+def test_racc_11_gigawords_above_what_can_be_kept(ledger):
     ledger.write([admitted(), reported("STOP", at=NOW + 9, input_octets=2**64 - 1)])
     assert only(ledger).report.input_octets == LARGEST
 
