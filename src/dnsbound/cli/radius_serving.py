@@ -14,8 +14,10 @@ from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.radius_metrics import radius_metrics
 from dnsbound.edge.radius_configuration import RadiusConfiguration
+from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_server import RadiusServer
 from dnsbound.edge.radius_sockets import bind_all
+from dnsbound.edge.radius_supervision import keeps_account, kept_routing_key, look_after, supervised
 from dnsbound.edge.radius_workers import RadiusWorker, RadiusWorkers
 from dnsbound.edge.worker import Announcements, Worker
 from dnsbound.edge.worker_processes import run_workers, workers_for
@@ -34,7 +36,7 @@ class Around:
 
 
 class RadiusServing:
-    """The service. Misuse, in one line, for an address that cannot be had."""
+    """The service. Misuse, in one line, for an address that cannot be had; AccountingFailed for a database."""
 
     def __init__(self, configuration: RadiusConfiguration, around: Around) -> None:
         settings = configuration.server
@@ -42,7 +44,9 @@ class RadiusServing:
         self._around = around
         self._count = workers_for(settings.workers)
         self._bound = bind_all(configuration, workers=self._count)
-        self._shared = RadiusWorkers(self._count, ticket_seconds=settings.ticket_seconds)
+        self._shared = RadiusWorkers(
+            self._count, ticket_seconds=settings.ticket_seconds, routing_key=kept_routing_key(settings)
+        )
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""
@@ -56,23 +60,29 @@ class RadiusServing:
         async with AsyncExitStack() as held:
             resolver = held.enter_context(opened_resolver(around.resolver, around.anchors))
             part = held.enter_context(RadiusWorker(self._shared, worker.index, resolver))
-            server = self._server(worker, part)
+            live = await held.enter_async_context(
+                supervised(self._configuration, worker=worker.index, workers=self._count, marked=part.marked)
+            )
+            server = self._server(worker, part, live)
             worker.at_beats(part.leave_totals)
             worker.at_reload(server.reload)
             if worker.index == 0:
                 metrics = radius_metrics(self._shared.snapshots, file=around.metrics_file, listen=around.metrics_listen)
                 held.enter_context(metrics)
             await held.enter_async_context(server)
+            await look_after(live, server)
             worker.ready()
             await worker.ending.wait()
 
-    def _server(self, worker: Worker, part: RadiusWorker) -> RadiusServer:
+    def _server(self, worker: Worker, part: RadiusWorker, live: LiveAccess) -> RadiusServer:
         return RadiusServer(
             self._configuration,
             part.lookups,
             self._bound[worker.index],
             marked=part.marked,
             route=part.route,
+            supervision=live,
+            recorder=live if keeps_account(self._configuration.server) else None,
             ticket_keys=self._shared.ticket_keys,
         )
 

@@ -3,12 +3,10 @@
 It reads the accounting database of a RADIUS server, named in its radius.toml or by --database. The server need not run.
 """
 
-import asyncio
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +18,9 @@ from dnsbound.names import ClientName
 from dnsbound.times import Moment, iso, moment_of_text, seconds_of_text
 
 if TYPE_CHECKING:
-    from dnsbound.edge.dynamic_authorisation import Disconnection, DynamicAuthoriser
+    from collections.abc import Iterator
+
+    from dnsbound.edge.dynamic_authorisation import Disconnection
     from dnsbound.edge.radius_configuration import RadiusConfiguration
     from dnsbound.provision.accounting.entries import AdmissionRow
     from dnsbound.provision.accounting.ledger import Ledger
@@ -46,7 +46,6 @@ DatabaseOption = Annotated[
 NetworkOption = Annotated[
     str | None, typer.Option("--network", help="Only in this network, by its label.", show_default=False)
 ]
-_AT_ONCE: Final = 64
 
 
 @app.command(
@@ -86,9 +85,7 @@ def sessions(
                 _tell(row)
 
 
-@app.command(
-    "disconnect", epilog=example("dnsbound radius disconnect car54._device.cars.example --config radius.toml")
-)
+@app.command("disconnect", epilog=example("dnsbound radius disconnect car54._device.cars.example --config radius.toml"))
 def disconnect(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The client's whole DNS name.")],
     *,
@@ -100,6 +97,7 @@ def disconnect(
 
     The client may come in again at once: take its name off the access list first, or its record out of the DNS.
     """
+    from dnsbound.edge.ended_by_hand import end_sessions, note_end
     from dnsbound.provision.accounting.reading import Wanted, find
 
     if config is None:
@@ -111,9 +109,9 @@ def disconnect(
         if not rows:
             advise(f"{client} is in no network.")
             raise typer.Exit(ExitCode.NO)
-        outcomes = asyncio.run(_disconnected(configuration, rows))
+        outcomes = end_sessions(configuration, rows)
         for row, outcome in zip(rows, outcomes, strict=True):
-            _note(ledger, row, outcome)
+            note_end(ledger, row, outcome, now=time.time())
             _tell_outcome(row, outcome, as_json=as_json)
     raise typer.Exit(_exit_code(outcomes))
 
@@ -166,50 +164,6 @@ def _moment(text: str, *, now: Moment) -> Moment:
         return now - seconds_of_text(text)
     except Malformed:
         return moment_of_text(text)
-
-
-async def _disconnected(configuration: "RadiusConfiguration", rows: "list[AdmissionRow]") -> "list[Disconnection]":
-    from dnsbound.edge.dynamic_authorisation import DynamicAuthoriser
-
-    authoriser, slots = DynamicAuthoriser(), asyncio.Semaphore(_AT_ONCE)
-
-    async def one(row: "AdmissionRow") -> "Disconnection":
-        async with slots:
-            return await _ended(configuration, authoriser, row)
-
-    return list(await asyncio.gather(*(one(row) for row in rows)))
-
-
-async def _ended(
-    configuration: "RadiusConfiguration", authoriser: "DynamicAuthoriser", row: "AdmissionRow"
-) -> "Disconnection":
-    from dnsbound.edge.dynamic_authorisation import Disconnection, Reach
-    from dnsbound.iana import RadiusAttribute
-    from dnsbound.protocols.radius_dynamic import Meaning
-
-    client = next((client for client in configuration.clients if client.label == row.client), None)
-    reach = None if client is None else Reach.of(client, row.address)
-    if reach is None:
-        return Disconnection(
-            meaning=Meaning.UNSUPPORTED, said=f"the client {row.client} takes no dynamic authorisation"
-        )
-    identification = dict(row.identification)
-    if row.report is not None:
-        identification[int(RadiusAttribute.ACCT_SESSION_ID)] = row.report.session.encode()
-    try:
-        return await authoriser.disconnect(reach, tuple(sorted(identification.items())))
-    except Misuse as error:
-        return Disconnection(meaning=Meaning.UNSUPPORTED, said=str(error))
-
-
-def _note(ledger: "Ledger", row: "AdmissionRow", outcome: "Disconnection") -> None:
-    """What is over is over for everybody. What is not is still looked after by the server."""
-    from dnsbound.protocols.radius_dynamic import Meaning
-    from dnsbound.provision.accounting.entries import AdmissionState, Ended
-
-    if outcome.is_over:
-        state = AdmissionState.GONE if outcome.meaning is Meaning.GONE else AdmissionState.DISCONNECTED
-        ledger.write([Ended(access_class=row.access_class, state=state, at=time.time(), why="by hand")])
 
 
 def _exit_code(outcomes: "list[Disconnection]") -> ExitCode:

@@ -27,7 +27,7 @@ from dnsbound.edge.dynamic_authorisation import Disconnection, DynamicAuthoriser
 from dnsbound.edge.live_session import LiveSession, LiveSessions
 from dnsbound.edge.radius_admission import Admission
 from dnsbound.edge.radius_client import chance
-from dnsbound.edge.radius_reports import Report, nas_label, read_report, station_of
+from dnsbound.edge.radius_reports import Report, nas_label, report_of, station_of
 from dnsbound.edge.session_sweep import RECHECKS_AT_ONCE, sweep_for
 from dnsbound.errors import LimitExceeded, Misuse, Reason, Refused, Undecided
 from dnsbound.iana import AcctStatusType, RadiusAttribute
@@ -41,8 +41,8 @@ from dnsbound.times import Moment, Seconds
 
 if TYPE_CHECKING:
     from dnsbound.edge.authenticator import Authenticator
-    from dnsbound.edge.radius_asked import Asked
-    from dnsbound.edge.radius_clients import RadiusClient
+    from dnsbound.edge.radius_clients import RadiusClient, RadiusOrigin
+    from dnsbound.protocols.radius_accounting import AccountingEvent
     from dnsbound.verify.claim import Claim
     from dnsbound.verify.peer import VerifiedPeer
 
@@ -185,11 +185,9 @@ class LiveAccess:
 
     # --- AccountingRecorder
 
-    async def record(self, asked: "Asked") -> bool:
+    async def record(self, event: "AccountingEvent", origin: "RadiusOrigin") -> bool:
         """What an access server reports. False: it is not to be acknowledged."""
-        report = read_report(asked, self._classes, now=self._clock())
-        if report is None:
-            return False
+        report = report_of(event, origin, self._classes, now=self._clock())
         self.counters.reports += 1
         self.counters.foreign_classes += report.foreign_classes
         self._follow(report)

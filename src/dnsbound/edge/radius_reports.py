@@ -9,9 +9,7 @@ Documents: RFC 2865 section 5.25; RFC 2866 sections 4.1, 5; RFC 2869 section 5.3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dnsbound.errors import Malformed
 from dnsbound.iana import RadiusAttribute
-from dnsbound.protocols.radius_accounting import AccountingEvent
 from dnsbound.protocols.radius_attributes import Attributes, read_address, read_text
 from dnsbound.protocols.radius_class import AccessClasses, NotOurClass
 from dnsbound.protocols.radius_nas import canonical_station
@@ -19,7 +17,8 @@ from dnsbound.provision.accounting.entries import Reported
 from dnsbound.times import Moment, Seconds
 
 if TYPE_CHECKING:
-    from dnsbound.edge.radius_asked import Asked
+    from dnsbound.edge.radius_clients import RadiusOrigin
+    from dnsbound.protocols.radius_accounting import AccountingEvent
 
 OLDEST_SECONDS: Final[Seconds] = 86_400.0
 """An access server that dates a report further back has no clock: the report is of now."""
@@ -37,13 +36,9 @@ class Report:
     foreign_classes: int
 
 
-def read_report(asked: "Asked", classes: AccessClasses, *, now: Moment) -> Report | None:
-    """What an Accounting-Request says; None for one that says nothing that can be understood."""
-    try:
-        event = AccountingEvent.of(asked.request)
-    except Malformed:
-        return None
-    client = asked.origin.client.label
+def report_of(event: "AccountingEvent", origin: "RadiusOrigin", classes: AccessClasses, *, now: Moment) -> Report:
+    """What an access server says, as it is kept."""
+    client = origin.client.label
     ours, foreign = None, 0
     for value in event.classes:
         try:
@@ -54,7 +49,7 @@ def read_report(asked: "Asked", classes: AccessClasses, *, now: Moment) -> Repor
     reported = Reported(
         status=event.status,
         client=client,
-        nas=event.nas.label or asked.origin.address,
+        nas=event.nas.label or origin.address,
         session=read_text(event.session_id),
         at=happened if happened > now - OLDEST_SECONDS else now,
         access_class=ours,

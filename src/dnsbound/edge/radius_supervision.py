@@ -4,6 +4,8 @@
         async with RadiusServer(configuration, ..., supervision=live, recorder=live) as server:
             await look_after(live, server)
 
+Where there are several workers, each looks after the sessions it let in.
+
 Without an accounting database live sessions are those of this process, and a restart forgets them.
 """
 
@@ -22,7 +24,7 @@ from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_server import RadiusServer
 from dnsbound.protocols.radius_class import AccessClasses
 from dnsbound.protocols.radius_routing import KEY_OCTETS, RANDOM_OCTETS
-from dnsbound.provision.accounting.ledger import CLASS, Ledger
+from dnsbound.provision.accounting.ledger import CLASS, ROUTING, Ledger
 from dnsbound.provision.accounting.reading import kept
 
 
@@ -69,6 +71,21 @@ async def look_after(live: LiveAccess, server: RadiusServer) -> None:
         return next((client for client in server.clients() if client.label == label), None)
 
     await live.begin(authenticator_of=authenticator_of, client_of=client_of)
+
+
+def keeps_account(settings: ServerSettings) -> bool:
+    """Whether access servers' reports are taken: to be kept, or to be discarded on purpose."""
+    return settings.accounting_database is not None or settings.accounting_discard
+
+
+def kept_routing_key(settings: ServerSettings) -> bytes | None:
+    """The key by which a session's reports find its worker, the same after a restart; None where nothing is kept.
+    AccountingFailed, or Misuse, for a database that cannot be used."""
+    ledger = _ledger(settings)
+    if ledger is None:
+        return None
+    with ledger:
+        return ledger.secret(ROUTING)
 
 
 def _ledger(settings: ServerSettings) -> Ledger | None:

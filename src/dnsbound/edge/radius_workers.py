@@ -36,9 +36,10 @@ _LENGTH_OCTETS: Final = 2
 class RadiusWorkers:
     """What all workers of one server share. To be made before they are forked."""
 
-    def __init__(self, count: int, *, ticket_seconds: Seconds) -> None:
-        """ticket_seconds: how long a ticket of resumption serves."""
-        self.routing: Final = RadiusRouting(count, os.urandom(KEY_OCTETS))
+    def __init__(self, count: int, *, ticket_seconds: Seconds, routing_key: bytes | None = None) -> None:
+        """ticket_seconds: how long a ticket of resumption serves. routing_key: the one of before, where sessions of
+        before are remembered."""
+        self.routing: Final = RadiusRouting(count, routing_key or os.urandom(KEY_OCTETS))
         self.inboxes: Final = WorkerInboxes(count)
         self.snapshots: Final = SharedSnapshots(count)
         self._secrets = TicketSecrets(ticket_seconds)
