@@ -27,6 +27,8 @@ VERSIONS: Final = {"TLSv1.2": TLS12, "TLSv1.3": TLS13}
 TUNNEL_TYPE: Final = 64
 TUNNEL_MEDIUM_TYPE: Final = 65
 TUNNEL_PRIVATE_GROUP_ID: Final = 81
+CHARGEABLE_USER_IDENTITY: Final = 89
+EAP_KEY_NAME: Final = 102
 _BEGINS: Final = "CTRL-EVENT-EAP-STARTED"
 _RESUMED: Final = re.compile("Handshake finished - resumed=([01])")
 """Of TLS 1.3 it is said again with each ticket."""
@@ -131,16 +133,20 @@ def eapol_test(
     again: int = 0,
     station: str | None = None,
     attributes: Sequence[str] = (),
+    asks_key_name: bool = False,
     seconds: int = SECONDS,
 ) -> Seen:
     """Authenticate once, and again so many times. station: the MAC address that is the Calling-Station-Id. attributes:
-    further ones of the Access-Requests (`30:s:02-00-00-00-00-01:public`)."""
+    further ones of the Access-Requests (`30:s:02-00-00-00-00-01:public`). asks_key_name: by EAP-Key-Name, which must
+    then be the peer's own Session-Id."""
     configuration = directory / f"eapol{next(_NUMBERS)}.conf"
     configuration.write_text(supplicant.text())
     command = [program("eapol_test"), "-c", str(configuration), "-a", "127.0.0.1", "-p", str(port), "-s", secret]
     command += ["-t", str(seconds), "-r", str(again)]
     if station is not None:
         command += ["-M", station]
+    if asks_key_name:
+        command.append("-e")
     for attribute in attributes:
         command += ["-N", attribute]
     done = run(command, seconds=seconds + SECONDS)

@@ -172,27 +172,33 @@ def freeradius_proxy(
     *,
     home: int,
     secret: str,
+    second: int | None = None,
     accounting: int | None = None,
     threads: int = 4,
     talkative: bool = True,
 ) -> Iterator[FreeRadius]:
-    """An operator's proxy with the two files of the examples. home: the port on loopback of the server it hands devices
-    to. accounting: that server's port for accounting; it is handed on only with one. Every other identity is refused.
-    """
-    values = {"192.0.2.10": "127.0.0.1", "port = 1812": f"port = {home}", "office-secret-for-examples": secret}
-    if accounting is None:
-        values["auth+acct"] = "auth"
-        values["    pool = dnsbound"] = "    auth_pool = dnsbound"
-    elif accounting != home + 1:
-        raise AssertionError("FreeRADIUS takes the accounting port of such a home server to be the next one")
+    """An operator's proxy with the two files of the examples. home, accounting: ports on loopback of the server it
+    hands devices to. second: of another server beside it. Every other identity is refused."""
+    values = {
+        "192.0.2.10": "127.0.0.1",
+        "port = 1812": f"port = {home}",
+        "port = 1813": f"port = {accounting or 1813}",
+        "office-secret-for-examples": secret,
+    }
+    proxy = example("freeradius-proxy.conf", values)
+    if second is not None:
+        block = proxy[proxy.index("home_server dnsbound1 {") : proxy.index("home_server dnsbound1-accounting {")]
+        other = block.replace("dnsbound1", "dnsbound2").replace(f"port = {home}", f"port = {second}")
+        pooled = "    home_server = dnsbound1\n"
+        proxy = proxy.replace(pooled, pooled + pooled.replace("1", "2")).replace(block, block + other)
     route = example("freeradius-route.conf", {})
     site = {
         "ADDRESS": "127.0.0.1",
-        "PROXY": example("freeradius-proxy.conf", values),
+        "PROXY": proxy,
         "AUTHORIZE": route + "    if (!&control:Proxy-To-Realm) {\n        reject\n    }\n",
         "PREACCT": route,
     }
-    with _running(directory, site, threads=threads, talkative=talkative, accounting=accounting is not None) as found:
+    with _running(directory, site, threads=threads, talkative=talkative, accounting=True) as found:
         yield found
 
 

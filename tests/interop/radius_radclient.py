@@ -30,7 +30,7 @@ def radclient(
     secret: str,
     address: str = "127.0.0.1",
     retries: int = 1,
-    seconds: float = 5.0,
+    seconds: float = 20.0,
 ) -> Answer:
     """Send one packet with these attributes (`User-Name = "car54"`), up to `retries` times of `seconds` each. A
     Message-Authenticator must be among them, as `0x00`, for the packet to have one."""

@@ -1,5 +1,6 @@
 """How wpa_supplicant's own EAP peer is answered: fragments, sessions that are resumed, networks, identities."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from dnsbound.edge.radius_audit import AccessVerdict
 from dnsbound.errors import Reason
 from interop.radius_devices import device_of_shape
 from interop.radius_eapol import (
+    CHARGEABLE_USER_IDENTITY,
+    EAP_KEY_NAME,
     RESUMING,
     TLS12,
     TLS13,
@@ -21,7 +24,7 @@ from interop.radius_eapol import (
     pinned,
 )
 from interop.radius_examples import Pem
-from interop.radius_server import PUBLIC_SSID, STAFF_SSID, RadiusSite, radius_site
+from interop.radius_server import PUBLIC_SSID, STAFF_SSID, RadiusSite, radius_site, write
 
 pytestmark = pytest.mark.peer("eapol_test")
 
@@ -147,3 +150,30 @@ def test_stations_are_told_apart(site: RadiusSite, tmp_path: Path) -> None:
     assert seen.admitted
     (event,) = site.events
     assert event.calling_station.lower().replace("-", ":") == station
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_session_id_is_told_where_it_is_asked_for(site: RadiusSite, tmp_path: Path, version: str) -> None:
+    supplicant = site.supplicant(site.car, phase1=VERSIONS[version])
+    seen = eapol_test(tmp_path, supplicant, port=site.port, secret=site.secret, asks_key_name=True)
+    assert seen.admitted, seen.output
+    (own,) = set(re.findall(r"EAP: Session-Id - hexdump\(len=65\): ([0-9a-f ]+)", seen.output))
+    assert seen.of(EAP_KEY_NAME) == (own.replace(" ", ""),)
+    unasked = eapol_test(tmp_path, supplicant, port=site.port, secret=site.secret)
+    assert unasked.of(EAP_KEY_NAME) == ()
+
+
+def test_an_identity_to_charge_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    """The same each time, and not the name (RFC 4372)."""
+    write(tmp_path / "handles.key", "k" * 32)
+    with radius_site(tmp_path, settings='handle_key_file = "handles.key"') as site:
+        told = []
+        for asked in ([], [f"{CHARGEABLE_USER_IDENTITY}:x:00"], [f"{CHARGEABLE_USER_IDENTITY}:x:00"]):
+            supplicant = site.supplicant(site.car)
+            seen = eapol_test(tmp_path, supplicant, port=site.port, secret=site.secret, attributes=asked)
+            assert seen.admitted, seen.output
+            told.append(seen.of(CHARGEABLE_USER_IDENTITY))
+    assert told[0] == ()
+    assert len(told[1]) == 1
+    assert told[1] == told[2]
+    assert site.car.name.text.encode().hex() not in told[1][0]

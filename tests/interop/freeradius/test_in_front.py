@@ -9,6 +9,7 @@ from dnsbound.errors import Reason
 from interop.radius_devices import device_of_shape
 from interop.radius_eapol import TLS13, VERSIONS, eapol_test
 from interop.radius_freeradius import FreeRadius, freeradius_proxy
+from interop.radius_radclient import radclient
 from interop.radius_server import STAFF_SSID, RadiusSite, radius_site
 
 pytestmark = pytest.mark.peer("freeradius", "eapol_test")
@@ -22,7 +23,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadiusSite]:
 
 @pytest.fixture(scope="module")
 def proxy(site: RadiusSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreeRadius]:
-    with freeradius_proxy(tmp_path_factory.mktemp("proxy") / "isp", home=site.port, secret=site.secret) as made:
+    directory = tmp_path_factory.mktemp("proxy") / "isp"
+    with freeradius_proxy(directory, home=site.port, accounting=site.accounting_port, secret=site.secret) as made:
         yield made
 
 
@@ -76,3 +78,32 @@ def test_who_is_no_device_never_reaches_us(site: RadiusSite, proxy: FreeRadius, 
     supplicant = site.supplicant(site.car, identity="bob@isp.example")
     assert eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret).verdict == "refused"
     assert site.events == []
+
+
+@pytest.mark.peer("radclient")
+@pytest.mark.parametrize(
+    ("name", "comes_home"), [("car54._device.cars.example", True), ("@cars.example", True), ("bob@isp.example", False)]
+)
+def test_accounting_of_devices_goes_home_too(site: RadiusSite, proxy: FreeRadius, name: str, comes_home: bool) -> None:
+    assert proxy.accounting is not None
+    patience = 20.0 if comes_home else 2.0
+    before = site.server.service.counters.requests["ACCOUNTING_REQUEST"]
+    report = [f'User-Name = "{name}"', "Acct-Status-Type = Start", f'Acct-Session-Id = "{name}"', "NAS-Port = 1"]
+    answer = radclient("acct", report, port=proxy.accounting, secret=proxy.secret, seconds=patience)
+    assert (answer.code == "Accounting-Response") == comes_home, answer.output
+    assert (site.server.service.counters.requests["ACCOUNTING_REQUEST"] - before == 1) == comes_home
+
+
+def test_a_conversation_stays_at_one_of_two_servers(site: RadiusSite, tmp_path: Path) -> None:
+    """Which one is for the port that it comes from to decide."""
+    (tmp_path / "second").mkdir()
+    with (
+        radius_site(tmp_path / "second", world=site.world) as second,
+        freeradius_proxy(tmp_path / "isp", home=site.port, second=second.port, secret=site.secret) as proxy,
+    ):
+        site.events.clear()
+        for number in range(8):
+            supplicant = site.supplicant(site.car, phase1=TLS13, fragment_octets=200)
+            seen = eapol_test(tmp_path, supplicant, port=proxy.port, secret=proxy.secret)
+            assert seen.admitted, (number, seen.output)
+        assert len(site.events) + len(second.events) == 8
