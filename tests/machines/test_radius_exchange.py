@@ -96,7 +96,7 @@ def test_a_request_that_is_worked_on_is_answered_once(site, world):
 
 
 def test_an_eap_response_repeated_in_a_new_request_gets_the_outstanding_request_again(site, world, car):
-    """An access point that lost our answer asks with a new identifier (RFC 3579 section 2.2)."""
+    """An access point that lost our answer may ask with a new RADIUS identifier."""
 
     async def run() -> None:
         nas, peer = site.nas(), supplicant(world, car.credential)

@@ -3,7 +3,8 @@
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
     from dnsbound.edge.radius_clients import RadiusClient
     from dnsbound.edge.radius_configuration import RadiusConfiguration
-    from dnsbound.edge.radius_endpoint import Endpoint
     from dnsbound.verify.access import AccessList
 
 _TIMEOUT: Final[Seconds] = 5.0
@@ -158,24 +158,30 @@ def _door(check: str, listed: "AccessList", door: str) -> Finding:
 
 
 def _ports(configuration: "RadiusConfiguration") -> Iterator[Finding]:
-    for endpoint in configuration.server.listen:
-        yield _port("authentication", endpoint)
-    for endpoint in configuration.server.accounting:
-        yield _port("accounting", endpoint)
-
-
-def _port(what: str, endpoint: "Endpoint") -> Finding:
+    from dnsbound.edge.radius_sockets import bind_tcp
     from dnsbound.edge.radius_udp import bind_udp
 
-    check = f"{what} at {endpoint}"
+    server = configuration.server
+    for endpoint in server.listen:
+        yield _port(f"authentication at {endpoint}", partial(bind_udp, endpoint))
+    for endpoint in server.accounting:
+        yield _port(f"accounting at {endpoint}", partial(bind_udp, endpoint))
+    for endpoint in server.radsec:
+        yield _port(f"RadSec at {endpoint}", partial(bind_tcp, endpoint))
+    for endpoint in server.radsec_dtls:
+        yield _port(f"RADIUS/DTLS at {endpoint}", partial(bind_udp, endpoint))
+
+
+def _port(check: str, bind: Callable[[], socket.socket]) -> Finding:
     try:
-        with contextlib.closing(bind_udp(endpoint)) as bound:
+        with contextlib.closing(bind()) as bound:
+            datagrams = bound.type == socket.SOCK_DGRAM
             octets = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     except OSError as error:
         remedy = "another server has it, or the address is none of this machine's"
         return Finding(check=check, level=Level.FAIL, found=(error.strerror or str(error)).lower(), remedy=remedy)
     # Linux tells twice what it gave.
-    if octets < 2 * RADIUS_RECEIVE_OCTETS.default:
+    if datagrams and octets < 2 * RADIUS_RECEIVE_OCTETS.default:
         remedy = f"sysctl net.core.rmem_max={RADIUS_RECEIVE_OCTETS.default}"
         found = f"free; its queue has {octets // 2} octets, so a burst of requests is lost early"
         return Finding(check=check, level=Level.WARN, found=found, remedy=remedy)

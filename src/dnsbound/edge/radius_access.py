@@ -3,8 +3,8 @@
 A request without State begins a conversation. Its network is chosen by what the NAS says and by the realm of the
 identity hint; where no network is for it, it is rejected before TLS and before any question to the DNS. A request with
 State carries its conversation on, if it comes from the same client and is about the same station; a State that belongs
-to nobody, or to another, is rejected alike. While one request of a conversation is worked on, others of it are dropped
-(RFC 3579 section 2.6.2: the NAS sends again).
+to nobody, or to another, is rejected alike. While one request of a conversation is worked on, others of it are dropped:
+the NAS repeats them (RFC 3579 section 2.3).
 
 Nothing blocks: a verdict by evidence at hand is an answer at once, and one that needs the DNS, or a signature made
 elsewhere, is a coroutine. Documents: RFC 2865 4.1, 5.24; RFC 3579 2.1 to 2.6; RFC 3580 3.20.

@@ -54,7 +54,7 @@ def bind_all(configuration: RadiusConfiguration, *, workers: int = 1) -> tuple[B
 
         authentication = all_at(server.listen, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
         accounting = all_at(server.accounting, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
-        radsec = all_at(server.radsec, lambda endpoint: _listening(endpoint, reuse_port=shared))
+        radsec = all_at(server.radsec, lambda endpoint: bind_tcp(endpoint, reuse_port=shared))
         radsec_dtls = all_at(server.radsec_dtls, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
         undo.pop_all()
     return tuple(
@@ -90,7 +90,8 @@ def _bound(
     return made
 
 
-def _listening(endpoint: Endpoint, *, reuse_port: bool) -> socket.socket:
+def bind_tcp(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:
+    """A listening socket of RadSec. OSError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     made = socket.create_server(
         (endpoint.host, endpoint.port), family=family, backlog=_BACKLOG, reuse_port=reuse_port, dualstack_ipv6=False
