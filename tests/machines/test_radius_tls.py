@@ -297,6 +297,24 @@ def test_a_silent_connection_is_closed(world: World) -> None:
     run(main())
 
 
+def test_a_client_whose_requests_are_never_answered_is_idle_in_the_end(world: World) -> None:
+    async def never(request: RadiusPacket) -> RadiusCode | None:
+        await asyncio.Event().wait()
+        return None
+
+    async def main() -> None:
+        service, at = ScriptedService(never), radsec_door(world)
+        async with tls_server(at, service, limits=GateLimits(requests=1, idle_seconds=1)) as server:
+            client = await open_client(at, access_point(world), server.port)
+            asking = [asyncio.create_task(client.ask(RadiusCode.ACCESS_REQUEST, USER)) for _ in range(3)]
+            await asyncio.wait(asking)
+            assert all(isinstance(each.exception(), OSError) for each in asking)
+            assert len(service.requests) == 1
+            await client.aclose()
+
+    run(main())
+
+
 def test_the_server_asks_over_the_clients_own_connection(world: World) -> None:
     """For clients behind a NAT, whom nobody reaches otherwise."""
     asked: list[RadiusPacket] = []

@@ -12,8 +12,8 @@ NAT. Sections: RFC 6614 sections 2.1 to 2.5 and 3.4; RFC 6613 section 2.6.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import Any, Final, Self
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self, TypeVar
 
 from dnsbound.edge.context import Context
 from dnsbound.edge.current_peer import verified_peer
@@ -27,6 +27,8 @@ from dnsbound.protocols.radius import ANSWERS, RadiusPacket
 from dnsbound.protocols.radius_attributes import Attributes
 from dnsbound.protocols.radius_stream import PacketStream
 from dnsbound.times import Seconds
+
+T = TypeVar("T")
 
 PORT: Final = 2083
 """RFC 6614 section 2.1."""
@@ -68,18 +70,23 @@ class RadiusConnection:
             self._asked.fail(ConnectionResetError("the RADIUS client's connection has ended"))
 
     async def _read(self) -> bytes:
+        return await self._in_time(self._reader.read(READ_OCTETS), "nothing was heard")
+
+    async def _in_time(self, waiting: Awaitable[T], otherwise: str) -> T:
+        """Give up after the idle time; otherwise: why, in words."""
         try:
             async with asyncio.timeout(self._gate.limits.idle_seconds):
-                return await self._reader.read(READ_OCTETS)
+                return await waiting
         except TimeoutError:
-            raise TimeoutError(f"nothing was heard for {self._gate.limits.idle_seconds} s") from None
+            raise TimeoutError(f"{otherwise} for {self._gate.limits.idle_seconds} s") from None
 
     async def _take(self, packet: bytes) -> None:
         if code_of(packet) in _ANSWER_CODES:
             if not self._asked.receive(packet):
                 raise PeerError("an answer that does not hold")
             return
-        await self._room.acquire()
+        # A client that asks on and reads no answers is idle as well.
+        await self._in_time(self._room.acquire(), "no answer was read")
         task = asyncio.get_running_loop().create_task(self._answer(packet))
         self._tasks.add(task)
         task.add_done_callback(self._done)
