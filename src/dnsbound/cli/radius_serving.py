@@ -64,7 +64,7 @@ class RadiusServing:
                 supervised(self._configuration, worker=worker.index, workers=self._count, marked=part.marked)
             )
             server = self._server(worker, part, live)
-            worker.at_beats(part.leave_totals)
+            worker.at_beats(lambda: part.leave_totals(live))
             worker.at_reload(server.reload)
             if worker.index == 0:
                 metrics = radius_metrics(self._shared.snapshots, file=around.metrics_file, listen=around.metrics_listen)

@@ -11,7 +11,6 @@ soon the same: an access point's requests leave from one port. What belongs to a
 What this is not: the processes (`worker_processes`), or the service that answers (`radius_service`).
 """
 
-import json
 import os
 from typing import Final, Self
 
@@ -87,14 +86,14 @@ class RadiusWorker:
         self._service = service
         return service.respond if self._alone else self._respond
 
-    def leave_totals(self, live: LiveAccess | None = None) -> None:
+    def leave_totals(self, live: LiveAccess) -> None:
         """Leave what was counted where metrics are read; at every beat."""
         if self._service is not None:
             self._totals.leave(
                 RadiusTotals(
                     radius=self._service.counters,
                     lookups=self.lookups.counts,
-                    sessions=SessionCounts() if live is None else SessionCounts.of(live),
+                    sessions=SessionCounts.of(live),
                     exchange=self._exchange.counts,
                 )
             )
@@ -115,19 +114,26 @@ class RadiusWorker:
 
 
 def _packed(octets: bytes, origin: RadiusOrigin) -> bytes:
-    fields = (origin.transport.value, origin.address, origin.port, origin.client.label, origin.accounting)
-    said = json.dumps(fields).encode()
+    accounting = "accounting" if origin.accounting else ""
+    said = "\0".join(
+        (origin.transport.value, origin.address, str(origin.port), accounting, origin.client.label)
+    ).encode()
     return len(said).to_bytes(_LENGTH_OCTETS, "big") + said + octets
 
 
 def _unpacked(request: bytes, clients: RadiusClients) -> tuple[bytes, RadiusOrigin | None]:
     end = _LENGTH_OCTETS + int.from_bytes(request[:_LENGTH_OCTETS], "big")
-    transport, address, port, label, accounting = json.loads(request[_LENGTH_OCTETS:end])
+    # The label is last: it alone is any text.
+    transport, address, port, accounting, label = request[_LENGTH_OCTETS:end].decode().split("\0", 4)
     try:
         client = clients[label]
     except KeyError:
         return request[end:], None
     origin = RadiusOrigin(
-        transport=RadiusTransport(transport), address=address, port=port, client=client, accounting=accounting
+        transport=RadiusTransport(transport),
+        address=address,
+        port=int(port),
+        client=client,
+        accounting=bool(accounting),
     )
     return request[end:], origin

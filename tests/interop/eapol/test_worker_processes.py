@@ -56,6 +56,7 @@ def test_conversations_reach_their_worker_from_whatever_socket(tmp_path, world, 
         running.wait_for(lambda: len(running.events()) == runs, "a line for each authentication")
         found = counted()
         assert found[("dnsbound_radius_worker_starts_total",)] == 2
+        assert found[("dnsbound_radius_sessions",)] >= 1
         assert found[("dnsbound_radius_authentication_seconds_count",)] == runs
         assert found[("dnsbound_radius_exchange_inbox_full_total",)] == 0
         # Each worker has a cache of its own.

@@ -14,7 +14,7 @@ from dnsbound.edge.worker_exchange import ExchangeCounts
 from dnsbound.iana import RadiusAttribute, RadiusCode
 
 NAS = RadiusClient(label="nas", secrets=(b"a secret of one NAS",))
-PROXY = RadiusClient(label="a proxy's ünusual label", secrets=(b"a secret of one proxy",))
+PROXY = RadiusClient(label="a proxy's ünusual\0label", secrets=(b"a secret of one proxy",))
 
 
 class Configuration:
