@@ -102,9 +102,9 @@ _EAP: Final = """
             certificate_file = @CERTIFICATE@
             ca_file = @CLIENTS@
             cipher_list = "DEFAULT"
-            fragment_size = @FRAGMENT@
+            fragment_size = 1024
             tls_min_version = "1.2"
-            tls_max_version = "@NEWEST@"
+            tls_max_version = "1.3"
             cache {
                 enable = @RESUMPTION@
                 name = "tests"
@@ -142,23 +142,18 @@ def freeradius(
     *,
     server: Pem,
     clients: Path,
-    newest: str = "1.3",
     resumption: bool = False,
-    fragment_octets: int = 1024,
     address: str = "127.0.0.1",
     threads: int = 4,
     talkative: bool = True,
 ) -> Iterator[FreeRadius]:
-    """An EAP-TLS server. server: its chain and key. clients: the authorities whose clients it lets in. newest: TLS
-    version. address: where it listens. talkative: say what it does with each packet, in one thread (`-X`); False for a
-    load."""
+    """An EAP-TLS server. server: its chain and key. clients: the authorities whose clients it lets in. address: where
+    it listens. talkative: say what it does with each packet, in one thread (`-X`); False for a load."""
     eap = _filled(
         _EAP,
         KEY=str(server.key),
         CERTIFICATE=str(server.certificate),
         CLIENTS=str(clients),
-        FRAGMENT=str(fragment_octets),
-        NEWEST=newest,
         RESUMPTION="yes" if resumption else "no",
     )
     site = {"ADDRESS": address, "EAP": eap, "AUTHORIZE": "eap", "AUTHENTICATE": "eap"}

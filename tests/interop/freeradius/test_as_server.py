@@ -91,6 +91,13 @@ def test_a_proxy_with_the_files_of_the_examples_keeps_everybody_else(site: Autho
         assert "Proxying request" not in proxy.daemon.output.read_text()
 
 
+def test_one_that_carries_a_load_says_nothing_of_it(tmp_path: Path) -> None:
+    with authority_site(tmp_path, talkative=False, threads=2) as quiet:
+        supplicant = Supplicant(client=quiet.car, authority=str(quiet.root))
+        assert eapol_test(tmp_path, supplicant, port=quiet.radius.port, secret=quiet.radius.secret).admitted
+        assert "Access-Request" not in quiet.radius.daemon.output.read_text()
+
+
 def test_nobody_answers_who_has_another_secret(site: AuthoritySite, tmp_path: Path) -> None:
     supplicant = Supplicant(client=site.car, authority=str(site.root))
     seen = eapol_test(tmp_path, supplicant, port=site.radius.port, secret="another-secret-altogether", seconds=2)

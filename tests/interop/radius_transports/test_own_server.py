@@ -12,7 +12,8 @@ import pytest
 
 from dnsbound.credential.association import tlsa_for_certificate
 from dnsbound.credential.certificate_facts import spki_of
-from dnsbound.credential.credential import Credential
+from dnsbound.credential.credential import Credential, CredentialKind
+from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.dns.chain_file import ChainFile
 from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
@@ -102,6 +103,17 @@ def test_a_device_is_admitted_and_told_its_network(site: RadiusSite, trial: Try,
     assert (seen["tls"], seen["keys"]) == (f"TLSv{version}", "match")
     assert seen["reply"]["Tunnel-Private-Group-Id"] == "visitors"
     assert seen["reply"]["Session-Timeout"] >= 3600
+
+
+@pytest.mark.parametrize("algorithm", [KeyAlgorithm.MLDSA44, KeyAlgorithm.MLDSA65, KeyAlgorithm.MLDSA87])
+@pytest.mark.parametrize("kind", ["x509", "raw"])
+def test_a_device_of_after_the_quantum_computer_is_admitted(
+    site: RadiusSite, trial: Try, algorithm: KeyAlgorithm, kind: CredentialKind
+) -> None:
+    """Its certificate and signature fill many fragments. Supplicants on OpenSSL 3.0 have no such keys."""
+    device = site.cars.device(f"{algorithm}-{kind}", algorithm=algorithm, kind=kind)
+    code, [seen] = trial(*by_authority(site), "--tls", "1.3", device=device)
+    assert (code, seen["verdict"], seen["keys"]) == (0, "admitted", "match"), seen
 
 
 def test_each_network_by_its_ssid(site: RadiusSite, trial: Try) -> None:
