@@ -1,6 +1,7 @@
 """`dnsbound demo`: the running example from the first key to the last closed door, in one process."""
 
 import json
+import logging
 import textwrap
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,29 +15,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dnsbound.cli.demo_clients import Service
-    from dnsbound.cli.demo_scenario import Scenario, StepResult
+    from dnsbound.cli.demo_scenario import Scenario
+    from dnsbound.cli.demo_step import StepResult
     from dnsbound.testing.world import World
 
 _START_SECONDS: Final = 10.0
 
 
 def demo(*, as_json: JsonOption = False) -> int:
-    """Show a car admitted to an HTTPS API by its DNS name alone, and shut out when its record is removed."""
-    from dnsbound.cli.demo_scenario import Scenario
+    """Show a car admitted to an HTTPS API and two networks by its DNS name alone, and shut out when its record is
+    removed."""
+    from dnsbound.cli.demo_networks import serving_networks
+    from dnsbound.cli.demo_scenario import ACCESS, Scenario
     from dnsbound.testing.world import World
 
+    # What a server would log about sessions that end, the steps tell.
+    logging.getLogger("dnsbound.radius").addHandler(logging.NullHandler())
     show = _show_json if as_json else _show
     wrong = 0
     with World() as world:
         scenario = Scenario(world)
-        with _api(world, scenario) as service:
+        with _api(world, scenario) as service, serving_networks(world, ACCESS) as networks:
             if not as_json:
                 _introduce()
-            for result in scenario.steps(service):
+            for result in scenario.steps(service, networks):
                 show(result)
                 wrong += not result.as_expected
     if not as_json:
-        _conclude(wrong, scenario.revocation_seconds)
+        _conclude(wrong, scenario)
     return ExitCode.NO if wrong else ExitCode.YES
 
 
@@ -86,7 +92,8 @@ def _introduce() -> None:
 
     out = console()
     out.print(
-        "A signed miniature Internet runs in this process. https://api.cars.example lets in who is on this list:\n"
+        "A signed miniature Internet runs in this process. The HTTPS API of cars.example and two Wi-Fi networks let in "
+        "who is on this list:\n"
     )
     out.print(f"{textwrap.indent(ACCESS.strip(), '    ')}\n", style="dim")
 
@@ -108,12 +115,15 @@ def _show_json(result: "StepResult") -> None:
     print(json.dumps(asdict(result)), flush=True)  # noqa: T201 (this is the program's output)
 
 
-def _conclude(wrong: int, revocation_seconds: float | None) -> None:
+def _conclude(wrong: int, scenario: "Scenario") -> None:
     out = console()
     out.print()
     if wrong:
         out.print(f"{wrong} step{' did' if wrong == 1 else 's did'} not go as expected.", style="bold red")
         return
-    if revocation_seconds is not None:
-        out.print(f"From the removal of the record to the refusal: {revocation_seconds:.1f} s, by caches running out.")
+    if scenario.revocation_seconds is not None and scenario.disconnect_seconds is not None:
+        out.print(f"From the removal of the record to the refusal: {scenario.revocation_seconds:.1f} s,")
+        out.print(
+            f"and until both networks had put the car out: {scenario.disconnect_seconds:.1f} s; by caches running out."
+        )
     out.print("No client CA was set up and no client certificate enrolled: a record in the DNS, and a name on a list.")

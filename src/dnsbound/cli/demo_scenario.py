@@ -1,19 +1,24 @@
 """The story the demonstration tells, step by step, on a signed miniature Internet in this process.
 
-car54 gets a name and a key; an HTTPS API knows it by that name alone; everybody else stays out, each for a reason of
-their own; then one record is removed and every door closes. Each step says what was expected before it is tried.
-Revocation goes through the ordinary caches: the record's TTL is two seconds, and nothing is flushed.
+car54 gets a name and a key; an HTTPS API and two Wi-Fi networks know it by that name alone; everybody else stays out,
+each for a reason of their own; then one record is removed and every door closes. Each step says what was expected
+before it is tried. Revocation goes through the ordinary caches: the record's TTL is two seconds; nothing is flushed.
 """
 
 import queue
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.demo_clients import HOST, Caller, Reply, Service, call, call_with_curl, curl
+from dnsbound.cli.demo_networks import PUBLIC, WIRELESS, Networks, Place
+from dnsbound.cli.demo_step import SKIPPED, StepResult, ms_since
+from dnsbound.cli.demo_supplicants import Joining
 from dnsbound.credential.credential import Credential
 from dnsbound.edge.authenticator import Authenticator
+from dnsbound.names import ClientName
 from dnsbound.testing.faults import Fault
 from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
@@ -33,25 +38,18 @@ ACCESS: Final = """
 [door.api]
 allow = ["*._device.cars.example", "car1._device.broken.example", "car1._device.unsigned.example"]
 deny = ["car99._device.cars.example"]
+
+[door."public.isp.example"]
+allow = [{ names = ["*._device.cars.example"], grants = { vlan = "visitors" } }]
+
+[door."wireless.cars.example"]
+allow = [{ names = ["car54._device.cars.example"], grants = { vlan = 54 } }]
 """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
-    """One step: what was expected, what happened, why, and how long it took."""
-
-    step: str
-    expected: str
-    outcome: str
-    reason: str
-    ms: float
-
-    @property
-    def as_expected(self) -> bool:
-        return self.outcome in {self.expected, SKIPPED}
-
-
-SKIPPED: Final = "skipped"
+AT_PUBLIC: Final = Place(access_point="ap1.isp.example", station="02-00-00-00-00-54")
+AT_WIRELESS: Final = Place(access_point="ap1.cars.example", station="02-00-00-00-00-54")
+"""Where car54 stays. Everybody else, and car54 when it comes again, is at another station."""
+ELSEWHERE: Final = Place(access_point="ap2.isp.example", station="02-00-00-00-00-99")
 
 
 class Scenario:
@@ -63,13 +61,15 @@ class Scenario:
         self._decisions: queue.SimpleQueue[Decision] = queue.SimpleQueue()
         self.revocation_seconds: float | None = None
         """From the removal of the record to the first login refused; None until that was seen."""
+        self.disconnect_seconds: float | None = None
+        """From there to the last Disconnect-Request of a network."""
         self.server_credential: Final = world.web_credential(HOST)
         self.authenticator: Final = Authenticator(
             AccessList.from_toml(ACCESS), world.resolver(), door=DOOR, on_decision=self._decisions.put
         )
 
-    def steps(self, service: Service) -> Iterator[StepResult]:
-        """Run the story against the API."""
+    def steps(self, service: Service, networks: Networks) -> Iterator[StepResult]:
+        """Run the story against the API and the networks."""
         car = yield from self._issue()
         yield self._attempt(
             "HTTPS login: name in dane_clientid, X.509", "admitted", lambda: call(service, car.credential)
@@ -82,7 +82,8 @@ class Scenario:
         yield self._with_curl(service, car.credential)
         yield from self._strangers(service, car)
         yield from self._dns_troubles(service)
-        yield from self._revocation(service, car)
+        yield from self._network_access(networks, car)
+        yield from self._revocation(service, networks, car)
 
     def _issue(self) -> Generator[StepResult, None, Device]:
         started = time.perf_counter()
@@ -92,28 +93,42 @@ class Scenario:
             expected="published",
             outcome="published",
             reason=f"TLSA {car.record.parameters} {car.record.data.hex()[:16]}..., TTL {car.ttl} s",
-            ms=_ms(started),
+            ms=ms_since(started),
         )
         return car
 
     def _strangers(self, service: Service, car: Device) -> Iterator[StepResult]:
         stranger = self._world.organisation("elsewhere.example").device("robot7")
         chain = Credential(None, stranger.credential.private_key, stranger.credential.chain)
-        yield self._attempt_unasked(
-            "a stranger's certificate, its own record in good order; not on the list", lambda: call(service, chain)
+        yield self._unasked(
+            "elsewhere.example",
+            lambda: self._attempt(
+                "a stranger's certificate, its own record in good order; not on the list",
+                "refused not-permitted",
+                lambda: call(service, chain),
+            ),
         )
         impostor = Credential.generate(car.name, now=self._world.now())
         yield self._attempt(
             "a permitted name with another key", "refused tlsa-mismatch", lambda: call(service, impostor)
         )
         denied = self._cars.device("car99")
-        yield self._attempt_unasked("a name that the list denies", lambda: call(service, denied.credential))
+        yield self._unasked(
+            "cars.example",
+            lambda: self._attempt(
+                "a name that the list denies", "refused not-permitted", lambda: call(service, denied.credential)
+            ),
+        )
 
-    def _attempt_unasked(self, step: str, client: Callable[[], Reply]) -> StepResult:
-        """To be refused by the list alone. Queries are counted where they would arrive."""
-        before = len(self._world.queries)
-        result = self._attempt(step, "refused not-permitted", client)
-        asked = len(self._world.queries) - before
+    def _unasked(self, zone: str, attempt: Callable[[], StepResult]) -> StepResult:
+        """To be refused by the list alone. Queries about the zone are counted where they would arrive."""
+
+        def arrived() -> int:
+            return sum(f".{query.name}".endswith(f".{zone}") for query in self._world.queries)
+
+        before = arrived()
+        result = attempt()
+        asked = arrived() - before
         return replace(
             result,
             expected=f"{result.expected}, 0 DNS queries",
@@ -130,15 +145,59 @@ class Scenario:
         plain = self._world.organisation("unsigned.example", signed=False).device("car1")
         yield self._attempt("a zone that is not signed", "refused insecure", lambda: call(service, plain.credential))
 
-    def _revocation(self, service: Service, car: Device) -> Iterator[StepResult]:
+    def _network_access(self, networks: Networks, car: Device) -> Iterator[StepResult]:
+        for network, place, vlan in ((PUBLIC, AT_PUBLIC, "visitors"), (WIRELESS, AT_WIRELESS, "54")):
+            yield self._join(
+                networks,
+                f"{network}: EAP-TLS by {networks.by.text}",
+                f"admitted, VLAN {vlan}",
+                _joining(network, car.name, car.credential, place),
+            )
+        stranger = self._world.organisation("bikes.example").device("car1")
+        yield self._unasked(
+            "bikes.example",
+            lambda: self._join(
+                networks,
+                f"{PUBLIC}: {stranger.name}, its own record in good order; not on the list",
+                "refused not-permitted",
+                _joining(PUBLIC, stranger.name, stranger.credential),
+            ),
+        )
+        impostor = Credential.generate(car.name, now=self._world.now())
+        yield self._join(
+            networks,
+            f"{WIRELESS}: a permitted name with another key",
+            "refused tlsa-mismatch",
+            _joining(WIRELESS, car.name, impostor),
+        )
+
+    def _join(self, networks: Networks, step: str, expected: str, joining: Joining) -> StepResult:
+        """Try, and put together what the device saw and what the network decided."""
+        started = time.perf_counter()
+        joined = networks.join(joining)
+        ms, event = ms_since(started), joined.event
+        if event is None:
+            outcome, reason = "failed", joined.told.why
+        elif joined.told.admitted:
+            outcome, reason = f"admitted, VLAN {joined.told.vlan or 'none'}", f"{event.name}, {event.tls_version}"
+        else:
+            outcome = f"{event.verdict.value} {event.reason}".rstrip()
+            reason = event.detail or joined.told.why
+        return StepResult(step=step, expected=expected, outcome=outcome, reason=reason, ms=ms)
+
+    def _revocation(self, service: Service, networks: Networks, car: Device) -> Iterator[StepResult]:
         live = Caller(service, car.credential)
         yield self._attempt("a connection that stays open", "admitted", live.get)
         removed = time.perf_counter()
         car.revoke()
         yield StepResult(
-            step=f"remove the TLSA record of {CAR}", expected="removed", outcome="removed", reason="", ms=_ms(removed)
+            step=f"remove the TLSA record of {CAR}",
+            expected="removed",
+            outcome="removed",
+            reason="",
+            ms=ms_since(removed),
         )
-        yield self._refused_within(service, car, removed)
+        yield self._refused_login(service, car, removed)
         started = time.perf_counter()
         reply = live.get()
         live.close()
@@ -147,29 +206,48 @@ class Scenario:
             expected="cut",
             outcome="still open" if reply.admitted else "cut",
             reason=reply.text if not reply.admitted else "",
-            ms=_ms(started),
+            ms=ms_since(started),
         )
+        for network in (PUBLIC, WIRELESS):
+            again = _joining(network, car.name, car.credential)
+            step = f"{network}: {CAR} once more"
+            attempt = partial(self._join, networks, step, "refused no-tlsa", again)
+            yield _forgotten(attempt, removed, car.ttl)[0]
+        yield from self._disconnections(networks, removed)
 
-    def _refused_within(self, service: Service, car: Device, removed: float) -> StepResult:
-        while True:
-            result = self._attempt(
+    def _refused_login(self, service: Service, car: Device, removed: float) -> StepResult:
+        result, seconds = _forgotten(
+            lambda: self._attempt(
                 "the next login (tried until caches have forgotten)",
                 "refused no-tlsa",
                 lambda: call(service, car.credential),
-            )
-            seconds = time.perf_counter() - removed
-            if result.outcome != "admitted" or seconds > REVOCATION_SECONDS:
-                break
-            time.sleep(_BETWEEN_TRIES)
+            ),
+            removed,
+            car.ttl,
+        )
         if result.outcome != "admitted":
             self.revocation_seconds = seconds
-        return StepResult(
-            step=result.step,
-            expected=result.expected,
-            outcome=result.outcome,
-            reason=f"{result.reason}; {seconds:.1f} s after the removal, TTL {car.ttl} s, nothing flushed",
-            ms=result.ms,
-        )
+        return result
+
+    def _disconnections(self, networks: Networks, removed: float) -> Iterator[StepResult]:
+        """What the access points of car54's sessions were told."""
+        for network, place in ((PUBLIC, AT_PUBLIC), (WIRELESS, AT_WIRELESS)):
+            started = time.perf_counter()
+            at = networks.access_points.disconnected_at(place, seconds=REVOCATION_SECONDS)
+            if at is None:
+                outcome, reason = "still there" if place in networks.access_points.inside else "never there", ""
+            else:
+                seconds = at - removed
+                self.disconnect_seconds = max(seconds, self.disconnect_seconds or 0.0)
+                told = f"Disconnect-Request to {place.access_point}, acknowledged"
+                outcome, reason = "disconnected", f"{told}; {seconds:.1f} s after the removal"
+            yield StepResult(
+                step=f"{network}: the session of {CAR}",
+                expected="disconnected",
+                outcome=outcome,
+                reason=reason,
+                ms=ms_since(started),
+            )
 
     def _with_curl(self, service: Service, credential: Credential) -> StepResult:
         step, program = "HTTPS login: unmodified curl, name in the certificate", curl()
@@ -182,7 +260,7 @@ class Scenario:
         self._forget_decisions()
         started = time.perf_counter()
         reply = client()
-        ms = _ms(started)
+        ms = ms_since(started)
         if reply.admitted:
             return StepResult(step=step, expected=expected, outcome="admitted", reason=reply.text.strip(), ms=ms)
         try:
@@ -197,5 +275,23 @@ class Scenario:
             self._decisions.get()
 
 
-def _ms(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 1)
+def _joining(network: str, name: ClientName, credential: Credential, place: Place = ELSEWHERE) -> Joining:
+    return Joining(
+        name=name,
+        credential=credential,
+        ssid=network.partition(".")[0],
+        access_point=place.access_point,
+        station=place.station,
+    )
+
+
+def _forgotten(attempt: Callable[[], StepResult], removed: float, ttl: int) -> tuple[StepResult, float]:
+    """Try until it is no longer admitted: the last result, and the seconds since the removal."""
+    while True:
+        result = attempt()
+        seconds = time.perf_counter() - removed
+        if not result.outcome.startswith("admitted") or seconds > REVOCATION_SECONDS:
+            break
+        time.sleep(_BETWEEN_TRIES)
+    told = f"{result.reason}; {seconds:.1f} s after the removal, TTL {ttl} s, nothing flushed"
+    return replace(result, reason=told), seconds
