@@ -12,7 +12,11 @@ from dnsbound.cli.output import emit, say
 from dnsbound.names import ClientName
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dnsbound.provision.entries import Identity
+    from dnsbound.provision.identities import Identities
+    from dnsbound.times import Moment
 
 TagsArgument = Annotated[
     list[str], typer.Argument(metavar="TAG...", help="Letters, digits and . _ : / @ = + -, such as model=x5.")
@@ -28,10 +32,12 @@ def tag(
     as_json: JsonOption = False,
 ) -> None:
     """Add tags to an identity; `dnsbound id list --tag` finds it by them."""
-    client = ClientName.parse(name.removesuffix("."))
-    with opened_inventory(inventory) as store:
-        changed = store.identities.tag(client, tags, now=time.time(), actor=actor(), reason=reason)
-    _tell(changed, as_json=as_json)
+    _change(
+        name,
+        lambda identities, client, now: identities.tag(client, tags, now=now, actor=actor(), reason=reason),
+        inventory,
+        as_json=as_json,
+    )
 
 
 def untag(
@@ -43,10 +49,12 @@ def untag(
     as_json: JsonOption = False,
 ) -> None:
     """Take tags from an identity."""
-    client = ClientName.parse(name.removesuffix("."))
-    with opened_inventory(inventory) as store:
-        changed = store.identities.untag(client, tags, now=time.time(), actor=actor(), reason=reason)
-    _tell(changed, as_json=as_json)
+    _change(
+        name,
+        lambda identities, client, now: identities.untag(client, tags, now=now, actor=actor(), reason=reason),
+        inventory,
+        as_json=as_json,
+    )
 
 
 def set_owner(
@@ -58,15 +66,26 @@ def set_owner(
     as_json: JsonOption = False,
 ) -> None:
     """Say who answers for an identity. Its name, key and records stay as they are."""
+    _change(
+        name,
+        lambda identities, client, now: identities.set_owner(client, owner, now=now, actor=actor(), reason=reason),
+        inventory,
+        as_json=as_json,
+    )
+
+
+def _change(
+    name: str,
+    change: "Callable[[Identities, ClientName, Moment], Identity]",
+    inventory: str | None,
+    *,
+    as_json: bool,
+) -> None:
     client = ClientName.parse(name.removesuffix("."))
     with opened_inventory(inventory) as store:
-        changed = store.identities.set_owner(client, owner, now=time.time(), actor=actor(), reason=reason)
-    _tell(changed, as_json=as_json)
-
-
-def _tell(identity: "Identity", *, as_json: bool) -> None:
-    tags = sorted(identity.tags)
+        changed = change(store.identities, client, time.time())
+    tags = sorted(changed.tags)
     if as_json:
-        emit({"name": identity.name.text, "owner": identity.owner, "tags": tags})
+        emit({"name": changed.name.text, "owner": changed.owner, "tags": tags})
         return
-    say(f"{identity.name}  owner {identity.owner or 'unknown'}  tags {', '.join(tags) or 'none'}")
+    say(f"{changed.name}  owner {changed.owner or 'unknown'}  tags {', '.join(tags) or 'none'}")
