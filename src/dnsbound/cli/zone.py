@@ -223,9 +223,10 @@ def roll_key(
 
 def _with_new_key(keys: "ZoneKeys", algorithm: str) -> "ZoneKeys":
     from dnsbound.dns.signer import KeyState, ZoneKey
+    from dnsbound.provision.errors import RollRefused
 
     if any(key.state is not KeyState.ACTIVE for key in keys.keys):
-        raise Misuse("a roll has begun already; go on with --activate or --finish")
+        raise RollRefused("a roll has begun already; go on with --activate or --finish")
     while True:
         key = ZoneKey.generate(_algorithm(algorithm))
         if all(key.tag != other.tag for other in keys.keys):
@@ -248,9 +249,11 @@ def _loaded(store: "Inventory", name: str, held: ExitStack) -> "tuple[Zone, Zone
 
 
 def _in_state(keys: "ZoneKeys", state: object, otherwise: str) -> list[int]:
+    from dnsbound.provision.errors import RollRefused
+
     tags = [key.tag for key in keys.keys if key.state is state]
     if len(tags) != 1:
-        raise Misuse(otherwise if not tags else f"{len(tags)} keys are in that state: {tags}")
+        raise RollRefused(otherwise if not tags else f"{len(tags)} keys are in that state: {tags}")
     return tags
 
 
@@ -260,10 +263,12 @@ def _wait_seconds(zone: "Zone") -> int:
 
 
 def _wait_over(store: "Inventory", zone: "Zone", *, danger_now: bool) -> None:
+    from dnsbound.provision.errors import RollRefused
+
     changes = [event.at for event in store.events(subject=zone.name.text) if event.action == "set-keys"]
     earliest = max(changes, default=0.0) + _wait_seconds(zone)
     if time.time() < earliest and not danger_now:
-        raise Misuse(f"caches may remember the former keys until {iso(earliest)}; wait until then")
+        raise RollRefused(f"caches may remember the former keys until {iso(earliest)}; wait until then")
 
 
 def _keep(store: "Inventory", zone: "Zone", keys: "ZoneKeys", reason: str) -> "Zone":

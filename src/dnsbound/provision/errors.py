@@ -12,7 +12,8 @@ class AlreadyInInventory(Misuse):
 
 
 class RollRefused(Misuse):
-    """A step of a roll that would refuse the client somewhere, or that may not be taken where the roll stands."""
+    """A step of a roll, of a client's key or a zone's, that would shut somebody out, or that may not be taken where the
+    roll stands or so early."""
 
 
 class LeaseRefused(Misuse):
