@@ -19,8 +19,7 @@ def free_port() -> int:
 
 
 class MeasuredProcess:
-    """One process and its descendants. `cpu_seconds` is user plus system time so far, of the threads that live.
-    datagram: its port is of UDP."""
+    """One process and its descendants. datagram: its port is of UDP."""
 
     def __init__(
         self, command: Sequence[str], *, port: int, log: Path, patience: float = 20.0, datagram: bool = False
@@ -42,15 +41,11 @@ class MeasuredProcess:
         self.__exit__(None, None, None)
         raise RuntimeError(f"server did not listen on port {port}: {self._log.read_text()[-2000:]}")
 
-    def _family(self) -> list[int]:
-        return _with_descendants(self._process.pid)
-
     def cpu_seconds(self) -> float:
-        return sum(map(_cpu_seconds, self._family()))
+        return cpu_seconds(self._process.pid)
 
     def resident_kib(self) -> float:
-        """Memory that is in use and present, shared pages by their share."""
-        return sum(map(_resident_kib, self._family()))
+        return resident_kib(self._process.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +59,16 @@ class MeasuredProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User plus system time so far of a process and its descendants, of the threads that live."""
+    return sum(map(_cpu_seconds, _with_descendants(pid)))
+
+
+def resident_kib(pid: int) -> float:
+    """Memory of a process and its descendants that is in use and present, shared pages by their share."""
+    return sum(map(_resident_kib, _with_descendants(pid)))
 
 
 def _with_descendants(pid: int) -> list[int]:
