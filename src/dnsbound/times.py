@@ -1,8 +1,10 @@
 """Moments and spans of time. Nothing here, and nothing on the floors below the edge, reads a clock."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -54,4 +56,10 @@ def moment_after(text: str, *, now: Moment) -> Moment:
 
 def iso(moment: Moment) -> str:
     """RFC 3339 text in UTC with whole seconds, as logs and `--json` show it."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso_of_second(math.floor(moment))
+
+
+@lru_cache(maxsize=256)
+def _iso_of_second(second: int) -> str:
+    """A busy service says the same second again and again."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -35,6 +35,7 @@ LOOKUP_SECONDS: Final[Seconds] = 5.0
 """How long one lookup may take."""
 
 _log = logging.getLogger(DECISIONS)
+_to_text: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LookupSource(Protocol):
@@ -194,7 +195,7 @@ class Authenticator:
     def _emit(self, decision: Decision) -> None:
         if _log.isEnabledFor(logging.INFO):
             shown = decision.to_json()
-            _log.info("%s", json.dumps(shown, separators=(",", ":")), extra={"decision": shown})
+            _log.info("%s", _to_text(shown), extra={"decision": shown})
         if self._on_decision is None:
             return
         try:

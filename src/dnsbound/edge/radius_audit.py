@@ -18,6 +18,7 @@ AUDIT: Final = "dnsbound.radius"
 """Name of the logger."""
 
 _log: Final = logging.getLogger(AUDIT)
+_to_text: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class AccessVerdict(StrEnum):
@@ -93,7 +94,7 @@ def write_audit(event: AccessEvent) -> None:
     """One line of JSON."""
     if _log.isEnabledFor(logging.INFO):
         shown = event.to_json()
-        _log.info("%s", json.dumps(shown, separators=(",", ":")), extra={"access": shown})
+        _log.info("%s", _to_text(shown), extra={"access": shown})
 
 
 def verdict_of(error: DnsboundError) -> tuple[AccessVerdict, str]:

@@ -161,13 +161,15 @@ class RadiusService:
         if isinstance(begun, Repeated):
             self.counters.duplicates += 1
             return begun.answer
-        answer: Answer = None
         try:
             answer = answerer(asked)
-        finally:
-            if not asyncio.iscoroutine(answer):
-                self._recent.answered(begun, answer, now=self._monotonic())
-        return self._awaited(begun, answer) if asyncio.iscoroutine(answer) else answer
+        except BaseException:
+            self._recent.answered(begun, None, now=self._monotonic())
+            raise
+        if answer is None or isinstance(answer, bytes):
+            self._recent.answered(begun, answer, now=self._monotonic())
+            return answer
+        return self._awaited(begun, answer)
 
     async def _awaited(self, begun: Begun, waiting: Coroutine[Any, Any, bytes | None]) -> bytes | None:
         answer: bytes | None = None

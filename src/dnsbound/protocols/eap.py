@@ -6,7 +6,9 @@ EAP-TLS. Malformed packets are the receiver's to drop without an answer (RFC 374
 Sections: RFC 3748 4, 5.
 """
 
+import struct
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Self
 
 from dnsbound.errors import Malformed, Misuse
@@ -18,6 +20,8 @@ MAX_OCTETS: Final = 0xFFFF
 IETF: Final = 0
 """Vendor-Id of the types the IETF assigned (RFC 3748 section 5.7)."""
 
+_HEADER: Final = struct.Struct("!BBH")
+_CODES: Final = MappingProxyType({int(code): code for code in EapCode})
 _WITH_TYPE: Final = frozenset({EapCode.REQUEST, EapCode.RESPONSE})
 
 
@@ -40,15 +44,17 @@ class EapPacket:
     def from_wire(cls, octets: bytes) -> Self:
         """The packet at the front; octets behind its length are padding of the link. Malformed for anything else,
         codes that are not assigned included."""
-        reader = Reader(octets, "EAP packet")
-        number, identifier, length = reader.uint(1), reader.uint(1), reader.uint(2)
-        try:
-            code = EapCode(number)
-        except ValueError:
-            raise Malformed(f"EAP code {number}", 0) from None
+        if len(octets) < HEADER_OCTETS:
+            raise Malformed("EAP packet is cut short", len(octets))
+        number, identifier, length = _HEADER.unpack_from(octets)
+        code = _CODES.get(number)
+        if code is None:
+            raise Malformed(f"EAP code {number}", 0)
         if length < HEADER_OCTETS:
             raise Malformed("EAP length shorter than the header", 2)
-        body = reader.octets(length - HEADER_OCTETS)
+        if length > len(octets):
+            raise Malformed("EAP packet is cut short", len(octets))
+        body = octets[HEADER_OCTETS:length]
         if code not in _WITH_TYPE:
             if body:
                 raise Malformed(f"EAP {code.name} with data", HEADER_OCTETS)
@@ -62,7 +68,7 @@ class EapPacket:
         length = HEADER_OCTETS + len(body)
         if length > MAX_OCTETS:
             raise Misuse(f"an EAP packet has {MAX_OCTETS} octets at most, not {length}")
-        return bytes((self.code, self.identifier)) + length.to_bytes(2, "big") + body
+        return _HEADER.pack(self.code, self.identifier, length) + body
 
     @classmethod
     def request(cls, identifier: int, kind: int, data: bytes = b"") -> Self:

@@ -10,10 +10,9 @@ Sections: RFC 5216 2.1.5, 3.1, 3.2; RFC 9190 2.1.9.
 from dataclasses import dataclass
 from typing import Final, Self
 
-from dnsbound.errors import LimitExceeded, PeerError
+from dnsbound.errors import LimitExceeded, Malformed, PeerError
 from dnsbound.limits import EAP_FRAGMENT_OCTETS, EAP_TLS_MESSAGE_OCTETS
 from dnsbound.protocols.eap import HEADER_OCTETS
-from dnsbound.wire import Reader
 
 LENGTH_INCLUDED: Final = 0x80
 MORE_FRAGMENTS: Final = 0x40
@@ -36,10 +35,12 @@ class TlsFragment:
     @classmethod
     def from_wire(cls, octets: bytes) -> Self:
         """Reserved flags are passed over (RFC 5216 section 3.1); Malformed without flags or half a length."""
-        reader = Reader(octets, "EAP-TLS packet")
-        flags = reader.uint(1)
-        total = reader.uint(_LENGTH_OCTETS) if flags & LENGTH_INCLUDED else None
-        return cls(total=total, more=bool(flags & MORE_FRAGMENTS), start=bool(flags & START), data=reader.rest())
+        flags = octets[0] if octets else LENGTH_INCLUDED
+        begin = 1 + _LENGTH_OCTETS if flags & LENGTH_INCLUDED else 1
+        if len(octets) < begin:
+            raise Malformed("EAP-TLS packet is cut short", len(octets))
+        total = int.from_bytes(octets[1:begin], "big") if flags & LENGTH_INCLUDED else None
+        return cls(total=total, more=bool(flags & MORE_FRAGMENTS), start=bool(flags & START), data=octets[begin:])
 
     def to_wire(self) -> bytes:
         flags = MORE_FRAGMENTS * self.more | START * self.start
@@ -50,7 +51,7 @@ class TlsFragment:
     @property
     def is_empty(self) -> bool:
         """An acknowledgement, or the answer of who has nothing to say."""
-        return self == EMPTY
+        return not (self.data or self.more or self.start) and self.total is None
 
 
 EMPTY: Final = TlsFragment()

@@ -16,9 +16,10 @@ RFC 5997 sections 2 to 4.
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, KeysView, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -119,6 +120,11 @@ class RadiusPacket:
     identifier: int
     authenticator: bytes
     attributes: Attributes
+    _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
+    """The first value of each attribute: a request is asked for its attributes some thirty times."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
 
     @classmethod
     def from_wire(cls, octets: bytes) -> Self:
@@ -145,11 +151,18 @@ class RadiusPacket:
 
     def first(self, attribute: int) -> bytes | None:
         """The value of the first attribute of this type."""
-        return next((value for number, value in self.attributes if number == attribute), None)
+        return self._firsts.get(attribute)
 
     def all(self, attribute: int) -> tuple[bytes, ...]:
         """The values of all attributes of this type, in order."""
+        if attribute not in self._firsts:
+            return ()
         return tuple(value for number, value in self.attributes if number == attribute)
+
+    @property
+    def numbers(self) -> KeysView[int]:
+        """The types of its attributes, each once."""
+        return self._firsts.keys()
 
     @property
     def eap_message(self) -> bytes | None:
@@ -215,12 +228,12 @@ def _check_request(packet: RadiusPacket, octets: bytes, secret: bytes) -> None:
 
 def _check_once(packet: RadiusPacket) -> None:
     """Discarded for a request that two readers could understand differently."""
-    seen: set[int] = set()
-    for number, _ in packet.attributes:
-        if number in seen and number in SAID_ONCE:
-            raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(number))
-        seen.add(number)
-    if _EAP in seen and not seen.isdisjoint(_PASSWORDS):
+    numbers = packet.numbers
+    if len(numbers) < len(packet.attributes):
+        repeated = next((number for number in SAID_ONCE & numbers if len(packet.all(number)) > 1), None)
+        if repeated is not None:
+            raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(repeated))
+    if _EAP in numbers and not _PASSWORDS.isdisjoint(numbers):
         raise Discarded(Discard.SEVERAL_AUTHENTICATIONS)
 
 
@@ -264,18 +277,16 @@ def read_answer(octets: bytes, request_octets: bytes, secret: bytes) -> RadiusPa
 
 
 def _check_permitted(code: RadiusCode, attributes: Attributes) -> None:
-    if code is RadiusCode.ACCOUNTING_RESPONSE and any(
-        number != RadiusAttribute.VENDOR_SPECIFIC for number, _ in attributes
-    ):
+    numbers = [number for number, _ in attributes]
+    seen = set(numbers)
+    if code is RadiusCode.ACCOUNTING_RESPONSE and seen - {RadiusAttribute.VENDOR_SPECIFIC}:
         raise Misuse("Accounting-Response carries nothing but Proxy-State and Vendor-Specific (RFC 2866 section 5.13)")
     if code not in TABLED:
         return
-    seen: set[int] = set()
-    for number, _ in attributes:
+    for number in seen:
         count = count_of(code, number)
-        if count is Count.NONE or (count is Count.AT_MOST_ONE and number in seen):
+        if count is Count.NONE or (count is Count.AT_MOST_ONE and numbers.count(number) > 1):
             raise Misuse(f"{code.name} carries {name_of(number)} {count.value} times")
-        seen.add(number)
     if _EAP in seen and RadiusAttribute.REPLY_MESSAGE in seen:
         raise Misuse("Reply-Message has no place beside EAP-Message (RFC 3579 section 2.6.5)")
 
@@ -298,18 +309,18 @@ def _check_message_authenticator(
     packet: RadiusPacket, octets: bytes, authenticator: bytes, secret: bytes, *, required: bool
 ) -> None:
     """Discarded unless there is exactly one, and the right one; none at all is right where it is not required."""
-    at, found = HEADER, None
-    for number, value in packet.attributes:
-        if number == _AUTHENTICATOR:
-            if found is not None:
-                raise Discarded(Discard.SEVERAL_MESSAGE_AUTHENTICATORS)
-            found = at + 2, value
-        at += 2 + len(value)
-    if found is None:
+    values = packet.all(_AUTHENTICATOR)
+    if not values:
         if required:
             raise Discarded(Discard.NO_MESSAGE_AUTHENTICATOR)
         return
-    at, value = found
+    if len(values) > 1:
+        raise Discarded(Discard.SEVERAL_MESSAGE_AUTHENTICATORS)
+    at = HEADER + 2
+    for number, value in packet.attributes:
+        if number == _AUTHENTICATOR:
+            break
+        at += 2 + len(value)
     if len(value) != 16 or not hmac.compare_digest(_mac(octets, at, authenticator, secret), value):
         raise Discarded(Discard.WRONG_MESSAGE_AUTHENTICATOR)
 
@@ -317,7 +328,19 @@ def _check_message_authenticator(
 def _mac(octets: bytes, at: int, authenticator: bytes, secret: bytes) -> bytes:
     """Message-Authenticator whose value stands at this offset (RFC 3579 section 3.2)."""
     covered = b"".join((octets[:4], authenticator, octets[HEADER:at], ZEROES, octets[at + 16 :]))
-    return hmac.digest(secret, covered, "md5")
+    return _hmac(secret, covered)
+
+
+@lru_cache(maxsize=256)
+def _keyed(secret: bytes) -> "hmac.HMAC":
+    return hmac.new(secret, digestmod="md5")
+
+
+def _hmac(secret: bytes, octets: bytes) -> bytes:
+    """HMAC-MD5, from a copy of one that has its key: choosing the digest and keying it cost more than a packet does."""
+    mac = _keyed(secret).copy()
+    mac.update(octets)
+    return mac.digest()
 
 
 def _signed(
@@ -328,7 +351,7 @@ def _signed(
     if not signed:
         return _packet(code, identifier, authenticator, body)
     unsigned = _packet(code, identifier, authenticator, bytes((_AUTHENTICATOR, 18)) + ZEROES + body)
-    return unsigned[: HEADER + 2] + hmac.digest(secret, unsigned, "md5") + unsigned[HEADER + 18 :]
+    return unsigned[: HEADER + 2] + _hmac(secret, unsigned) + unsigned[HEADER + 18 :]
 
 
 def _check_given(attributes: Attributes, added: tuple[int, ...]) -> None:
@@ -353,29 +376,30 @@ def _packet(code: RadiusCode, identifier: int, authenticator: bytes, body: bytes
 
 
 def _attributes_to_wire(attributes: Attributes) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     for number, value in attributes:
-        if not 1 <= number <= 0xFF or len(value) > MAX_VALUE:
-            raise Misuse(f"attribute {number} cannot have a value of {len(value)} octets")
-        pieces.append(bytes((number, len(value) + 2)))
-        pieces.append(value)
+        octets = len(value)
+        if not 1 <= number <= 0xFF or octets > MAX_VALUE:
+            raise Misuse(f"attribute {number} cannot have a value of {octets} octets")
+        pieces += (bytes((number, octets + 2)), value)
     return b"".join(pieces)
 
 
 def _read_attributes(octets: bytes, length: int) -> Attributes:
     found: list[Attribute] = []
-    at, last_eap = HEADER, None
-    while at < length:
-        end = at + (octets[at + 1] if at + 1 < length else 0)
+    at, former, has_eap = HEADER, 0, False
+    while at + 1 < length:
+        number, end = octets[at], at + octets[at + 1]
         if end < at + 2 or end > length:
-            raise Malformed("RADIUS attribute is longer than the packet, or shorter than itself", at)
-        number = octets[at]
-        if number == _EAP:
-            if last_eap is not None and last_eap != len(found) - 1:
+            break
+        if number == _EAP and former != _EAP:
+            if has_eap:
                 raise Malformed("EAP-Message attributes do not follow each other", at)
-            last_eap = len(found)
+            has_eap = True
         found.append((number, octets[at + 2 : end]))
-        if len(found) > RADIUS_ATTRIBUTES.default:
-            raise LimitExceeded(RADIUS_ATTRIBUTES.name, f"more than {RADIUS_ATTRIBUTES.default} in one packet")
-        at = end
+        former, at = number, end
+    if at != length:
+        raise Malformed("RADIUS attribute is longer than the packet, or shorter than itself", at)
+    if len(found) > RADIUS_ATTRIBUTES.default:
+        raise LimitExceeded(RADIUS_ATTRIBUTES.name, f"more than {RADIUS_ATTRIBUTES.default} in one packet")
     return tuple(found)
