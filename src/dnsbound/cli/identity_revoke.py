@@ -1,7 +1,7 @@
 """`dnsbound id revoke`, `id block` and `id unblock`: shutting a name out, and letting it in again."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from dnsbound.provision.entries import Identity
     from dnsbound.provision.inventory import Inventory
     from dnsbound.provision.ownership.blocks import Block
+    from dnsbound.provision.ownership.transfer import Transfer
+
+_SHOWN: Final = 5
+"""Names that are told to people one by one."""
 
 
 def revoke(
@@ -30,6 +34,7 @@ def revoke(
 ) -> None:
     """Remove every record of a name: it logs in nowhere from then on. There is no way back for its key.
 
+    A transfer of it ends. Other names that its key is registered under stay, and are told.
     Below a wildcard of an authority the name is blocked instead, whether or not it is registered.
     """
     from dnsbound.provision.errors import NotInInventory
@@ -45,19 +50,24 @@ def revoke(
         if not yes and not typer.confirm(f"Revoke {client}?", err=True):
             advise("Nothing was changed.")
             raise typer.Exit(1)
+        moving = store.transfers.of(client)
         revoked = store.identities.revoke(client, reason=reason, now=time.time(), actor=actor())
+        standing = [name.canonical for name in store.identities.sharing(revoked)]
         blocked = store.blocks.at(client)
         leased = sum(1 for _ in store.leases.all(target=client, state=LeaseState.ACTIVE))
         zone = serving_zone(store, client)
     if as_json:
         removed = [record.to_text() for record in before.records]
-        emit(facts(revoked) | {"zone": zone, "removed": removed, "blocked": blocked is not None})
+        told = {"zone": zone, "removed": removed, "blocked": blocked is not None, "standing": standing}
+        emit(facts(revoked) | told | {"transfer": None if moving is None else _other_name(moving, client)})
         return
     say(f"{revoked.name}  revoked")
     if blocked is not None:
         advise(f"{blocked.wildcard} could speak for it: a record that matches no key stands at the name now.")
     if leased:
         advise(f"{leased} leases lead to it: whoever leased the device is shut out as well.")
+    for sentence in _standing_advice(client, standing, moving):
+        advise(sentence)
     if zone is None:
         advise("No zone of this inventory holds the name: publish this in the zone that does (`dnsbound publish`).")
     else:
@@ -99,6 +109,27 @@ def unblock(
         emit(_facts(lifted) | {"state": "unblocked"})
     else:
         say(f"{client}  unblocked")
+
+
+def _standing_advice(client: ClientName, standing: list[str], moving: "Transfer | None") -> list[str]:
+    """What the key that was revoked still logs in as, and how that is ended."""
+    said = []
+    if moving is not None:
+        other = _other_name(moving, client)
+        said.append(f"The transfer {moving.former} -> {moving.new or 'another inventory'} is over with it.")
+        if not moving.is_here:
+            said.append(f"Another inventory may have registered the key as {other or 'it pleased'}: revoke it there.")
+    if standing:
+        shown, more = standing[:_SHOWN], len(standing) - _SHOWN
+        names = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        said.append(f"Its key still logs in as {names}: `dnsbound id revoke {shown[0]}` ends that.")
+    return said
+
+
+def _other_name(transfer: "Transfer", client: ClientName) -> str | None:
+    """Of the two names of a transfer; None for one that another inventory keeps and nobody said."""
+    other = transfer.new if transfer.former == client else transfer.former
+    return None if other is None else other.canonical
 
 
 def _active(store: "Inventory", client: ClientName) -> "Identity | None":

@@ -17,8 +17,8 @@ from dnsbound.times import Moment, iso, moment_after
 
 if TYPE_CHECKING:
     from dnsbound.provision.inventory import Inventory
+    from dnsbound.provision.ownership.transfer import Transfer
     from dnsbound.provision.ownership.transfer_file import TransferFile
-    from dnsbound.provision.ownership.transfers import Transfer
 
 DEFAULT_OVERLAP = "30d"
 

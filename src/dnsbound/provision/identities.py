@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from dnsbound.names import ClientName
 from dnsbound.provision import keys, registration, schema
@@ -100,14 +100,17 @@ class Identities:
             return read(connection, [row])[0]
 
     def sharing(self, identity: Identity) -> list[ClientName]:
-        """Other active names that may log in with the same key (draft-ietf-dance-client-auth section 12)."""
+        """Other active names that may log in with a key of its, the next one too (draft-ietf-dance-client-auth section
+        12). Of a revoked identity: the names that its key still stands under."""
         rows, of = schema.identities, schema.keys
+        digests = {hashlib.sha256(key.spki).digest() for key in (identity.key, identity.next_key) if key is not None}
         query = (
-            select(rows.c.name)
+            select(rows.c.name, func.min(rows.c.id))
             .join(of, of.c.identity_id == rows.c.id)
-            .where(of.c.spki_sha256 == hashlib.sha256(identity.spki).digest(), of.c.state != KeyState.RETIRED.value)
+            .where(of.c.spki_sha256.in_(digests), of.c.state != KeyState.RETIRED.value)
             .where(rows.c.state == IdentityState.ACTIVE.value, rows.c.name != identity.name.canonical)
-            .order_by(rows.c.id)
+            .group_by(rows.c.name)
+            .order_by(func.min(rows.c.id))
         )
         with self._database.reading() as connection:
             return [ClientName.parse(name) for name in connection.execute(query).scalars()]

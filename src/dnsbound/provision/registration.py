@@ -22,7 +22,7 @@ from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
 from dnsbound.provision.lifecycle.deployment import Deployment
 from dnsbound.provision.lifecycle.revocation import end_roll
 from dnsbound.provision.owner import OwnerName
-from dnsbound.provision.ownership import blocks
+from dnsbound.provision.ownership import blocks, transfer
 from dnsbound.provision.ownership.wildcards import wildcards_above
 from dnsbound.provision.public_key import admit_public_key, admit_text, admit_tlsa
 from dnsbound.records.tlsa import TLSA
@@ -158,7 +158,8 @@ def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str,
     """Remove every record that lets the name log in; final. NotInInventory when no active identity has the name.
 
     Records somebody else put at the same name (another TLSA, a CNAME) go too: after this the name means nobody. Where a
-    wildcard could speak for it then, a block takes their place.
+    wildcard could speak for it then, a block takes their place. An open roll of its key and an open transfer from or to
+    it are over.
     """
     identity_id = id_of_active(connection, name)
     owner = OwnerName.parse(name.canonical)
@@ -175,6 +176,7 @@ def revoke(connection: Connection, name: ClientName, *, now: Moment, actor: str,
         blocks.put(connection, owner, wildcards[0], now=now, reason=reason)
         detail["blocked_below"] = wildcards[0].text
     event_log.append(connection, at=now, actor=actor, action="revoke", subject=owner.text, detail=detail, reason=reason)
+    transfer.end_with(connection, identity_id, now=now, actor=actor, reason=reason)
     return identity_id
 
 

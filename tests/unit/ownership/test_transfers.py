@@ -18,8 +18,8 @@ from dnsbound.provision.errors import AlreadyInInventory, NameBlocked, NotInInve
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.ownership.movers import TransferMover
+from dnsbound.provision.ownership.transfer import TransferState
 from dnsbound.provision.ownership.transfer_file import TransferFile
-from dnsbound.provision.ownership.transfers import TransferState
 from dnsbound.records.tlsa import BLOCK, TLSA
 from unit.fleets import NOW, authority, new_spki
 
@@ -60,7 +60,7 @@ def test_both_names_are_valid_until_the_overlap_is_over(fleet, transfers):
         ("register", ""),
         ("transfer", "sold"),
         ("revoke", "transferred"),
-        ("transfer-done", ""),
+        ("transfer-done", "transferred"),
     ]
     assert mover.advance(UNTIL + DAY, 10).moved == 0
 
@@ -84,29 +84,33 @@ def test_cancelling_leaves_the_former_name(fleet, transfers):
     begin(transfers)
 
 
-def test_a_new_name_that_was_revoked_meanwhile_costs_the_former_nothing(fleet, transfers):
+def test_revoking_the_new_name_ends_the_transfer_and_costs_the_former_nothing(fleet, transfers):
     begin(transfers)
-    fleet.revoke(NEW)
-    assert TransferMover(transfers, actor="runner").advance(UNTIL, 10).moved == 1
-    assert state(fleet, OLD) is IdentityState.ACTIVE
+    fleet.revoke(NEW, reason="stolen")
     assert [transfer.state for transfer in transfers.all()] == [TransferState.CANCELLED]
-
-
-def test_a_new_name_registered_anew_is_not_the_one_of_the_transfer(fleet, transfers):
-    begin(transfers)
-    fleet.revoke(NEW)
-    fleet.register(NEW)
-    TransferMover(transfers, actor="runner").advance(UNTIL, 10)
+    assert fleet.events(OLD)[-1] == ("transfer-cancelled", "stolen")
+    assert fleet.events(NEW)[-1] == ("revoke", "stolen")
+    fleet.register(NEW)  # another identity by then
+    assert TransferMover(transfers, actor="runner").advance(UNTIL, 10).moved == 0
     assert state(fleet, OLD) is IdentityState.ACTIVE
 
 
-def test_a_former_name_that_was_revoked_meanwhile_is_not_revoked_again(fleet, transfers):
+def test_revoking_the_former_name_ends_the_transfer_and_leaves_the_new_one(fleet, transfers):
     begin(transfers)
     fleet.revoke(OLD, reason="stolen")
-    fleet.register(OLD)
-    TransferMover(transfers, actor="runner").advance(UNTIL, 10)
     assert [transfer.state for transfer in transfers.all()] == [TransferState.DONE]
+    assert fleet.events(OLD)[-2:] == [("revoke", "stolen"), ("transfer-done", "stolen")]
+    assert state(fleet, NEW) is IdentityState.ACTIVE
+    fleet.register(OLD)
+    assert TransferMover(transfers, actor="runner").advance(UNTIL, 10).moved == 0
     assert state(fleet, OLD) is IdentityState.ACTIVE
+
+
+def test_revoking_what_was_exported_ends_the_transfer(fleet, transfers):
+    transfers.export(FORMER, to=LATER, overlap_until=UNTIL, **fleet.acting)
+    fleet.revoke(OLD)
+    assert [transfer.state for transfer in transfers.all()] == [TransferState.DONE]
+    assert transfers.next_due() is None
 
 
 def test_the_former_name_waits_for_the_new_one_to_be_published(fleet, transfers):

@@ -11,7 +11,7 @@ from dnsbound.names import ClientName
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.ownership.lease import LeaseState
 from dnsbound.provision.ownership.movers import LeaseMover, TransferMover
-from dnsbound.provision.ownership.transfers import TransferState
+from dnsbound.provision.ownership.transfer import TransferState
 from unit.fleets import NOW
 
 LEASES = 30

@@ -1,20 +1,17 @@
 """Transfers: one key passes to another name, and the former name goes when the overlap is over.
 
 During the overlap both names are valid and every door may change its list in its own time. Then the former name is
-revoked, with a block where a wildcard could speak for it; not while the new name waits to be published, and not when
-the new name was revoked meanwhile. Where the new name is kept by another inventory, the file of `transfer_file.py` goes
-there and only the end is kept here.
+revoked, with a block where a wildcard could speak for it; not while the new name waits to be published. Where the new
+name is kept by another inventory, the file of `transfer_file.py` goes there and only the end is kept here. Whoever
+revokes one of the two names ends the transfer with it, and the other name stays.
 
 Sections: ARCH, change of ownership.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select
 
 from dnsbound.errors import Misuse
 from dnsbound.iana import Usage
@@ -22,48 +19,15 @@ from dnsbound.limits import TRANSFER_SECONDS
 from dnsbound.names import ClientName
 from dnsbound.provision import event_log, identities, registration, schema
 from dnsbound.provision.database import Database
-from dnsbound.provision.entries import Identity, IdentityState
+from dnsbound.provision.entries import Identity
 from dnsbound.provision.errors import AlreadyInInventory, NotInInventory
+from dnsbound.provision.ownership.transfer import QUERY, Transfer, TransferState, end
 from dnsbound.provision.ownership.transfer_file import MAX_HISTORY, TransferFile
 from dnsbound.provision.registration import Registration
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, iso
 
 _BATCH: Final = 1000
-
-
-class TransferState(StrEnum):
-    """Where a transfer stands."""
-
-    OVERLAPPING = "overlapping"
-    """Both names are valid."""
-    DONE = "done"
-    """The former name is revoked. Final."""
-    CANCELLED = "cancelled"
-    """The former name stays. Final."""
-
-
-TRANSFER_TRANSITIONS: Final[Mapping[TransferState, frozenset[TransferState]]] = MappingProxyType(
-    {
-        TransferState.OVERLAPPING: frozenset({TransferState.DONE, TransferState.CANCELLED}),
-        TransferState.DONE: frozenset(),
-        TransferState.CANCELLED: frozenset(),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """One transfer."""
-
-    number: int
-    former: ClientName
-    new: ClientName | None
-    """None where another inventory keeps it and it was not said."""
-    is_here: bool
-    """Whether the new name is an identity of this inventory."""
-    overlap_until: Moment
-    state: TransferState
 
 
 class Transfers:
@@ -186,9 +150,10 @@ class Transfers:
         """Take a transfer back: the former name stays, and the new one is revoked if it is kept here."""
         with self._database.writing() as connection:
             transfer = _open(connection, former)
-            if transfer.is_here and transfer.new is not None and _is_active(connection, transfer, "to_identity_id"):
+            if transfer.is_here and transfer.new is not None:
                 registration.revoke(connection, transfer.new, now=now, actor=actor, reason=reason)
-            _end(connection, transfer, TransferState.CANCELLED, now=now, actor=actor, reason=reason)
+            else:
+                end(connection, transfer, TransferState.CANCELLED, now=now, actor=actor, reason=reason)
             return _numbered(connection, transfer.number)
 
     def of(self, name: ClientName) -> Transfer | None:
@@ -199,14 +164,14 @@ class Transfers:
     def all(self, *, state: TransferState | None = None) -> Iterator[Transfer]:
         """Transfers in the order they began. Memory stays flat."""
         rows = schema.transfers
-        query = _QUERY.order_by(rows.c.id).limit(_BATCH)
+        query = QUERY.order_by(rows.c.id).limit(_BATCH)
         if state is not None:
             query = query.where(rows.c.state == state.value)
         last = 0
         while True:
             with self._database.reading() as connection:
                 found = connection.execute(query.where(rows.c.id > last)).all()
-            yield from map(_transfer, found)
+            yield from map(Transfer.of, found)
             if len(found) < _BATCH:
                 return
             last = found[-1].id
@@ -222,9 +187,9 @@ class Transfers:
     def due(self, *, now: Moment, limit: int) -> list[Transfer]:
         """Transfers whose overlap is over, the longest overdue first."""
         rows = schema.transfers
-        query = _QUERY.where(rows.c.state == TransferState.OVERLAPPING.value, rows.c.overlap_until <= now)
+        query = QUERY.where(rows.c.state == TransferState.OVERLAPPING.value, rows.c.overlap_until <= now)
         with self._database.reading() as connection:
-            return [_transfer(row) for row in connection.execute(query.order_by(rows.c.overlap_until).limit(limit))]
+            return [Transfer.of(row) for row in connection.execute(query.order_by(rows.c.overlap_until).limit(limit))]
 
     def is_waiting(self, number: int) -> bool:
         """Whether a transfer whose overlap is over waits for its new name to be published."""
@@ -304,40 +269,8 @@ def _insert(
 
 
 def _close(connection: Connection, transfer: Transfer, *, now: Moment, actor: str, reason: str) -> None:
-    """Revoke the former name, unless the new one is gone: then the device keeps the name it has."""
-    if transfer.is_here and not _is_active(connection, transfer, "to_identity_id"):
-        told = reason or f"{transfer.new} is no longer active"
-        _end(connection, transfer, TransferState.CANCELLED, now=now, actor=actor, reason=told)
-        return
-    if _is_active(connection, transfer, "from_identity_id"):
-        registration.revoke(connection, transfer.former, now=now, actor=actor, reason=reason or "transferred")
-    _end(connection, transfer, TransferState.DONE, now=now, actor=actor, reason=reason)
-
-
-def _end(
-    connection: Connection, transfer: Transfer, state: TransferState, *, now: Moment, actor: str, reason: str
-) -> None:
-    if state not in TRANSFER_TRANSITIONS[transfer.state]:
-        raise Misuse(f"a transfer that is {transfer.state.value} does not become {state.value}")
-    rows = schema.transfers
-    connection.execute(update(rows).where(rows.c.id == transfer.number).values(state=state.value))
-    detail: dict[str, object] = {"to": None if transfer.new is None else transfer.new.canonical}
-    event_log.append(
-        connection,
-        at=now,
-        actor=actor,
-        action=f"transfer-{state.value}",
-        subject=transfer.former.canonical,
-        detail=detail,
-        reason=reason,
-    )
-
-
-def _is_active(connection: Connection, transfer: Transfer, column: str) -> bool:
-    """Of the very identity that the transfer is about: its name may have been registered anew."""
-    rows, of = schema.identities, schema.transfers
-    query = select(rows.c.state).join(of, of.c[column] == rows.c.id).where(of.c.id == transfer.number)
-    return connection.execute(query).scalar_one_or_none() == IdentityState.ACTIVE.value
+    """Revoking the former name ends the transfer (`transfer.end_with`)."""
+    registration.revoke(connection, transfer.former, now=now, actor=actor, reason=reason or "transferred")
 
 
 def _must_wait(connection: Connection, transfer: Transfer) -> bool:
@@ -348,24 +281,19 @@ def _must_wait(connection: Connection, transfer: Transfer) -> bool:
     return connection.execute(query).first() is not None
 
 
-_QUERY: Final = select(schema.transfers, schema.identities.c.name.label("former")).join(
-    schema.identities, schema.identities.c.id == schema.transfers.c.from_identity_id
-)
-
-
 def _numbered(connection: Connection, number: int) -> Transfer:
-    row = connection.execute(_QUERY.where(schema.transfers.c.id == number)).one_or_none()
+    row = connection.execute(QUERY.where(schema.transfers.c.id == number)).one_or_none()
     if row is None:
         raise NotInInventory(f"there is no transfer {number}")
-    return _transfer(row)
+    return Transfer.of(row)
 
 
 def _find(connection: Connection, name: ClientName) -> Transfer | None:
     rows = schema.transfers
     either = or_(schema.identities.c.name == name.canonical, rows.c.to_name == name.canonical)
-    query = _QUERY.where(rows.c.state == TransferState.OVERLAPPING.value, either).order_by(rows.c.id)
+    query = QUERY.where(rows.c.state == TransferState.OVERLAPPING.value, either).order_by(rows.c.id)
     row = connection.execute(query.limit(1)).one_or_none()
-    return None if row is None else _transfer(row)
+    return None if row is None else Transfer.of(row)
 
 
 def _open(connection: Connection, former: ClientName) -> Transfer:
@@ -375,14 +303,3 @@ def _open(connection: Connection, former: ClientName) -> Transfer:
     if found.former != former:
         raise Misuse(f"{former} is the new name; the transfer is that of {found.former}")
     return found
-
-
-def _transfer(row: Row[Any]) -> Transfer:
-    return Transfer(
-        number=row.id,
-        former=ClientName.parse(row.former),
-        new=ClientName.parse(row.to_name) if row.to_name else None,
-        is_here=row.to_identity_id is not None,
-        overlap_until=row.overlap_until,
-        state=TransferState(row.state),
-    )
