@@ -90,12 +90,7 @@ class AccountingEvent:
     @property
     def cause_text(self) -> str:
         """For people: why the session ended; empty where nothing was said."""
-        if self.terminate_cause is None:
-            return ""
-        try:
-            return AcctTerminateCause(self.terminate_cause).name.lower().replace("_", "-")
-        except ValueError:
-            return f"cause {self.terminate_cause}"
+        return cause_text(self.terminate_cause)
 
     @property
     def user_text(self) -> str | None:
@@ -129,6 +124,16 @@ class AccountingEvent:
         }
         given = tuple((int(number), value) for number, value in said.items() if value is not None)
         return given + tuple((int(RadiusAttribute.CLASS), value) for value in self.classes)
+
+
+def cause_text(cause: int | None) -> str:
+    """An Acct-Terminate-Cause (RFC 2866 section 5.10) in words; empty for None."""
+    if cause is None:
+        return ""
+    try:
+        return AcctTerminateCause(cause).name.lower().replace("_", "-")
+    except ValueError:
+        return f"cause {cause}"
 
 
 def _status(request: RadiusPacket) -> AcctStatusType:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from dnsbound.iana import AcctStatusType, AcctTerminateCause
+from dnsbound.protocols.radius_accounting import cause_text
 from dnsbound.provision.accounting.entries import (
     AdmissionState,
     Admitted,
@@ -134,14 +135,6 @@ _NEWEST: Final = (
 def printable(text: str) -> str:
     """Text of an access server as it is kept and shown: neither database nor terminal is to be confused by it."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-
-
-def cause_text(cause: int | None) -> str:
-    """An Acct-Terminate-Cause (RFC 2866 section 5.10) in words."""
-    if cause is None:
-        return ""
-    known = {int(value): value.name.lower().replace("_", "-") for value in AcctTerminateCause}
-    return known.get(cause, f"cause {cause}")
 
 
 def _still_in(access_class: bytes) -> tuple[Any, ...]:
