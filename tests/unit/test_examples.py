@@ -86,6 +86,11 @@ SAYS: Final = {
         "cut: no-tlsa",
         "the meter: .*ALERT_HANDSHAKE_FAILURE.*",
     ],
+    "network_access.py": [
+        "car54: admitted, VLAN visitors",
+        "car55: refused, VLAN none",
+        "put out: 02-00-00-00-00-02",
+    ],
     "offline_door.py": [f"{HELLO}, carried", "0 questions to the DNS", "without a chain: .*alert.*"],
     "plant.py": [
         f"TLSv1.3: {HELLO}",
