@@ -66,19 +66,19 @@ def _credential(configuration: "RadiusConfiguration") -> Iterator[Finding]:
 
 
 def _certificate(check: str, own: "Credential", *, now: Moment) -> Finding:
-    from cryptography.x509 import load_der_x509_certificate
+    from dnsbound.credential.certificate_facts import SERVER_AUTH, CertificateFacts
 
-    from dnsbound.credential.certificate_facts import san_dns_names
-
-    leaf = load_der_x509_certificate(own.chain[0])
-    names = san_dns_names(own.chain[0])
-    ends = leaf.not_valid_after_utc.timestamp()
+    leaf = CertificateFacts.from_der(own.chain[0])
+    names, ends = leaf.san_dns_names, leaf.not_after
     shown = f"{', '.join(names) or 'no name'}, until {iso(ends)}, {len(own.chain)} certificates are sent"
-    if not leaf.not_valid_before_utc.timestamp() <= now < ends:
+    if not leaf.not_before <= now < ends:
         return Finding(check=check, level=Level.FAIL, found=f"not valid now: {shown}", remedy="renew it, then SIGHUP")
     if not names:
         remedy = "supplicants compare a dNSName (domain_match): issue one that has it"
         return Finding(check=check, level=Level.WARN, found=shown, remedy=remedy)
+    if leaf.extended_key_usages is not None and SERVER_AUTH not in leaf.extended_key_usages:
+        remedy = "issue one whose extended key usage is serverAuth: supplicants that are not ours refuse others"
+        return Finding(check=check, level=Level.WARN, found=f"not a server's: {shown}", remedy=remedy)
     if ends - now < _SOON:
         return Finding(check=check, level=Level.WARN, found=f"ends soon: {shown}", remedy="renew it, then SIGHUP")
     return Finding(check=check, level=Level.OK, found=shown)

@@ -101,6 +101,17 @@ def test_keys_that_supplicants_cannot_verify(dnsbound, configured, algorithm, ki
     assert (levels(ran)["server certificate"], ran.code) == (level, 1 if level == "fail" else 0)
 
 
+def test_a_certificate_that_is_for_clients_alone(dnsbound, configured):
+    """Such as `dnsbound id new` makes."""
+    save_credential(
+        Credential.generate("radius.isp.example", now=time.time()), configured.parent / "server.pem", force=True
+    )
+    ran = checked(dnsbound, configured)
+    told = [check for check in json.loads(ran.out)["checks"] if check["check"] == "server certificate"]
+    assert ran.code == 0
+    assert (told[0]["level"], told[0]["found"].split(",")[0]) == ("warn", "not a server's: radius.isp.example")
+
+
 def test_a_certificate_that_has_ended(dnsbound, configured):
     own = Credential.generate("radius.isp.example", now=1e9)
     save_credential(own, configured.parent / "server.pem", force=True)
