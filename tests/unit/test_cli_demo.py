@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dnsbound.cli import demo_scenario, demo_step
 from dnsbound.cli.app import run
 from dnsbound.cli.exit_codes import ExitCode
 
+README = Path(__file__).parents[2] / "README.md"
 STEPS = 21
 PROGRAM = "eapol_test"
 OURS = "our own EAP-TLS peer (eapol_test is not installed)"
@@ -58,8 +60,14 @@ def check_all_steps(steps: list[dict[str, object]], *, by: str) -> None:
 
 @pytest.mark.peer("curl")
 @pytest.mark.peer(PROGRAM)
-def test_the_whole_story_goes_as_expected() -> None:
-    check_all_steps(steps_of(the_whole_story(os.environ["PATH"], "--json")), by=PROGRAM)
+def test_the_whole_story_goes_as_expected_and_as_the_readme_shows_it() -> None:
+    steps = steps_of(the_whole_story(os.environ["PATH"], "--json"))
+    check_all_steps(steps, by=PROGRAM)
+    readme = README.read_text()
+    shown = re.findall(r"^   ok  (.*)\n       (.*) as expected, \d+ ms$", readme, re.MULTILINE)
+    assert len(shown) == 5
+    assert set(shown) <= {(step["step"], step["outcome"]) for step in steps}
+    assert f"Some of the {STEPS} steps of the demo" in readme
 
 
 @pytest.mark.peer("curl")

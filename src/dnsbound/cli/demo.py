@@ -23,8 +23,7 @@ _START_SECONDS: Final = 10.0
 
 
 def demo(*, as_json: JsonOption = False) -> int:
-    """Show a car admitted to an HTTPS API and two networks by its DNS name alone, and shut out when its record is
-    removed."""
+    """Show a car admitted to an API and two networks by its DNS name alone, and shut out when its record is removed."""
     from dnsbound.cli.demo_networks import serving_networks
     from dnsbound.cli.demo_scenario import ACCESS, Scenario
     from dnsbound.testing.world import World
