@@ -14,6 +14,7 @@ from dnsbound.edge.radius_counters import Dropped, RadiusCounters
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.radius_udp import RadiusSocket, bind_udp, has_state
 from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.limits import RADIUS_ATTRIBUTES
 from dnsbound.protocols.radius import request_of
 
 SECRET = b"a secret of these tests"
@@ -126,6 +127,28 @@ def test_strangers_are_not_read_and_told_of_once(caplog):
     assert caplog.text.count("127.0.0.2 is the address of no client") == 1
 
 
+def test_strangers_do_not_take_the_place_of_clients():
+    """More than are read at a time wait, nearly all of them of strangers."""
+
+    async def run() -> None:
+        asked: list[bytes] = []
+        async with Served("0.0.0.0", lambda octets, _: asked.append(octets)) as served:
+            stranger, one = await asker("127.0.0.2"), await asker()
+            for _ in range(200):
+                stranger.transport.sendto(b"x", ("127.0.0.1", served.port))
+            for number in range(5):
+                one.transport.sendto(b"mine %d" % number, ("127.0.0.1", served.port))
+            for _ in range(100):
+                stranger.transport.sendto(b"x", ("127.0.0.1", served.port))
+            await until(lambda: served.counters.dropped[Dropped.UNKNOWN_CLIENT.value] == 300)
+            assert asked == [b"mine %d" % number for number in range(5)]
+            assert served.counters.dropped[Dropped.OVERLOADED.value] == 0
+            stranger.transport.close()
+            one.transport.close()
+
+    asyncio.run(run())
+
+
 def test_one_request_that_fails_here_ends_no_others(caplog):
     def respond(octets: bytes, _origin: RadiusOrigin) -> Answer:
         if octets == b"now":
@@ -205,6 +228,8 @@ def test_whether_a_packet_has_state_is_seen_without_believing_it():
     for octets in (b"", bytes(20), bytes(21), bytes(20) + b"\x01\x00\x18\x03s", bytes(20) + b"\x01\xff"):
         has_state(octets)
     assert not has_state(bytes(20) + b"\x01")
+    many = bytes(20) + b"\x01\x02" * RADIUS_ATTRIBUTES.default
+    assert not has_state(many + b"\x18\x03s"), "no request that is read has so many attributes"
 
 
 def test_several_processes_may_share_a_port_only_when_it_is_said():

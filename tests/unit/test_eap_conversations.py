@@ -13,6 +13,7 @@ from dnsbound.errors import Misuse
 class Talk:
     source: str
     station: str = ""
+    owner: str = "nas"
 
 
 def filled(table: ConversationTable[Talk], *talks: tuple[bytes, Talk], now: float = 0.0) -> list[Talk]:
@@ -53,6 +54,28 @@ def test_a_full_table_takes_newcomers_and_the_greediest_source_gives_way():
     assert table.find(b"h", now=1) is honest
 
 
+def test_a_client_that_invents_sources_displaces_its_own():
+    """Each of its conversations comes by another NAS, as it says; the honest ones all by one."""
+    table: ConversationTable[Talk] = ConversationTable(at_once=11)
+    honest = [Talk("honest") for _ in range(5)]
+    filled(table, *((bytes([8, number]), talk) for number, talk in enumerate(honest)))
+    greedy = [Talk(f"ap{number}", owner="proxy") for number in range(50)]
+    gone = filled(table, *((bytes([7, number]), talk) for number, talk in enumerate(greedy)))
+    assert gone == greedy[: len(gone)]
+    assert {*honest} < {*table}
+
+
+def test_a_client_with_half_of_the_table_or_less_is_not_to_blame():
+    table: ConversationTable[Talk] = ConversationTable(at_once=6)
+    proxied = [Talk(f"ap{number}", owner="proxy") for number in range(3)]
+    filled(table, *((bytes([7, number]), talk) for number, talk in enumerate(proxied)))
+    greedy = [Talk("greedy") for _ in range(3)]
+    filled(table, *((bytes([8, number]), talk) for number, talk in enumerate(greedy)))
+    assert filled(table, (b"n", Talk("ap9", owner="proxy"))) == [greedy[0]]
+    # Now it has more than half, and each of its sources as much as any other.
+    assert filled(table, (b"g", Talk("greedy"))) == [proxied[0]]
+
+
 def test_of_a_source_the_one_that_was_silent_longest_gives_way():
     table: ConversationTable[Talk] = ConversationTable(at_once=3)
     one, two, three, four = (Talk("a") for _ in range(4))
@@ -88,6 +111,7 @@ def test_whatever_happens_the_books_agree():
         match rolled.randrange(4):
             case 0 | 1 if state not in model:
                 talk = Talk(f"nas{rolled.randrange(4)}", f"station{rolled.randrange(5)}" if rolled.randrange(2) else "")
+                talk.owner = f"client{rolled.randrange(3)}"
                 gone = [*table.expired(now=now), *table.add(state, talk, now=now)]
                 model = {key: kept for key, kept in model.items() if kept[0] not in gone}
                 model[state] = talk, now + 30
@@ -106,4 +130,6 @@ def test_whatever_happens_the_books_agree():
         assert all(number <= 3 for (_, station), number in held.items() if station)
     for state in list(model):
         table.remove(state)
-    assert [len(books) for books in (table._by_source, table._by_station, table._by_size, table._kept)] == [0] * 4
+    everybody = table._all
+    books = (everybody._by_source, everybody._by_size, everybody, table._of_client, table._by_station, table._kept)
+    assert [len(book) for book in books] == [0] * 6

@@ -4,7 +4,8 @@ Whoever can reach an access point can begin as many as it likes, under as many s
 table never refuses a newcomer and never grows beyond its bounds. When it is full, the source that holds the most gives
 way with the conversation that was silent the longest: an attacker at one access point displaces its own, and an
 honest conversation, which moves on with each round trip, is the last of its source to go. A source is a NAS (a
-client and what that says of the NAS behind it); a station is a Calling-Station-Id at one.
+client and what that says of the NAS behind it); a station is a Calling-Station-Id at one. What a client says of the
+NASes behind it nobody can check, so a client that holds more than half of the table gives way before all others.
 
 What this is not: the conversations themselves (`protocols.eap_server`), or the answers that are kept for repetitions
 (`protocols.radius_duplicates`). The clock is an argument.
@@ -23,6 +24,10 @@ Station: TypeAlias = tuple[str, str]
 
 class Conversing(Protocol):
     """What the table needs of a conversation."""
+
+    @property
+    def owner(self) -> str:
+        """The client whose secret it came with."""
 
     @property
     def source(self) -> str:
@@ -53,12 +58,11 @@ class ConversationTable(Generic[_C]):
         self.seconds: Final = EAP_CONVERSATION_SECONDS.checked(seconds)
         self._kept: OrderedDict[bytes, _Kept[_C]] = OrderedDict()
         """In the order in which they end."""
-        self._by_source: dict[str, OrderedDict[bytes, None]] = {}
-        """The longest silent first."""
+        self._all = _Crowd()
+        self._of_client: dict[str, _Crowd] = {}
+        self._with_most = ""
+        """The client that was the last to hold more than half."""
         self._by_station: dict[Station, OrderedDict[bytes, None]] = {}
-        self._by_size: dict[int, OrderedDict[str, None]] = {}
-        """Sources by how many conversations they hold, so that the one with the most is found at once."""
-        self._largest = 0
 
     def add(self, state: bytes, conversation: _C, *, now: Seconds) -> list[_C]:
         """Keep a new conversation; those that had to give way for it."""
@@ -69,8 +73,11 @@ class ConversationTable(Generic[_C]):
         if len(self._kept) >= self.at_once:
             gone.append(self._taken(self._longest_silent()))
         self._kept[state] = _Kept(conversation, now + self.seconds)
-        self._by_source.setdefault(conversation.source, OrderedDict())[state] = None
-        self._resized(conversation.source, +1)
+        self._all.add(conversation.source, state)
+        owned = self._of_client.setdefault(conversation.owner, _Crowd())
+        owned.add(conversation.source, state)
+        if self._is_most(owned):
+            self._with_most = conversation.owner
         if conversation.station:
             station = (conversation.source, conversation.station)
             self._by_station.setdefault(station, OrderedDict())[state] = None
@@ -81,7 +88,8 @@ class ConversationTable(Generic[_C]):
         kept = self._kept.get(state)
         if kept is None or kept.ends <= now:
             return None
-        self._by_source[kept.conversation.source].move_to_end(state)
+        self._all.spoke(kept.conversation.source, state)
+        self._of_client[kept.conversation.owner].spoke(kept.conversation.source, state)
         return kept.conversation
 
     def remove(self, state: bytes) -> None:
@@ -106,17 +114,20 @@ class ConversationTable(Generic[_C]):
         return (kept.conversation for kept in tuple(self._kept.values()))
 
     def _longest_silent(self) -> bytes:
-        while not self._by_size.get(self._largest):
-            self._largest -= 1
-        greediest = next(iter(self._by_size[self._largest]))
-        return next(iter(self._by_source[greediest]))
+        owned = self._of_client.get(self._with_most)
+        crowd = owned if owned is not None and self._is_most(owned) else self._all
+        return crowd.longest_silent_of_the_greediest()
+
+    def _is_most(self, crowd: "_Crowd") -> bool:
+        return 2 * len(crowd) > self.at_once
 
     def _taken(self, state: bytes) -> _C:
         conversation = self._kept.pop(state).conversation
-        del self._by_source[conversation.source][state]
-        self._resized(conversation.source, -1)
-        if not self._by_source[conversation.source]:
-            del self._by_source[conversation.source]
+        self._all.remove(conversation.source, state)
+        owned = self._of_client[conversation.owner]
+        owned.remove(conversation.source, state)
+        if not owned:
+            del self._of_client[conversation.owner]
         station = (conversation.source, conversation.station)
         if conversation.station:
             del self._by_station[station][state]
@@ -124,7 +135,43 @@ class ConversationTable(Generic[_C]):
                 del self._by_station[station]
         return conversation
 
+
+class _Crowd:
+    """Conversations by the source they came by, such that the source with the most is found at once."""
+
+    __slots__ = ("_by_size", "_by_source", "_largest", "_size")
+
+    def __init__(self) -> None:
+        self._by_source: dict[str, OrderedDict[bytes, None]] = {}
+        """The longest silent first."""
+        self._by_size: dict[int, OrderedDict[str, None]] = {}
+        self._largest = 0
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, source: str, state: bytes) -> None:
+        self._by_source.setdefault(source, OrderedDict())[state] = None
+        self._resized(source, +1)
+
+    def spoke(self, source: str, state: bytes) -> None:
+        self._by_source[source].move_to_end(state)
+
+    def remove(self, source: str, state: bytes) -> None:
+        del self._by_source[source][state]
+        self._resized(source, -1)
+        if not self._by_source[source]:
+            del self._by_source[source]
+
+    def longest_silent_of_the_greediest(self) -> bytes:
+        while not self._by_size.get(self._largest):
+            self._largest -= 1
+        greediest = next(iter(self._by_size[self._largest]))
+        return next(iter(self._by_source[greediest]))
+
     def _resized(self, source: str, step: int) -> None:
+        self._size += step
         size = len(self._by_source[source])
         former = self._by_size.get(size - step)
         if former is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dnsbound.iana import RadiusAttribute
 from dnsbound.protocols.radius_attributes import Attributes
+from dnsbound.provision.accounting.writing import printable
 from dnsbound.times import Moment, Seconds
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class LiveSession:
 
     def __str__(self) -> str:
         station = f" of {self.calling_station}" if self.calling_station else ""
-        return f"{self.name} in {self.network}: the session{station} at {self.nas} ({self.client})"
+        return printable(f"{self.name} in {self.network}: the session{station} at {self.nas} ({self.client})")
 
 
 class LiveSessions:

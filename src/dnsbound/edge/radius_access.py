@@ -44,7 +44,13 @@ _log: Final = logging.getLogger("dnsbound.radius")
 
 _STATE_OCTETS: Final = 16
 """Random octets of a State: 128 bits nobody guesses."""
-_UNCHANGING: Final = (RadiusAttribute.USER_NAME, RadiusAttribute.CALLING_STATION_ID, RadiusAttribute.CALLED_STATION_ID)
+_UNCHANGING: Final = (
+    RadiusAttribute.USER_NAME,
+    RadiusAttribute.CALLING_STATION_ID,
+    RadiusAttribute.CALLED_STATION_ID,
+    RadiusAttribute.NAS_IDENTIFIER,
+)
+"""By which the network was chosen, and of whom the conversation is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +74,10 @@ class Conversation:
     claim: Claim | None = None
     acceptance: Acceptance | None = None
     """What its Access-Accept will say, once it is verified."""
+
+    @property
+    def owner(self) -> str:
+        return self.client.label
 
 
 class AccessRequests:
@@ -116,7 +126,9 @@ class AccessRequests:
         if conversation.busy:
             return self._drop(Dropped.IN_PROGRESS)
         if not _is_about(conversation, asked):
-            self._end(conversation, AccessVerdict.FAILED, detail="the request is about another station or user")
+            self._end(
+                conversation, AccessVerdict.FAILED, detail="the request is about another station, user or access server"
+            )
             return self._reject(asked, eap)
         return self._go_on(conversation, asked, eap)
 
@@ -194,11 +206,10 @@ class AccessRequests:
 
     async def _receive_elsewhere(self, conversation: Conversation, asked: Asked, eap: bytes) -> bytes | None:
         """The server's signature may take a token's time: not on the event loop."""
-        try:
-            loop = asyncio.get_running_loop()
-            outcome = await loop.run_in_executor(None, conversation.eap.receive, eap)
-        finally:
-            conversation.busy = False
+        loop = asyncio.get_running_loop()
+        outcome = await loop.run_in_executor(None, conversation.eap.receive, eap)
+        # Not when this is cancelled: the thread goes on, and one call at a time is what the conversation bears.
+        conversation.busy = False
         answer = self._follow(conversation, asked, outcome)
         return await answer if asyncio.iscoroutine(answer) else answer
 
@@ -260,10 +271,12 @@ class AccessRequests:
         label = conversation.network.label
         try:
             answer = self._acceptor.accept(conversation.acceptance, accepted, asked, conversation.claim, network=label)
-        except LimitExceeded as error:
-            # Nobody could end the session, or the answer has no room: it is safer not to begin one.
+        except DnsboundError as error:
+            # Nobody could end the session, the answer has no room, or the NAS says nonsense of itself: it is safer not
+            # to begin one.
             _log.error("network %s, %s: %s", label, accepted.peer.name, error)
-            self._end(conversation, AccessVerdict.UNDECIDED, reason=error.limit, detail=str(error))
+            reason = error.limit if isinstance(error, LimitExceeded) else ""
+            self._end(conversation, AccessVerdict.UNDECIDED, reason=reason, detail=str(error))
             failure = EapPacket(code=EapCode.FAILURE, identifier=EapPacket.from_wire(accepted.eap).identifier)
             return asked.answer_eap(RadiusCode.ACCESS_REJECT, failure.to_wire())
         self._end(
@@ -339,7 +352,7 @@ class AccessRequests:
 
 
 def _is_about(conversation: Conversation, asked: Asked) -> bool:
-    """User-Name and the station are the same in all requests of a conversation (RFC 3579 section 2.1)."""
+    """User-Name, the station and the NAS are the same in all requests of a conversation (RFC 3579 section 2.1)."""
     return tuple(map(asked.request.first, _UNCHANGING)) == conversation.unchanging
 
 

@@ -28,6 +28,8 @@ class Dropped(StrEnum):
     """Shed: more requests than can be worked on."""
     NOT_RECORDED = "not-recorded"
     """Accounting that could not be kept, so that the NAS tries again."""
+    NO_ROOM = "no-room"
+    """The answer, with what it has to carry back to proxies, is longer than a packet."""
     NOT_SENT = "not-sent"
     """The system would not take the answer."""
     FAILED = "failed"

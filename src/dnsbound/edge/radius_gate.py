@@ -3,17 +3,18 @@
 A client is admitted at a door by its DNS name, like any other; here the verified name is found among the configured
 clients, where a pattern may serve a whole fleet of access points. A packet is checked before the service sees it: over
 UDP a bad one is dropped, here it ends the connection, because its sender has proved who it is (RFC 6613 section 2.6.4,
-RFC 7360 section 5.1.1). Sections: RFC 6614 sections 2.4 and 2.5; RFC 7360 sections 2.2 and 5.1.
+RFC 7360 section 5.1.1). What a proxy only passed on as it came is dropped here as well, for the sake of all behind it.
+Sections: RFC 6614 sections 2.4 and 2.5; RFC 7360 sections 2.2 and 5.1.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
-from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.errors import DnsboundError, LimitExceeded, Misuse, Reason, Refused
 from dnsbound.iana import ErrorCause
 from dnsbound.limits import (
     RADIUS_CONNECTION_IDLE_SECONDS,
@@ -21,7 +22,8 @@ from dnsbound.limits import (
     RADIUS_CONNECTIONS_PER_CLIENT,
     RADIUS_REQUESTS_PER_CONNECTION,
 )
-from dnsbound.protocols.radius import read_request
+from dnsbound.names import ClientName
+from dnsbound.protocols.radius import FORWARDED, Discarded, read_request
 from dnsbound.protocols.radius_dynamic import REQUESTS, dynamic_answer
 from dnsbound.verify.peer import VerifiedPeer
 
@@ -71,7 +73,11 @@ class Entrance:
     """A connection that is in, until `RadiusGate.leave`."""
 
     origin: RadiusOrigin
-    name: str
+    verified: ClientName
+
+    @property
+    def name(self) -> str:
+        return self.verified.canonical
 
     @property
     def secret(self) -> bytes:
@@ -118,7 +124,7 @@ class RadiusGate:
             return None
         self._inside[name] += 1
         self.counts.entered += 1
-        return Entrance(origin=self._origin(client, address, port), name=name)
+        return Entrance(origin=self._origin(client, address, port), verified=peer.name)
 
     def _origin(self, client: RadiusClient, address: str, port: int) -> RadiusOrigin:
         return RadiusOrigin(transport=self._transport, address=address, port=port, client=client)
@@ -136,12 +142,23 @@ class RadiusGate:
         """The answer to one packet; None to say nothing. Raises the DnsboundError for which the connection is to be
         closed."""
         self.counts.packets += 1
+        origin = self._origin_now(entrance)
         try:
             request = read_request(octets, entrance.secret)
-        except DnsboundError:
+        except DnsboundError as error:
+            if isinstance(error, LimitExceeded) or (isinstance(error, Discarded) and error.why in FORWARDED):
+                return await self._service.answer(octets, origin)  # which drops it, and counts that
             self.counts.bad_packets += 1
             raise
         if request.code in REQUESTS:
             # Over UDP nobody would listen where this is asked; over TLS there is one port for all (RFC 6614 2.5).
             return dynamic_answer(request, entrance.secret, cause=ErrorCause.UNSUPPORTED_EXTENSION)
-        return await self._service.answer(octets, entrance.origin)
+        return await self._service.answer(octets, origin)
+
+    def _origin_now(self, entrance: Entrance) -> RadiusOrigin:
+        """With the client that the name is now. Refused where the configuration in force has none."""
+        client = self._clients().named(entrance.verified)
+        if client is None:
+            raise Refused(Reason.NOT_PERMITTED, f"{entrance.verified} is no RADIUS client any more")
+        origin = entrance.origin
+        return origin if client is origin.client else replace(origin, client=client)

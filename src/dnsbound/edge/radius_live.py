@@ -36,6 +36,7 @@ from dnsbound.protocols.radius_class import AccessClasses
 from dnsbound.protocols.radius_dynamic import Meaning
 from dnsbound.provision.accounting.entries import AdmissionState, Admitted, Ended, Marked
 from dnsbound.provision.accounting.reading import KeptAdmission
+from dnsbound.provision.accounting.writing import printable
 from dnsbound.provision.errors import DatabaseFailed
 from dnsbound.times import Moment, Seconds
 
@@ -205,7 +206,8 @@ class LiveAccess:
         reported = report.reported
         if reported.status in (AcctStatusType.ACCOUNTING_ON, AcctStatusType.ACCOUNTING_OFF):
             for live in self._live.at_server(reported.client, reported.nas):
-                self._over(live, AdmissionState.GONE, "nas-reboot")
+                if self._heard_at(live) <= reported.at:
+                    self._over(live, AdmissionState.GONE, "nas-reboot")
             return
         live_now = None if reported.access_class is None else self._live.of_class(reported.access_class)
         if live_now is None:
@@ -217,6 +219,10 @@ class LiveAccess:
         if report.user_name:
             live_now.known_by(RadiusAttribute.USER_NAME, report.user_name)
         live_now.expires_at = max(live_now.expires_at, reported.at + live_now.session_timeout + self._slack)
+
+    def _heard_at(self, live: LiveSession) -> Moment:
+        """When it was admitted, or heard of since."""
+        return live.expires_at - live.session_timeout - self._slack
 
     # --- LiveConnection, from any thread
 
@@ -275,7 +281,7 @@ class LiveAccess:
         return outcome
 
     def _tell_unsupported(self, live: LiveSession, outcome: Disconnection) -> None:
-        server = f"{live.nas} ({live.client})"
+        server = printable(f"{live.nas} ({live.client})")
         if server not in self._told and len(self._told) < _TOLD:
             self._told.add(server)
             _log.error("%s does not end sessions when it is asked to: %s", server, outcome.said)

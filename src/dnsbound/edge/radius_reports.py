@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dnsbound.iana import RadiusAttribute
+from dnsbound.protocols.radius_accounting import OF_A_SESSION
 from dnsbound.protocols.radius_attributes import Attributes, read_address, read_text
 from dnsbound.protocols.radius_class import AccessClasses, NotOurClass
 from dnsbound.protocols.radius_nas import canonical_station
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 OLDEST_SECONDS: Final[Seconds] = 86_400.0
 """An access server that dates a report further back has no clock: the report is of now."""
+_SET_CLOCK: Final[Moment] = 1_000_000_000.0
+"""A clock that was never set shows less, in September 2001: it counts from 1970, or from the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +49,15 @@ def report_of(event: "AccountingEvent", origin: "RadiusOrigin", classes: AccessC
         except NotOurClass:
             foreign += 1
     happened = event.happened(now)
+    # Nothing proves that a report is fresh. A restart told again after a day would end the supervision of all who came
+    # since; a report of one session names it by its Class.
+    oldest = now - OLDEST_SECONDS if event.status in OF_A_SESSION else _SET_CLOCK
     reported = Reported(
         status=event.status,
         client=client,
         nas=event.nas.label or origin.address,
         session=read_text(event.session_id),
-        at=happened if happened > now - OLDEST_SECONDS else now,
+        at=happened if happened > oldest else now,
         access_class=ours,
         user_name=event.user_text or "",
         calling_station=event.nas.calling_station or "",

@@ -156,13 +156,16 @@ class RadiusService:
 
     def _once(self, asked: Asked, answerer: Callable[[Asked], Answer]) -> Answer:
         """Answer a request, and each repetition of it with the same octets."""
-        source = (asked.origin.transport, asked.origin.address, asked.origin.port, asked.origin.accounting)
+        origin = asked.origin
+        source = (origin.transport, origin.address, origin.port, origin.accounting, origin.client.label)
         begun = self._recent.begin(source, asked.request, now=self._monotonic())
         if isinstance(begun, Repeated):
             self.counters.duplicates += 1
             return begun.answer
         try:
             answer = answerer(asked)
+        except LimitExceeded:
+            answer = self._drop(Dropped.NO_ROOM)
         except BaseException:
             self._recent.answered(begun, None, now=self._monotonic())
             raise
@@ -175,6 +178,8 @@ class RadiusService:
         answer: bytes | None = None
         try:
             answer = await waiting
+        except LimitExceeded:
+            answer = self._drop(Dropped.NO_ROOM)
         finally:
             self._recent.answered(begun, answer, now=self._monotonic())
         return answer

@@ -16,11 +16,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
 from dnsbound.edge.radius_asked import Answer
-from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
+from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.iana import RadiusAttribute
-from dnsbound.limits import RADIUS_IN_FLIGHT, RADIUS_OCTETS, RADIUS_RECEIVE_OCTETS
+from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_IN_FLIGHT, RADIUS_OCTETS, RADIUS_RECEIVE_OCTETS
 from dnsbound.protocols.radius import HEADER
 
 Respond: TypeAlias = Callable[[bytes, RadiusOrigin], Answer]
@@ -73,7 +73,9 @@ def _ask_for_destinations(made: socket.socket) -> None:
 def has_state(octets: bytes) -> bool:
     """Whether a datagram carries a conversation on, by a look that trusts nothing: wrong packets say what they like."""
     at, end = HEADER, len(octets)
-    while at + 2 <= end:
+    for _ in range(RADIUS_ATTRIBUTES.default):
+        if at + 2 > end:
+            break
         if octets[at] == RadiusAttribute.STATE:
             return True
         at += max(octets[at + 1], 2)
@@ -128,20 +130,25 @@ class RadiusSocket:
     # --- receiving
 
     def _readable(self) -> None:
-        new: list[tuple[bytes, Ancillary, Any]] = []
+        new: list[tuple[bytes, Ancillary, Any, RadiusClient]] = []
         for _ in range(_AT_A_TIME):
             received = self._receive()
             if received is None:
                 break
-            if has_state(received[0]):
-                self._take(*received, most=self._in_flight)
+            address = received[2]
+            # Strangers first: they must not take the place of a client's request.
+            client = self._clients().at(address[0])
+            if client is None:
+                self._stranger(address[0])
+            elif has_state(received[0]):
+                self._take(*received, client, most=self._in_flight)
             else:
-                new.append(received)
+                new.append((*received, client))
         else:
             self._count(Dropped.OVERLOADED, len(new[_NEW_AT_A_TIME:]))
             del new[_NEW_AT_A_TIME:]
-        for received in new:
-            self._take(*received, most=self._in_flight * 3 // 4)
+        for one in new:
+            self._take(*one, most=self._in_flight * 3 // 4)
 
     def _receive(self) -> tuple[bytes, Ancillary, Any] | None:
         try:
@@ -156,13 +163,9 @@ class RadiusSocket:
             return None
         return octets, [], address
 
-    def _take(self, octets: bytes, ancillary: Ancillary, address: Any, *, most: int) -> None:  # noqa: ANN401 (a socket address)
+    def _take(self, octets: bytes, ancillary: Ancillary, address: Any, client: RadiusClient, *, most: int) -> None:  # noqa: ANN401 (a socket address)
         if len(self._tasks) >= most:
             self._count(Dropped.OVERLOADED)
-            return
-        client = self._clients().at(address[0])
-        if client is None:
-            self._stranger(address[0])
             return
         origin = RadiusOrigin(
             transport=RadiusTransport.UDP,

@@ -56,12 +56,18 @@ class Discard(StrEnum):
     """A packet of a kind that does not answer this request."""
     REPEATED_ATTRIBUTE = "repeated-attribute"
     """A request that says twice who or where somebody is."""
+    SCATTERED_EAP = "scattered-eap"
+    """EAP-Message attributes with others between them (RFC 3579 section 3.1)."""
     SEVERAL_AUTHENTICATIONS = "several-authentications"
     """EAP and a password in one request."""
     NO_TIME = "no-time"
     """A request for dynamic authorisation that does not say when it was made."""
     OUT_OF_TIME = "out-of-time"
     """One that was made too long ago, or is dated in the future."""
+
+
+FORWARDED: Final = frozenset({Discard.REPEATED_ATTRIBUTE, Discard.SCATTERED_EAP, Discard.SEVERAL_AUTHENTICATIONS})
+"""What a proxy passes on as it came to it: no reason to end the connection of the proxy, and of all behind it."""
 
 
 class Discarded(PeerError):
@@ -128,8 +134,8 @@ class RadiusPacket:
 
     @classmethod
     def from_wire(cls, octets: bytes) -> Self:
-        """Read a packet; octets behind its length are padding. Malformed for anything RFC 2865 section 3 drops, and
-        for EAP-Message attributes that do not follow each other; LimitExceeded for too many attributes."""
+        """Read a packet; octets behind its length are padding. Malformed for anything RFC 2865 section 3 drops,
+        Discarded for EAP-Message attributes that do not follow each other, LimitExceeded for too many attributes."""
         length = int.from_bytes(octets[2:4], "big")
         if len(octets) < max(length, HEADER):
             raise Malformed("RADIUS packet is cut short", len(octets))
@@ -394,7 +400,7 @@ def _read_attributes(octets: bytes, length: int) -> Attributes:
             break
         if number == _EAP and former != _EAP:
             if has_eap:
-                raise Malformed("EAP-Message attributes do not follow each other", at)
+                raise Discarded(Discard.SCATTERED_EAP)
             has_eap = True
         found.append((number, octets[at + 2 : end]))
         former, at = number, end

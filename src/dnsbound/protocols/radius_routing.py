@@ -16,7 +16,7 @@ from typing import Final
 
 from dnsbound.errors import Misuse
 from dnsbound.iana import RadiusAttribute, RadiusCode
-from dnsbound.limits import WORKERS
+from dnsbound.limits import RADIUS_ATTRIBUTES, WORKERS
 
 RANDOM_OCTETS: Final = 16
 """Of a State or a Class, behind the octet that names the worker: 128 bits that nobody guesses."""
@@ -80,8 +80,8 @@ def _values(request: bytes, attribute: int) -> list[bytes]:
     """Values of an attribute, up to the first octet that is no attribute's."""
     values = []
     at, end = _HEADER, min(len(request), int.from_bytes(request[2:4], "big"))
-    while at + 2 <= end:
-        length = request[at + 1]
+    for _ in range(RADIUS_ATTRIBUTES.default):
+        length = request[at + 1] if at + 2 <= end else 0
         if length < 2 or at + length > end:
             break
         if request[at] == attribute:

@@ -127,8 +127,9 @@ def test_re_01_eap_messages_follow_each_other() -> None:
     first, second = split_eap_message(bytes(300))
     between = (RadiusAttribute.CLASS, b"c")
     assert asked((between, first, second, between)).eap_message == bytes(300)
-    with pytest.raises(Malformed):
+    with pytest.raises(Discarded) as caught:
         RadiusPacket.from_wire(access_request((first, between, second)))
+    assert caught.value.why is Discard.SCATTERED_EAP
 
 
 def test_re_02_an_empty_eap_message_starts() -> None:
