@@ -23,11 +23,14 @@ from dnsbound.limits import (
     RADIUS_REQUESTS_PER_CONNECTION,
 )
 from dnsbound.names import ClientName
-from dnsbound.protocols.radius import FORWARDED, Discarded, read_request
+from dnsbound.protocols.radius import Discard, Discarded, read_request
 from dnsbound.protocols.radius_dynamic import REQUESTS, dynamic_answer
 from dnsbound.verify.peer import VerifiedPeer
 
 _log: Final = logging.getLogger("dnsbound.radius")
+
+_FORWARDED: Final = frozenset({Discard.REPEATED_ATTRIBUTE, Discard.SCATTERED_EAP, Discard.SEVERAL_AUTHENTICATIONS})
+"""What a proxy passes on as it came to it: no reason to end the connection of the proxy, and of all behind it."""
 
 
 class Answers(Protocol):
@@ -146,7 +149,7 @@ class RadiusGate:
         try:
             request = read_request(octets, entrance.secret)
         except DnsboundError as error:
-            if isinstance(error, LimitExceeded) or (isinstance(error, Discarded) and error.why in FORWARDED):
+            if isinstance(error, LimitExceeded) or (isinstance(error, Discarded) and error.why in _FORWARDED):
                 return await self._service.answer(octets, origin)  # which drops it, and counts that
             self.counts.bad_packets += 1
             raise

@@ -206,7 +206,8 @@ class LiveAccess:
         reported = report.reported
         if reported.status in (AcctStatusType.ACCOUNTING_ON, AcctStatusType.ACCOUNTING_OFF):
             for live in self._live.at_server(reported.client, reported.nas):
-                if self._heard_at(live) <= reported.at:
+                heard_at = live.expires_at - live.session_timeout - self._slack
+                if heard_at <= reported.at:
                     self._over(live, AdmissionState.GONE, "nas-reboot")
             return
         live_now = None if reported.access_class is None else self._live.of_class(reported.access_class)
@@ -219,10 +220,6 @@ class LiveAccess:
         if report.user_name:
             live_now.known_by(RadiusAttribute.USER_NAME, report.user_name)
         live_now.expires_at = max(live_now.expires_at, reported.at + live_now.session_timeout + self._slack)
-
-    def _heard_at(self, live: LiveSession) -> Moment:
-        """When it was admitted, or heard of since."""
-        return live.expires_at - live.session_timeout - self._slack
 
     # --- LiveConnection, from any thread
 

@@ -66,10 +66,6 @@ class Discard(StrEnum):
     """One that was made too long ago, or is dated in the future."""
 
 
-FORWARDED: Final = frozenset({Discard.REPEATED_ATTRIBUTE, Discard.SCATTERED_EAP, Discard.SEVERAL_AUTHENTICATIONS})
-"""What a proxy passes on as it came to it: no reason to end the connection of the proxy, and of all behind it."""
-
-
 class Discarded(PeerError):
     """A packet that must be dropped in silence. why: the word for it."""
 
@@ -144,12 +140,8 @@ class RadiusPacket:
         code = _CODES.get(octets[0])
         if code is None:
             raise Malformed(f"RADIUS packet has the unknown code {octets[0]}", 0)
-        return cls(
-            code=code,
-            identifier=octets[1],
-            authenticator=octets[4:HEADER],
-            attributes=_read_attributes(octets, length),
-        )
+        attributes = _read_attributes(octets, length)
+        return cls(code=code, identifier=octets[1], authenticator=octets[4:HEADER], attributes=attributes)
 
     def to_wire(self) -> bytes:
         """The octets; Misuse for values of the wrong length, LimitExceeded above 4096 octets."""
