@@ -86,6 +86,15 @@ def test_access_servers_that_cannot_be_told_to_end_a_session(dnsbound, configure
     assert levels(checked(dnsbound, configured))["client nas"] == "warn"
 
 
+def test_clients_over_tls_alone_cannot_be_told_either(dnsbound, configured):
+    with configured.open("a") as file:
+        file.write('\n[client.branches]\nname = "*._device.isp.example"\n')
+    ran = checked(dnsbound, configured)
+    (told,) = (check for check in json.loads(ran.out)["checks"] if check["check"] == "client branches")
+    assert (told["level"], "no way back" in told["remedy"]) == ("warn", True)
+    assert levels(ran)["client nas"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("algorithm", "kind", "level"),
     [
