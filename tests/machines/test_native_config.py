@@ -234,6 +234,7 @@ def changes(config: _native.Config) -> list[object]:
         lambda: config.set_dnssec_chain(59),
         lambda: config.set_carried_chain(CODE_POINT + 3),
         lambda: config.set_held_flight(False),
+        lambda: config.set_danger_no_extended_master_secret(True),
         config.set_datagrams,
         lambda: config.set_tickets(lifetime=0),
         lambda: config.set_post_handshake_auth(True),

@@ -44,6 +44,8 @@ READING = {
 WITHOUT_INVENTORY = {
     *("record", "match", "explain", "bytes", "demo", "lab", "completion", "serve demo-api"),
     *("enrol request", "enrol renew", "chain export", "chain verify"),
+    # Network access has a database of its own, of sessions; the names are the DNS's.
+    *("serve radius", "radius sessions", "radius disconnect", "radius prune", "eap test"),
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}
 """They read the inventory and ask the DNS."""
