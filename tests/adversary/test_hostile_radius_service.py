@@ -1,7 +1,9 @@
 """Access servers that have a secret, or are behind a proxy that has one, against a RADIUS service and its others."""
 
 import asyncio
+import base64
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from dnsbound.protocols.eap_peer import PeerReply
 from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
 from machines.radius_live_pairs import live_site
-from machines.radius_pairs import ASK, PUBLIC, AccessServer, Served, served, supplicant
+from machines.radius_pairs import ASK, PUBLIC, STAFF, AccessServer, Served, served, supplicant, supplicant_context
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -114,6 +116,29 @@ def test_a_conversation_stays_with_the_access_server_it_began_at(tmp_path, world
 
         asyncio.run(run())
         assert [event.verdict for event in site.events] == [AccessVerdict.FAILED]
+
+
+@pytest.mark.parametrize("keys", ["", 'ticket_keys = "tickets.key"\n'], ids=["own keys", "shared keys"])
+def test_a_ticket_of_one_network_opens_no_other(tmp_path, world, car, keys):
+    """A guest of the one comes to the other with the ticket it was given: it shakes hands anew, and is on no list."""
+    guest = world.organisation("cars.example").device("guest1")
+    (tmp_path / "tickets.key").write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
+    (tmp_path / "tickets.key").chmod(0o600)
+    with served(tmp_path, world, settings="ticket_seconds = 3600\n" + keys) as site:
+        context = supplicant_context(world, guest.credential)
+
+        async def run() -> None:
+            first = await site.nas().authenticate(supplicant(world, guest.credential, context=context))
+            assert first.code is RadiusCode.ACCESS_ACCEPT
+            session = first.heard.session
+            assert session is not None
+            for called, code in ((STAFF, RadiusCode.ACCESS_REJECT), (PUBLIC, RadiusCode.ACCESS_ACCEPT)):
+                peer = supplicant(world, guest.credential, context=context, session=session)
+                assert (await site.nas(called=called).authenticate(peer)).code is code
+
+        asyncio.run(asyncio.wait_for(run(), SECONDS))
+        assert [event.resumed for event in site.events] == [False, False, True]
+        assert site.events[1].reason == Reason.NOT_PERMITTED.value
 
 
 def test_a_network_that_goes_while_somebody_is_at_its_door(tmp_path, world, car):

@@ -386,7 +386,7 @@ def _attributes_to_wire(attributes: Attributes) -> bytes:
 def _read_attributes(octets: bytes, length: int) -> Attributes:
     found: list[Attribute] = []
     at, former, has_eap = HEADER, 0, False
-    while at + 1 < length:
+    while at + 1 < length and len(found) <= RADIUS_ATTRIBUTES.default:
         number, end = octets[at], at + octets[at + 1]
         if end < at + 2 or end > length:
             break
@@ -396,8 +396,8 @@ def _read_attributes(octets: bytes, length: int) -> Attributes:
             has_eap = True
         found.append((number, octets[at + 2 : end]))
         former, at = number, end
-    if at != length:
-        raise Malformed("RADIUS attribute is longer than the packet, or shorter than itself", at)
     if len(found) > RADIUS_ATTRIBUTES.default:
         raise LimitExceeded(RADIUS_ATTRIBUTES.name, f"more than {RADIUS_ATTRIBUTES.default} in one packet")
+    if at != length:
+        raise Malformed("RADIUS attribute is longer than the packet, or shorter than itself", at)
     return tuple(found)
