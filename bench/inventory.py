@@ -155,7 +155,7 @@ def back_up_all(place: str, backup: str, identities: int) -> None:
 
 def restore_all(place: str, backup: str, identities: int) -> None:
     with Inventory.open(place, create=True) as inventory:
-        made = restore(inventory.database, Path(backup), now=NOW, actor="bench")
+        made = restore(inventory.database, Path(backup), now=NOW, actor="bench").backup
         assert made.rows["identities"] == identities
 
 

@@ -119,6 +119,9 @@ ADOPTION_BATCH: Final = Limit(
     "adoption-batch", 1000, 1, 10_000, "identities of one transaction: others who write wait so long"
 )
 ADOPTION_LISTED: Final = Limit("adoption-listed", 20, 0, 1_000_000, "rows of each kind that a plan shows to people")
+BACKUP_OCTETS: Final = Limit(
+    "backup-octets", 17_179_869_184, 65_536, 17_592_186_044_416, "of a backup that is restored, once it is unpacked"
+)
 TRANSFER_SECONDS: Final = Limit(
     "transfer-seconds", 2_592_000, 60, 315_576_000, "how long both names of a transfer are valid: a minute to ten years"
 )

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.provision import backup_format, schema
-from dnsbound.provision.backup import back_up, check, restore
+from dnsbound.provision.backup import Restored, back_up, check, restore
 from dnsbound.provision.backup_format import Header, Reader, write
 from dnsbound.provision.entries import ZoneSettings
 from dnsbound.provision.errors import AlreadyInInventory, InventoryFailed
@@ -97,7 +97,7 @@ def test_what_was_backed_up_is_what_is_restored(inventory, other, tmp_path):
     assert (made.schema, made.made_at, made.rows["identities"]) == (HEAD_REVISION, NOW, 10)
     assert check(path) == made
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert restore(other.database, path, **ACT, reason="moved") == made
+    assert restore(other.database, path, **ACT, reason="moved") == Restored(backup=made, kept_revoked=(), to_repeat=())
     assert content(other) == content(inventory)
     [told] = [event for event in other.events() if event.action == "restore"]
     assert (told.reason, told.detail["replaced"], told.detail["rows"]["keys"]) == ("moved", False, 10)
@@ -130,6 +130,50 @@ def test_what_is_not_empty_is_replaced_only_on_request(inventory, other, tmp_pat
     restore(inventory.database, path, replace=True, **ACT)
     restore(other.database, path, **ACT)
     assert content(inventory) == content(other)
+
+
+CARS = ("car2.cars.example", "car3.cars.example", "car4.cars.example")
+
+
+def revoked_since(inventory, tmp_path):
+    """A backup, and after it: car2 revoked, car3 revoked and registered anew, car4 blocked in place of its records."""
+    fill(inventory)
+    path = tmp_path / "fleet.backup"
+    back_up(inventory.database, path, now=NOW)
+    later = ACT | {"now": NOW + 60}
+    for name in CARS[:2]:
+        inventory.identities.revoke(ClientName.parse(name), **later)
+    register(inventory, CARS[1])
+    inventory.blocks.block(ClientName.parse("new.cars.example"), **later)
+    return path
+
+
+def test_who_was_revoked_after_the_backup_stays_revoked(inventory, tmp_path):
+    path = revoked_since(inventory, tmp_path)
+    done = restore(inventory.database, path, replace=True, **ACT)
+    assert (done.kept_revoked, done.to_repeat) == (CARS[:1], (("block", "new.cars.example"),))
+    states = [inventory.identities.named(ClientName.parse(name)).state.value for name in CARS]
+    assert states == ["revoked", "active", "active"]
+    with inventory.database.reading() as connection:
+        owners = set(connection.execute(select(schema.records.c.owner)).scalars())
+    assert owners & set(CARS) == set(CARS[1:])
+    assert [event.action for event in inventory.events(subject=CARS[0])] == ["register", "revoke"]
+
+
+def test_who_was_revoked_after_the_backup_comes_back_by_name_of_the_danger(inventory, tmp_path):
+    path = revoked_since(inventory, tmp_path)
+    done = restore(inventory.database, path, replace=True, danger_revoked=True, **ACT)
+    assert done.kept_revoked == CARS[:1]
+    assert inventory.identities.named(ClientName.parse(CARS[0])).state.value == "active"
+
+
+def test_who_was_revoked_before_the_backup_and_registered_after_it(inventory, tmp_path):
+    fill(inventory)
+    path = tmp_path / "fleet.backup"
+    back_up(inventory.database, path, now=NOW + 60)
+    register(inventory, "car1.cars.example")  # revoked by `fill`
+    assert restore(inventory.database, path, replace=True, **ACT).kept_revoked == ()
+    assert inventory.identities.named(ClientName.parse("car1.cars.example")).state.value == "revoked"
 
 
 def test_an_authority_sees_a_restore(inventory, tmp_path, monkeypatch):
@@ -326,6 +370,21 @@ def test_a_line_has_a_limit(monkeypatch):
     octets = gzip.compress(json.dumps(HEADER).encode() + b"\n" + b'["tags", "' + b"x" * 5_000_000 + b'"]\n')
     with pytest.raises(Malformed):
         list(Reader(io.BytesIO(octets)))
+
+
+def test_all_lines_together_have_a_limit(other, tmp_path):
+    """A file of 100 kB that would unpack to 80 MB, each line of it short."""
+    path = tmp_path / "bomb"
+    row = json.dumps(["tags", "x" * 1000]).encode() + b"\n"
+    path.write_bytes(gzip.compress(json.dumps(HEADER).encode() + b"\n" + row * 80_000))
+    before = content(other)
+    for read in (check, lambda file, **more: restore(other.database, file, **ACT, **more)):
+        with pytest.raises(LimitExceeded) as failed:
+            read(path, octets=1_000_000)
+        assert failed.value.limit == "backup-octets"
+    assert content(other) == before
+    with pytest.raises(Malformed):  # cut off, but not too long
+        check(path, octets=100_000_000)
 
 
 def test_an_older_schema_is_brought_up(other, tmp_path):

@@ -1,6 +1,7 @@
 """`dnsbound inventory`: the database itself: what it holds, its log of changes, backup, restore, schema."""
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,15 +11,18 @@ from dnsbound.cli.configuration import actor
 from dnsbound.cli.opened import opened_inventory
 from dnsbound.cli.options import InventoryOption, JsonOption, ReasonOption, example
 from dnsbound.cli.output import advise, emit, say
+from dnsbound.limits import BACKUP_OCTETS
 from dnsbound.times import iso
 
 if TYPE_CHECKING:
-    from dnsbound.provision.backup import BackupFacts
+    from dnsbound.provision.backup import BackupFacts, Restored
     from dnsbound.provision.entries import Event
 
 app = typer.Typer(help="The inventory's database: facts, log, backup, restore, schema.", no_args_is_help=True)
 
 _LOOK_SECONDS: Final = 0.5
+_SHOWN: Final = 5
+"""Names that are told to people for each kind of change."""
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -100,25 +104,41 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="Drop what the inventory holds, its log of changes included.")
     ] = False,
+    danger_revoked: Annotated[
+        bool, typer.Option("--danger-revoked", help="With --replace: let in again who was revoked after the backup.")
+    ] = False,
+    max_octets: Annotated[
+        int, typer.Option("--max-octets", help="What the backup may unpack to.")
+    ] = BACKUP_OCTETS.default,
     yes: YesOption = False,
     reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a backup into an empty inventory, of either kind of database. All of it, or nothing."""
+    """Put a backup into an empty inventory, of either kind of database. All of it, or nothing.
+
+    Names that were revoked after the backup stay revoked where --replace shows them; elsewhere revoke them again.
+    """
     from dnsbound.provision.backup import check
     from dnsbound.provision.backup import restore as put_back
 
-    found = check(path)  # before an inventory is made for it, or anybody is kept waiting
+    found = check(path, octets=max_octets)  # before an inventory is made for it, or anybody is kept waiting
     with opened_inventory(inventory, create=True) as store:
         question = f"Replace all that {store.place} holds by what was backed up on {iso(found.made_at)}?"
         if replace and not yes and not typer.confirm(question, err=True):
             advise("Nothing was changed.")
             raise typer.Exit(1)
-        made = put_back(store.database, path, replace=replace, now=time.time(), actor=actor(), reason=reason)
-    _tell_backup(made, path, as_json=as_json)
-    if not as_json:
-        advise("Servers hold what was published since the backup: `dnsbound publish --check` compares them.")
+        made = put_back(
+            store.database,
+            path,
+            replace=replace,
+            danger_revoked=danger_revoked,
+            octets=max_octets,
+            now=time.time(),
+            actor=actor(),
+            reason=reason,
+        )
+    _tell_restored(made, path, replace=replace, danger_revoked=danger_revoked, as_json=as_json)
 
 
 @app.command("migrate", epilog=example("dnsbound inventory migrate", "dnsbound inventory migrate --to 0001"))
@@ -130,12 +150,22 @@ def migrate(
     danger_lose_data: Annotated[
         bool, typer.Option("--danger-lose-data", help="Drop what the older schema has no place for.")
     ] = False,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
 ) -> None:
     """Take the schema to a revision. Every command takes an older one to its own; this one can go back."""
+    from dnsbound.provision.step_down import step_down
+
     with opened_inventory(inventory) as store:
         if to is not None:
-            store.database.migrate(to, danger_lose_data=danger_lose_data)
+            step_down(
+                store.database,
+                to,
+                danger_lose_data=danger_lose_data,
+                now=time.time(),
+                actor=actor(),
+                reason=reason,
+            )
         say(f"{store.place}  schema {store.database.revision() or 'none'}")
 
 
@@ -158,9 +188,33 @@ def _tell_json(event: "Event") -> None:
     )
 
 
+def _tell_restored(made: "Restored", path: Path, *, replace: bool, danger_revoked: bool, as_json: bool) -> None:
+    if as_json:
+        emit(
+            _facts(made.backup, path)
+            | {"revoked_since": list(made.kept_revoked), "kept_revoked": not danger_revoked}
+            | {"to_repeat": [{"action": action, "subject": subject} for action, subject in made.to_repeat]}
+        )
+        return
+    _tell_backup(made.backup, path, as_json=False)
+    verb = "was let in again" if danger_revoked else "stays revoked"
+    for name in made.kept_revoked:
+        say(f"{name}  revoked after the backup; {verb}")
+    for action, count in Counter(action for action, _ in made.to_repeat).items():
+        subjects = [subject for told, subject in made.to_repeat if told == action][:_SHOWN]
+        say(f"{count} times {action} after the backup, undone; repeat what shall hold: {', '.join(subjects)}")
+    if not replace:
+        advise(f"What was revoked or blocked after {iso(made.backup.made_at)} is let in again: revoke it once more.")
+    advise("Servers hold what was published since the backup: `dnsbound publish --check` compares them.")
+
+
+def _facts(made: "BackupFacts", path: Path) -> dict[str, object]:
+    return {"file": str(path), "schema": made.schema, "made_at": iso(made.made_at), "rows": dict(made.rows)}
+
+
 def _tell_backup(made: "BackupFacts", path: Path, *, as_json: bool) -> None:
     if as_json:
-        emit({"file": str(path), "schema": made.schema, "made_at": iso(made.made_at), "rows": dict(made.rows)})
+        emit(_facts(made, path))
         return
     told = ", ".join(f"{made.rows.get(name, 0):,} {name}" for name in ("identities", "keys", "records", "events"))
     say(f"{path}  {told}  as of {iso(made.made_at)}")

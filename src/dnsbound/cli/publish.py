@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnsbound.cli.configuration import actor
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
 from dnsbound.cli.opened import opened_inventory, opened_resolver, publish_targets
-from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ResolverOption, TargetsOption
+from dnsbound.cli.options import AnchorsOption, InventoryOption, JsonOption, ReasonOption, ResolverOption, TargetsOption
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.progress import progress_bar
 from dnsbound.errors import DnsboundError, Misuse
@@ -33,6 +34,7 @@ class _Run:
     publishing: "Publishing"
     targets: "list[Target]"
     as_json: bool
+    reason: str
 
     def each(self, do: "Callable[[Target], ExitCode]") -> ExitCode:
         """For every target; one that fails does not hold up the others."""
@@ -87,6 +89,7 @@ def publish(
     targets: TargetsOption = None,
     resolver: ResolverOption = None,
     anchors: AnchorsOption = None,
+    reason: ReasonOption = "",
     inventory: InventoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -105,7 +108,9 @@ def publish(
     manner = Manner(allow_removals=allow_removals, claim_seconds=PUBLISH_CLAIM_SECONDS.checked(claim))
     with opened_inventory(inventory) as store, ExitStack() as held:
         publishing = Publishing(store, _limited(publish_targets(targets), removals), open_publisher)
-        run = _Run(publishing=publishing, targets=chosen(publishing.targets, zones or ()), as_json=as_json)
+        run = _Run(
+            publishing=publishing, targets=chosen(publishing.targets, zones or ()), as_json=as_json, reason=reason
+        )
         if test:
             raise typer.Exit(run.each(lambda target: _try_out(run, target)))
         if dry_run:
@@ -144,6 +149,7 @@ def _publish(run: _Run, target: "Target", manner: "Manner", waits: "Waits | None
             moved = run.publishing.publish(target, manner, progress)
         else:
             moved = run.publishing.publish(target, manner, progress, keep)
+    run.publishing.tell(target, moved, actor=actor(), reason=run.reason)
     embedded = isinstance(target, EmbeddedTarget)
     _tell_moved(run, target, moved, embedded=embedded)
     code = _code_of(moved)

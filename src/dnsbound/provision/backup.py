@@ -3,6 +3,8 @@
 A backup is one consistent view, whoever writes meanwhile, and takes the place of its name only when it is complete. A
 restore is one transaction: everything, checked to the last line, or nothing. Keys of zones are not in it: they are
 files of their own.
+
+A restore brings nobody back who was revoked since, as far as that can be known: from the inventory that is replaced.
 """
 
 import os
@@ -14,21 +16,25 @@ from pathlib import Path
 from typing import IO, Final
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, exists, func, insert, select, text
 
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.provision import event_log, publication, schema, schema_migration
+from dnsbound.names import ClientName
+from dnsbound.provision import event_log, publication, registration, schema, schema_migration
 from dnsbound.provision.backup_format import Header, Reader, Row, write
 from dnsbound.provision.database import Database
+from dnsbound.provision.entries import IdentityState
 from dnsbound.provision.errors import AlreadyInInventory
 from dnsbound.provision.inventory_kind import HEAD_REVISION, INVENTORY
 from dnsbound.provision.owner import OwnerName
-from dnsbound.times import Moment
+from dnsbound.times import Moment, iso
 
 _BATCH: Final = 1000
 _BATCH_OCTETS: Final = 8_388_608
 _PUBLISHED: Final = frozenset({"records", "published"})
 """Tables of records that are, or were, sent to servers."""
+_SHUTTING_OUT: Final = ("block", "lease-end", "replace-key", "revoke-authority", "roll-begin", "withdraw")
+"""Actions of events, beside `revoke`, after which somebody, or a key, no longer logs in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,18 @@ class BackupFacts:
     made_at: Moment
     rows: Mapping[str, int]
     """Of each table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What a restore did, beyond what the backup holds."""
+
+    backup: BackupFacts
+    kept_revoked: tuple[str, ...]
+    """Names that the backup has and that were revoked after it, in the inventory that was replaced. They are revoked
+    again, or would have been but for `danger_revoked`."""
+    to_repeat: tuple[tuple[str, str], ...]
+    """Other changes after the backup that shut somebody out, as (action, subject): they are undone."""
 
 
 def back_up(database: Database, path: Path, *, now: Moment) -> BackupFacts:
@@ -59,10 +77,10 @@ def back_up(database: Database, path: Path, *, now: Moment) -> BackupFacts:
     return BackupFacts(schema=header.schema, made_at=now, rows=counts)
 
 
-def check(path: Path) -> BackupFacts:
-    """Read a backup to its end. Malformed when it is not whole."""
+def check(path: Path, *, octets: int | None = None) -> BackupFacts:
+    """Read a backup to its end. Malformed when it is not whole. octets: limit `backup-octets`."""
     with path.open("rb") as file:
-        reader = Reader(file)
+        reader = Reader(file, octets=octets)
         _refuse_newer(reader.header)
         for _ in reader:
             pass
@@ -70,21 +88,31 @@ def check(path: Path) -> BackupFacts:
 
 
 def restore(
-    database: Database, path: Path, *, replace: bool = False, now: Moment, actor: str, reason: str = ""
-) -> BackupFacts:
+    database: Database,
+    path: Path,
+    *,
+    replace: bool = False,
+    danger_revoked: bool = False,
+    octets: int | None = None,
+    now: Moment,
+    actor: str,
+    reason: str = "",
+) -> Restored:
     """Put a backup into an inventory that is empty, or in the place of what it holds. All or nothing.
 
-    One event more tells of the restore itself.
+    One event more tells of the restore itself. Names that the replaced inventory revoked after the backup was made are
+    revoked again, unless danger_revoked. octets: limit `backup-octets`.
 
     AlreadyInInventory when it is not empty and not to be replaced. Malformed for a file that is no whole backup.
     """
     with path.open("rb") as file:
-        reader = Reader(file)
+        reader = Reader(file, octets=octets)
         header = reader.header
         _refuse_newer(header)
         with database.writing(unhurried=True) as connection:
             if not replace and not _is_empty(connection):
                 raise AlreadyInInventory(f"the inventory at {database.place} is not empty")
+            revoked, to_repeat = _shut_out_since(connection, header.made_at)
             # From nothing, so that the triggers which protect events need no way around them.
             schema_migration.migrate(connection, INVENTORY, "base", danger_lose_data=True)
             schema_migration.migrate(connection, INVENTORY, header.schema)
@@ -94,7 +122,30 @@ def restore(
             event_log.append(
                 connection, at=now, actor=actor, action="restore", subject="inventory", detail=detail, reason=reason
             )
-    return BackupFacts(schema=header.schema, made_at=header.made_at, rows=dict(reader.counts))
+            back = [name for name in revoked if registration.active_id(connection, name) is not None]
+            for name in () if danger_revoked else back:
+                why = reason or f"revoked after the backup of {iso(header.made_at)}"
+                registration.revoke(connection, name, now=now, actor=actor, reason=why)
+    facts = BackupFacts(schema=header.schema, made_at=header.made_at, rows=dict(reader.counts))
+    return Restored(backup=facts, kept_revoked=tuple(name.canonical for name in back), to_repeat=to_repeat)
+
+
+def _shut_out_since(connection: Connection, made_at: Moment) -> tuple[list[ClientName], tuple[tuple[str, str], ...]]:
+    """Names whose last identity was revoked since a moment, and events of whatever else shut somebody out."""
+    rows, events = schema.identities, schema.events
+    other = rows.alias()
+    stands = exists().where(other.c.name == rows.c.name, other.c.state == IdentityState.ACTIVE.value)
+    revoked = select(rows.c.name).where(rows.c.revoked_at >= made_at, ~stands).distinct().order_by(rows.c.name)
+    changes = (
+        select(events.c.action, events.c.subject)
+        .where(events.c.at >= made_at, events.c.action.in_(_SHUTTING_OUT))
+        .distinct()
+        .order_by(events.c.action, events.c.subject)
+    )
+    return (
+        [ClientName.parse(name) for name in connection.execute(revoked).scalars()],
+        tuple((row.action, row.subject) for row in connection.execute(changes)),
+    )
 
 
 def _refuse_newer(header: Header) -> None:

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Final, Self, TypeAlias
 
-from dnsbound.errors import Malformed
+from dnsbound.errors import LimitExceeded, Malformed
+from dnsbound.limits import BACKUP_OCTETS
 from dnsbound.times import Moment
 
 FORMAT: Final = "dnsbound inventory"
@@ -96,9 +97,13 @@ class Reader:
     """Reads a backup from a file. Iterating yields the rows; only when that has come to its end is it known that the
     backup was whole: until then nothing of it may be kept."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """Malformed when the file does not begin as a backup does."""
+    def __init__(self, file: IO[bytes], *, octets: int | None = None) -> None:
+        """Malformed when the file does not begin as a backup does.
+
+        octets: limit `backup-octets`, of all lines together; LimitExceeded at the line that goes beyond it.
+        """
         self._packed = gzip.GzipFile(fileobj=file, mode="rb")
+        self._left = BACKUP_OCTETS.checked(octets)
         self._digest = hashlib.sha256()
         self._number = 0
         first = self._line()
@@ -130,6 +135,9 @@ class Reader:
             raise Malformed(f"line {self._number} of the backup is longer than {MAX_LINE_OCTETS} octets")
         if not octets.endswith(b"\n"):
             raise Malformed("the backup ends too early: it was cut off")
+        self._left -= len(octets)
+        if self._left < 0:
+            raise LimitExceeded(BACKUP_OCTETS.name, f"the backup unpacks to more, at line {self._number}")
         return octets
 
     def _row(self, found: object) -> Row:

@@ -39,17 +39,18 @@ def migrate(connection: Connection, kind: DatabaseKind, revision: str, *, danger
         raise Misuse(f"there is no schema {revision}; known are {', '.join(sorted(known))}")
     here = current(connection)
     if here is not None and (revision == "base" or here > revision):
-        lost = [] if danger_lose_data else _lost(connection, kind, here, revision)
-        if lost:
+        dropped = [] if danger_lose_data else lost(connection, kind, here, revision)
+        if dropped:
             raise Misuse(
-                f"schema {revision} has no place for {', '.join(lost)}; back it up, then --danger-lose-data drops them"
+                f"schema {revision} has no place for {', '.join(dropped)}; back it up, then --danger-lose-data drops "
+                "them"
             )
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)
 
 
-def _lost(connection: Connection, kind: DatabaseKind, here: str, revision: str) -> list[str]:
+def lost(connection: Connection, kind: DatabaseKind, here: str, revision: str) -> list[str]:
     """What a step down would drop, in words with counts."""
     return [
         f"{number} {what}"

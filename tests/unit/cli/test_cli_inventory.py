@@ -102,6 +102,24 @@ def test_restoring_over_something_asks(dnsbound, filled):
     assert (last["action"], last["detail"]["replaced"]) == ("restore", True)
 
 
+@pytest.mark.parametrize("danger", [False, True])
+def test_a_restore_names_who_was_revoked_since(dnsbound, filled, danger):
+    assert dnsbound("inventory", "backup", "fleet.backup").code == 0
+    assert dnsbound("id", "revoke", NAME, "--yes").code == 0
+    assert dnsbound("zone", "create", "cars.example").code == 0
+    assert dnsbound("id", "block", "lost._device.cars.example").code == 0
+    restore = ("inventory", "restore", "fleet.backup", "--replace", "--yes", *(("--danger-revoked",) if danger else ()))
+    told = dnsbound(*restore)
+    assert (told.code, told.out.count(NAME), told.out.count("lost._device.cars.example")) == (0, 1, 1)
+    assert json.loads(dnsbound("id", "show", NAME, "--json").out)["state"] == ("active" if danger else "revoked")
+    assert dnsbound("inventory", "restore", "fleet.backup", "--inventory", "new.db").code == 0
+    facts = json.loads(dnsbound(*restore, "--json").out)
+    assert facts["kept_revoked"] is not danger
+    limited = dnsbound(*restore, "--max-octets", "65536")
+    assert limited.code == 0
+    assert dnsbound(*restore, "--max-octets", "1").code == 2
+
+
 @pytest.mark.parametrize(
     "content",
     [None, b"", b"text", gzip.compress(b"{}\n", mtime=0), gzip.compress(b'["tags", 1]\n', mtime=0)[:-9]],

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from dnsbound.errors import Misuse
+from dnsbound.provision import event_log
 from dnsbound.provision.inventory import Inventory
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.publish.drift import Drift, DriftKind, drifts
@@ -111,6 +112,23 @@ class Publishing:
                 done=done,
             )
             return move.run(removals=target.removals)
+
+    def tell(self, target: Target, moved: Moved, *, actor: str, reason: str = "") -> None:
+        """Leave the event of a run that somebody started; none of one after which the server holds what it held. A run
+        that is killed leaves none: what it brought there was told of when it was changed."""
+        if not moved.done:
+            return
+        detail: dict[str, object] = {"to": target.kind, "names": moved.done}
+        with self._inventory.database.writing() as connection:
+            event_log.append(
+                connection,
+                at=self._clock(),
+                actor=actor,
+                action="publish-zone",
+                subject=target.zone.text,
+                detail=detail,
+                reason=reason,
+            )
 
     def pending(self, target: Target) -> Iterator[Change]:
         """What waits, as it would be sent."""
