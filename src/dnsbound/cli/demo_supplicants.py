@@ -21,10 +21,13 @@ from dnsbound.edge.radius_client import UdpRadiusClient
 from dnsbound.names import ClientName
 from dnsbound.protocols.eap_peer import EapPeer
 from dnsbound.protocols.nai import anonymous_identity
+from dnsbound.protocols.radius_exchange import Patience
 from dnsbound.testing.background_loop import BackgroundLoop
 
 SECONDS: Final = 15
 BSSID: Final = "02-00-00-00-00-01"
+_PATIENCE: Final = Patience(seconds=SECONDS / 2)
+"""For one request of our own peer."""
 _VLAN: Final = re.compile(r"^   Attribute 81 \(.*\) length=\d+\n      Value: ([0-9a-f]+)$", re.MULTILINE)
 """Tunnel-Private-Group-Id, as eapol_test prints it."""
 
@@ -134,7 +137,8 @@ class OwnPeer:
         nas = AsNas(
             nas_identifier=joining.access_point, ssid=joining.ssid, bssid=BSSID, calling_station=joining.station
         )
-        async with await UdpRadiusClient.open("127.0.0.1", radius.port, radius.secret.encode()) as asker:
+        secret = radius.secret.encode()
+        async with await UdpRadiusClient.open("127.0.0.1", radius.port, secret, patience=_PATIENCE) as asker:
             trial = await try_eap(asker, EapPeer(identity, tls.open), nas=nas, identity=identity)
         return Told(
             admitted=trial.verdict is TrialVerdict.ADMITTED,
