@@ -1,6 +1,7 @@
 """The way to a RADIUS server, from options: over UDP with a shared secret, or over TLS or DTLS with two credentials."""
 
 import re
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -81,7 +82,12 @@ class Hop:
     @asynccontextmanager
     async def opened(self, resolver: "ResolverLike", seconds: Seconds) -> "AsyncIterator[RadiusAsker]":
         """A client of the server, closed afterwards. seconds: how long each request may take."""
-        asker = await self._open(resolver, seconds)
+        try:
+            asker = await self._open(resolver, seconds)
+        except UnicodeError as error:
+            raise Malformed(f"--server {self.server!r} is no host name") from error
+        except socket.gaierror as error:
+            raise socket.gaierror(error.errno, f"{self.server}: {error.strerror}") from error
         try:
             yield asker
         finally:

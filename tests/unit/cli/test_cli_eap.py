@@ -48,6 +48,8 @@ def secret(tmp_path):
         ((*BELIEF, "--radsec", "--dtls"), "not both"),
         ((*BELIEF, "--hop-tlsa"), "--radsec and --dtls"),
         ((*BELIEF, "--server", "192.0.2.1:port"), "HOST"),
+        ((*BELIEF, "--server", f"{'a' * 64}.example"), "no host name"),
+        ((*BELIEF, "--server", "a..example"), "no host name"),
     ],
 )
 def test_what_contradicts_itself_is_wrong_use(dnsbound, car, secret, options, told):
@@ -67,6 +69,12 @@ def test_nobody_there_is_undecided(dnsbound, car, secret):
     )
     assert ran.code == 3
     assert ran.lines[0].startswith("no-answer: ")
+
+
+def test_a_host_that_is_not_found_is_named(dnsbound, car, secret):
+    ran = dnsbound("eap", "test", "--credential", car, "--secret-file", secret, "--server", "::1%nowhere", *BELIEF)
+    assert ran.code == 3
+    assert ran.err.splitlines()[-1].startswith("dnsbound: ::1%nowhere: ")
 
 
 class TestHop:
