@@ -132,6 +132,10 @@ LINGER_SECONDS: Final = Limit(
     "linger-seconds", 5, 1, 60, "how long a closed connection waits for its peer to go, so that no reset loses our end"
 )
 LINGER_OCTETS: Final = Limit("linger-octets", 16_777_216, 0, 1_073_741_824, "octets thrown away while lingering")
+WARNING_SECONDS: Final = Limit(
+    "warning-seconds", 600, 1, 86_400, "between two warnings of the same kind about the same peer"
+)
+WARNED_SUBJECTS: Final = Limit("warned-subjects", 64, 1, 100_000, "peers that are warned of by name at once")
 SWEEP_SECONDS: Final = Limit("sweep-seconds", 5, 1, 3600, "longest time between two looks at the live sessions")
 TICKET_KEY_SECONDS: Final = Limit(
     "ticket-key-seconds", 3600, 1, 604_800, "RFC 9325 section 3.4: how long one key seals session tickets"

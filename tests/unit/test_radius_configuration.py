@@ -153,6 +153,17 @@ WRONG = [
         "accounting_discard",
         "kept or discarded",
     ),
+    (
+        SERVER + 'accounting_discard = true\naccounting_keep = "9d"' + CLIENT + NETWORK,
+        "accounting_keep",
+        "nothing is kept",
+    ),
+    (SERVER.replace('"[::1]"', '"[::1]", "[::1]"') + CLIENT + NETWORK, "listen", "twice"),
+    (
+        SERVER.replace(":0", ":1812") + 'accounting_discard = true\naccounting = "127.0.0.1:1812"' + CLIENT + NETWORK,
+        "[server]",
+        "one address twice",
+    ),
     (SERVER + 'ticket_keys = "x"' + CLIENT + NETWORK, "ticket_keys", "no tickets"),
     (SERVER + 'key_exchange = "hybrid-only"' + CLIENT + NETWORK, "key_exchange", "1.3 alone"),
     (SERVER + CLIENT.replace("/24", "/33") + NETWORK, "address", "192.0.2.0/33"),

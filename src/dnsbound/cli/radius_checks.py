@@ -1,6 +1,7 @@
 """What `dnsbound serve radius --check` looks at: everything it needs, before a phone finds out that it is missing."""
 
 import contextlib
+import itertools
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
     from dnsbound.edge.radius_clients import RadiusClient
     from dnsbound.edge.radius_configuration import RadiusConfiguration
+    from dnsbound.protocols.radius_grants import AttributeNames
     from dnsbound.verify.access import AccessList
+    from dnsbound.verify.access_text import Grants
 
 _TIMEOUT: Final[Seconds] = 5.0
 _SOON: Final[Seconds] = 14 * 86_400.0
+_WRONG_GRANTS: Final = 20
+"""Different mistakes that are told of one network."""
 
 
 def radius_findings(path: Path, resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:
@@ -38,7 +43,9 @@ def radius_findings(path: Path, resolver: list[str] | None, anchors: Path | None
     yield Finding(check="configuration", level=Level.OK, found=found)
     yield from _credential(configuration)
     yield from _server_chain(configuration, anchors)
+    yield from _ticket_keys(configuration)
     yield from _access(configuration)
+    yield from _accounting(configuration)
     yield from _ports(configuration)
     for client in configuration.clients:
         yield _dynamic_authorisation(client)
@@ -127,21 +134,42 @@ def _server_chain(configuration: "RadiusConfiguration", anchors: Path | None) ->
     yield Finding(check=check, level=Level.OK, found=f"{owner.to_text(omit_final_dot=True)} TLSA {record.to_text()}")
 
 
+def _ticket_keys(configuration: "RadiusConfiguration") -> Iterator[Finding]:
+    from dnsbound.edge.ticket_keys import TicketKeyFile
+
+    path = configuration.server.ticket_keys
+    if path is None:
+        return
+    try:
+        TicketKeyFile(path, door=configuration.networks[0].door)
+    except DnsboundError as error:
+        yield Finding(check="ticket keys", level=Level.FAIL, found=str(error))
+        return
+    yield Finding(check="ticket keys", level=Level.OK, found=str(path))
+
+
 # --- whom it admits
 
 
 def _access(configuration: "RadiusConfiguration") -> Iterator[Finding]:
     from dnsbound.edge.access_file import AccessFile
+    from dnsbound.edge.radius_dictionaries import AttributesByName
 
-    check = "access list"
     try:
         listed = AccessFile(configuration.server.access).current()
         configuration.check_doors(listed.doors)
     except DnsboundError as error:
-        yield Finding(check=check, level=Level.FAIL, found=str(error))
+        yield Finding(check="access list", level=Level.FAIL, found=str(error))
+        return
+    try:
+        names = AttributesByName(configuration.server.dictionary)
+    except DnsboundError as error:
+        yield Finding(check="dictionary", level=Level.FAIL, found=str(error))
         return
     for network in configuration.networks:
-        yield _door(f"network {network.label}", listed, network.door)
+        check = f"network {network.label}"
+        yield _door(check, listed, network.door)
+        yield from _grants(check, listed.grants(network.door), names)
     if configuration.server.radsec or configuration.server.radsec_dtls:
         yield _door("RadSec", listed, configuration.server.radsec_door)
 
@@ -152,6 +180,40 @@ def _door(check: str, listed: "AccessList", door: str) -> Finding:
         remedy = f"add names to allow of [door.{door!r}]"
         return Finding(check=check, level=Level.WARN, found=f"door {door} lets nobody in", remedy=remedy)
     return Finding(check=check, level=Level.OK, found=f"door {door}: {entries} names and patterns")
+
+
+def _grants(check: str, entries: Iterator[tuple[str, "Grants"]], names: "AttributeNames") -> Iterator[Finding]:
+    """What RADIUS cannot say lets nobody in; a list of thousands that all say it wrongly is not told in full."""
+    from dnsbound.protocols.radius_grants import RadiusGrant
+
+    remedy = "mend the grants in the access list: these names are refused (grants-unusable)"
+    wrong: dict[str, list[str]] = {}
+    for text, grants in entries:
+        try:
+            RadiusGrant.parse(grants, names)
+        except DnsboundError as error:
+            wrong.setdefault(str(error), []).append(text)
+    for what, entitled in itertools.islice(wrong.items(), _WRONG_GRANTS):
+        more = f" and {len(entitled) - 1} more" if len(entitled) > 1 else ""
+        yield Finding(check=check, level=Level.FAIL, found=f"{entitled[0]}{more}: {what}", remedy=remedy)
+
+
+def _accounting(configuration: "RadiusConfiguration") -> Iterator[Finding]:
+    """The database, unless it is yet to be made: nothing is made here."""
+    from dnsbound.provision.accounting.ledger import Ledger
+    from dnsbound.provision.errors import AccountingMissing
+
+    check, place = "accounting database", configuration.server.accounting_database
+    if place is None:
+        return
+    try:
+        Ledger.open(place).close()
+    except AccountingMissing as error:
+        yield Finding(check=check, level=Level.OK, found=f"{error}; it is made at the first start")
+    except DnsboundError as error:
+        yield Finding(check=check, level=Level.FAIL, found=str(error), remedy="the server does not start without it")
+    else:
+        yield Finding(check=check, level=Level.OK, found="answers")
 
 
 # --- the network

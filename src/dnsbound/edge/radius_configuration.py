@@ -223,10 +223,20 @@ def _check(table: TomlTable, settings: ServerSettings) -> None:
         raise table.wrong("beside accounting_database: accounting is kept or discarded", "accounting_discard")
     if settings.accounting and not (kept or settings.accounting_discard):
         raise table.wrong("needs accounting_database, or accounting_discard = true", "accounting")
+    if settings.accounting_keep is not None and not kept:
+        raise table.wrong("without accounting_database nothing is kept", "accounting_keep")
+    if _twice((*settings.listen, *settings.accounting, *settings.radsec_dtls)):
+        raise table.wrong("listen, accounting and radsec_dtls name one address twice")
     if settings.ticket_keys is not None and not settings.ticket_seconds:
         raise table.wrong("without ticket_seconds there are no tickets", "ticket_keys")
     if settings.key_exchange is KeyExchange.HYBRID_ONLY and TLS_1_2 in settings.tls:
         raise table.wrong('hybrid-only is spoken in TLS 1.3 alone: say tls = ["1.3"]', "key_exchange")
+
+
+def _twice(endpoints: Iterable[Endpoint]) -> bool:
+    """Whether two are one; port 0 is another one each time."""
+    fixed = [endpoint for endpoint in endpoints if endpoint.port]
+    return len(set(fixed)) < len(fixed)
 
 
 def _versions(table: TomlTable) -> tuple[int, ...]:
@@ -249,7 +259,7 @@ def _endpoints(table: TomlTable, key: str, port: int) -> tuple[Endpoint, ...]:
         found = tuple(Endpoint.parse(text, port=port) for text in table.texts(key))
     except Malformed as error:
         raise table.wrong(error.what, key) from None
-    if len(set(found)) < len(found) and all(endpoint.port for endpoint in found):
+    if _twice(found):
         raise table.wrong("names one address twice", key)
     return found
 

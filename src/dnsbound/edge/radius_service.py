@@ -30,17 +30,17 @@ from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
 from dnsbound.edge.radius_dictionaries import AttributesByName
 from dnsbound.edge.radius_networks import RadiusNetworks
+from dnsbound.edge.repeated_warnings import RepeatedWarnings
 from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.iana import RadiusCode
-from dnsbound.protocols.radius import Discarded, read_request_of_any
+from dnsbound.protocols.radius import Discard, Discarded, read_request_of_any
 from dnsbound.protocols.radius_accounting import AccountingEvent
 from dnsbound.protocols.radius_duplicates import Begun, RecentRequests, Repeated
 from dnsbound.times import Moment, Seconds
 
 _log: Final = logging.getLogger("dnsbound.radius")
 
-_TOLD: Final = 64
-"""Clients with wrong secrets that are told of by name, until the configuration is read again."""
+_ANOTHER_SECRET: Final = frozenset({Discard.WRONG_MESSAGE_AUTHENTICATOR, Discard.WRONG_REQUEST_AUTHENTICATOR})
 
 
 class AccountingRecorder(Protocol):
@@ -104,7 +104,7 @@ class RadiusService:
             on_event=on_event,
         )
         self._recent = RecentRequests()
-        self._told: set[str] = set()
+        self._warnings = RepeatedWarnings(_log, monotonic=monotonic)
 
     @property
     def configuration(self) -> RadiusConfiguration:
@@ -119,7 +119,7 @@ class RadiusService:
         self._configuration = configuration
         self._acceptor.handle_key = configuration.server.handle_key
         self._access.fragment_octets = configuration.server.fragment_octets
-        self._told.clear()
+        self._warnings.forget()
 
     async def answer(self, octets: bytes, origin: RadiusOrigin) -> bytes | None:
         """The answer; None to say nothing. Raises nothing for what a client sends."""
@@ -210,8 +210,8 @@ class RadiusService:
 
     def _discard(self, error: Discarded, origin: RadiusOrigin) -> bytes | None:
         self.counters.dropped[error.why.value] += 1
-        label = origin.client.label
-        if label not in self._told and len(self._told) < _TOLD:
-            self._told.add(label)
-            _log.warning("client %s at %s: %s; such packets are dropped", label, origin.address, error)
+        what = f"client {origin.client.label} at {origin.address}: {error}"
+        if error.why in _ANOTHER_SECRET:
+            what += ", which is what another shared secret than in its secret_file looks like"
+        self._warnings.warn(f"{origin.address} {error.why}", f"{what}; such packets are dropped")
         return None

@@ -1,14 +1,14 @@
 """The sockets of a RADIUS server, bound before anything is served: by one process, for each of its workers.
 
 Workers share their ports (SO_REUSEPORT), and the system spreads clients over them. A worker that takes a dead one's
-place goes on with the sockets that one had, and with what waits in them.
+place goes on with the sockets that one had, and with what waits in them. A second server must not share them as well:
+each would get a part of every conversation, so a port is shared only after it was had alone.
 """
 
 import contextlib
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_endpoint import Endpoint
@@ -16,6 +16,12 @@ from dnsbound.edge.radius_udp import bind_udp
 from dnsbound.errors import Misuse
 
 _BACKLOG: Final = 128
+
+
+class _Bind(Protocol):
+    """`bind_udp` or `bind_tcp`."""
+
+    def __call__(self, endpoint: Endpoint, *, reuse_port: bool) -> socket.socket: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +50,16 @@ class Bound:
 
 def bind_all(configuration: RadiusConfiguration, *, workers: int = 1) -> tuple[Bound, ...]:
     """The sockets of each worker. Misuse, in one line, for an address that cannot be had; nothing is bound then."""
-    server, shared = configuration.server, workers > 1
+    server = configuration.server
     with contextlib.ExitStack() as undo:
 
-        def all_at(
-            endpoints: tuple[Endpoint, ...], bind: Callable[[Endpoint], socket.socket]
-        ) -> list[list[socket.socket]]:
+        def all_at(endpoints: tuple[Endpoint, ...], bind: _Bind) -> list[list[socket.socket]]:
             return [_bound(endpoint, bind, workers, undo) for endpoint in endpoints]
 
-        authentication = all_at(server.listen, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
-        accounting = all_at(server.accounting, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
-        radsec = all_at(server.radsec, lambda endpoint: bind_tcp(endpoint, reuse_port=shared))
-        radsec_dtls = all_at(server.radsec_dtls, lambda endpoint: bind_udp(endpoint, reuse_port=shared))
+        authentication = all_at(server.listen, bind_udp)
+        accounting = all_at(server.accounting, bind_udp)
+        radsec = all_at(server.radsec, bind_tcp)
+        radsec_dtls = all_at(server.radsec_dtls, bind_udp)
         undo.pop_all()
     return tuple(
         Bound(
@@ -74,19 +78,20 @@ def endpoint_of(bound: socket.socket) -> Endpoint:
     return Endpoint(host=host, port=port)
 
 
-def _bound(
-    endpoint: Endpoint, bind: Callable[[Endpoint], socket.socket], workers: int, undo: contextlib.ExitStack
-) -> list[socket.socket]:
+def _bound(endpoint: Endpoint, bind: _Bind, workers: int, undo: contextlib.ExitStack) -> list[socket.socket]:
+    shared = workers > 1
     made: list[socket.socket] = []
-    for _ in range(workers):
-        try:
-            one = bind(endpoint)
-        except OSError as error:
-            raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
-        undo.callback(one.close)
-        made.append(one)
-        # Port 0 is any free one, and the same for all.
-        endpoint = endpoint_of(one)
+    try:
+        if shared and endpoint.port:
+            bind(endpoint, reuse_port=False).close()
+        for _ in range(workers):
+            one = bind(endpoint, reuse_port=shared)
+            undo.callback(one.close)
+            made.append(one)
+            # Port 0 is any free one, and the same for all.
+            endpoint = endpoint_of(one)
+    except OSError as error:
+        raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
     return made
 
 

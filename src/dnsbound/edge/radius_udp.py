@@ -19,6 +19,7 @@ from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
 from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.repeated_warnings import RepeatedWarnings
 from dnsbound.iana import RadiusAttribute
 from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_IN_FLIGHT, RADIUS_OCTETS, RADIUS_RECEIVE_OCTETS
 from dnsbound.protocols.radius import HEADER
@@ -29,8 +30,6 @@ _AT_A_TIME: Final = 256
 """Datagrams read before the event loop sees to others."""
 _NEW_AT_A_TIME: Final = 64
 """New conversations begun of as many, when more are waiting."""
-_TOLD: Final = 64
-"""Unknown addresses that are told of by name."""
 _IP_PKTINFO: Final = 8
 """Linux; the socket module of Python 3.11 does not name it."""
 _IN_PKTINFO: Final = struct.Struct("@I4s4s")
@@ -103,7 +102,7 @@ class RadiusSocket:
         self._in_flight: Final = RADIUS_IN_FLIGHT.checked(in_flight)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._told: set[str] = set()
+        self._warnings = RepeatedWarnings(_log)
         host = bound.getsockname()[0]
         self._wildcard: Final = host in _WILDCARDS
         self._loop.add_reader(bound, self._readable)
@@ -216,9 +215,7 @@ class RadiusSocket:
 
     def _stranger(self, address: str) -> None:
         self._count(Dropped.UNKNOWN_CLIENT)
-        if address not in self._told and len(self._told) < _TOLD:
-            self._told.add(address)
-            _log.warning("%s is the address of no client: its packets are dropped", address)
+        self._warnings.warn(address, f"{address} is the address of no client: its packets are dropped")
 
     def _failed(self) -> None:
         self._count(Dropped.FAILED)

@@ -14,7 +14,7 @@ entries that match a name add theirs, the more specific one winning key by key: 
 literal labels over fewer, `*` over `**`, and between equals the later entry. Nothing here looks at the DNS.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import count
 from types import MappingProxyType
@@ -97,6 +97,11 @@ class AccessList:
         entry = self._doors.get(door)
         return 0 if entry is None else len(entry)
 
+    def grants(self, door: str) -> Iterator[tuple[str, Grants]]:
+        """Each name and pattern that lets in at one door, and what it adds to what is granted."""
+        entry = self._doors.get(door)
+        return iter(()) if entry is None else entry.grants()
+
     def permit(self, door: str, name: ClientName) -> Permit:
         """What the name is granted at the door; Refused(NOT_PERMITTED) when it is not on the list."""
         entry = self._doors.get(door)
@@ -126,6 +131,11 @@ class _Door:
 
     def __len__(self) -> int:
         return len(self._allowed) + self._patterns
+
+    def grants(self) -> Iterator[tuple[str, Grants]]:
+        yield from self._allowed.items()
+        for pattern, grants in self._allowed_patterns:
+            yield str(pattern), grants
 
     def allow(self, text: str, grants: Grants, *, short_patterns: bool) -> None:
         if "*" not in text:

@@ -6,6 +6,7 @@ In entries that keep out, a wildcard takes any label. Patterns are stored from t
 lookup follows the labels of the name and not the number of patterns.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
 
@@ -108,6 +109,15 @@ class PatternTree(Generic[_V]):
                 return []
             nodes = after
         return [node.value for node in nodes if node.value is not None]
+
+    def __iter__(self) -> Iterator[_V]:
+        """Value of every pattern, in no particular order."""
+        nodes = [self._root]
+        while nodes:
+            node = nodes.pop()
+            nodes.extend(node.children.values())
+            if node.value is not None:
+                yield node.value
 
 
 class _Node(Generic[_V]):

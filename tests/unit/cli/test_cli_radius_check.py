@@ -1,5 +1,6 @@
 """`dnsbound serve radius --check`: each thing that is missing is a line with a remedy; and the command as a process."""
 
+import base64
 import json
 import signal
 import socket
@@ -93,6 +94,39 @@ def test_clients_over_tls_alone_cannot_be_told_either(dnsbound, configured):
     (told,) = (check for check in json.loads(ran.out)["checks"] if check["check"] == "client branches")
     assert (told["level"], "no way back" in told["remedy"]) == ("warn", True)
     assert levels(ran)["client nas"] == "ok"
+
+
+@pytest.mark.parametrize("grants", ["vlan = 5000", "vlna = 12", 'attributes = { "No-Such-Attribute" = 1 }'])
+def test_grants_that_radius_cannot_say_are_found_before_a_device_is_refused_for_them(dnsbound, configured, grants):
+    changed(configured.parent / "access.toml", 'vlan = "visitors"', grants)
+    ran = checked(dnsbound, configured)
+    told = [check for check in json.loads(ran.out)["checks"] if check["level"] == "fail"]
+    assert (ran.code, [check["check"] for check in told]) == (1, ["network public"])
+    assert told[0]["found"].startswith("*._device.cars.example: ")
+
+
+def test_a_dictionary_that_is_not_there(dnsbound, configured):
+    changed(configured, "[server]", '[server]\ndictionary = ["none"]')
+    ran = checked(dnsbound, configured)
+    assert (ran.code, levels(ran)["dictionary"]) == (1, "fail")
+
+
+def test_ticket_keys_are_read(dnsbound, configured):
+    changed(configured, "[server]", '[server]\nticket_seconds = 60\nticket_keys = "keys"')
+    ran = checked(dnsbound, configured)
+    assert (ran.code, levels(ran)["ticket keys"]) == (1, "fail")
+    write(configured.parent / "keys", base64.b64encode(bytes(range(32))).decode())
+    assert levels(checked(dnsbound, configured))["ticket keys"] == "ok"
+
+
+def test_the_accounting_database_is_looked_at_and_not_made(dnsbound, configured):
+    changed(configured, "accounting_discard = true", 'accounting_database = "radius.db"')
+    database = configured.parent / "radius.db"
+    ran = checked(dnsbound, configured)
+    assert (ran.code, levels(ran)["accounting database"], database.exists()) == (0, "ok", False)
+    database.write_text("something else, and long enough to be told from an empty file")
+    ran = checked(dnsbound, configured)
+    assert (ran.code, levels(ran)["accounting database"]) == (1, "fail")
 
 
 @pytest.mark.parametrize(
