@@ -24,7 +24,8 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "datagram-handshakes": Benchmark(
         "bench.datagram_handshakes", {"handshakes": 300, "rounds": 5}, {"handshakes": 50, "rounds": 2}
     ),
-    "eap": Benchmark("bench.eap", {"authentications": 400, "rounds": 5}, {"authentications": 30, "rounds": 1}),
+    "eap": Benchmark("bench.eap", {"authentications": 200, "rounds": 3}, {"authentications": 30, "rounds": 1}),
+    "eap-memory": Benchmark("bench.eap_memory", {"conversations": 2000}, {"conversations": 50}),
     "resumption": Benchmark("bench.resumption", {"repeats": 500, "rounds": 7}, {"repeats": 50, "rounds": 2}),
     "idle-memory": Benchmark("bench.idle_memory", {"connections": 10_000}, {"connections": 200}),
     "verify-warm": Benchmark("bench.verify_warm", {"repeats": 2000, "rounds": 7}, {"repeats": 200, "rounds": 3}),

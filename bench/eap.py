@@ -5,18 +5,15 @@ fragment size; no resumption. The evidence of ours is in its cache, but for the 
 client is one whose name was never asked for.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench.contenders import ratio
-from bench.eap_load import AT_MOST_SECONDS, Reached, Wanted
-from bench.eap_servers import FREERADIUS, EapServer, EapServers, Started, has_freeradius
+from bench.eap_load import Wanted
+from bench.eap_servers import FREERADIUS, EapServers, Started, has_freeradius, reach
 from bench.measured_process import cpu_seconds
 from bench.table import Table
 from dnsbound.testing import World
@@ -79,7 +76,7 @@ def _rows(servers: EapServers, strangers: Sequence[Path]) -> list[Row]:
             ours = partial(servers.ours, size)
             said = f"dnsbound, {size} {'worker' if size == 1 else 'workers'}"
             if has_freeradius():
-                peers = partial(servers.freeradius, size, tls)
+                peers = partial(servers.freeradius, size)
                 rows.append(add(label=peer, started=peers, clients=[servers.client]))
             rows.append(add(label=f"{said}, X.509, TLS {tls}", started=ours, clients=[servers.client]))
             if size == 1 and tls == "1.3":
@@ -111,10 +108,11 @@ def _strangers(place: Path, world: World, number: int) -> list[Path]:
 
 def _one_round(row: Row, authentications: int) -> Figures:
     with row.started() as server:
-        ask: Callable[..., Reached] = partial(_asked, server, row)
-        ask(WARM_UP, clients=row.warm_up or row.clients, first=authentications)
+        wanted = partial(Wanted, port=server.port, secret=server.secret, tls=row.tls, processes=row.processes)
+        warm_up = list(map(str, row.warm_up or row.clients))
+        reach(wanted(clients=warm_up, authentications=WARM_UP, first=authentications))
         before = cpu_seconds(server.pid)
-        reached = ask(authentications, clients=row.clients, first=0)
+        reached = reach(wanted(clients=list(map(str, row.clients)), authentications=authentications))
         spent = cpu_seconds(server.pid) - before
     return Figures(
         server=spent / authentications * 1e6,
@@ -122,25 +120,3 @@ def _one_round(row: Row, authentications: int) -> Figures:
         round_trips=reached.round_trips / authentications,
         each_second=authentications / reached.seconds,
     )
-
-
-def _asked(server: EapServer, row: Row, authentications: int, *, clients: Sequence[Path], first: int) -> Reached:
-    wanted = Wanted(
-        port=server.port,
-        secret=server.secret,
-        clients=[str(path) for path in clients],
-        tls=row.tls,
-        authentications=authentications,
-        processes=row.processes,
-        first=first,
-    )
-    command = [sys.executable, "-m", "bench.eap_load", json.dumps(asdict(wanted))]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=AT_MOST_SECONDS + 60, check=False)
-    if run.returncode:
-        raise RuntimeError(f"{row.label}: {run.stderr.strip().splitlines()[-1]}")
-    reached = Reached(**json.loads(run.stdout))
-    if reached.admitted != authentications:
-        raise RuntimeError(f"{row.label}: {reached.admitted} of {authentications} were let in")
-    if reached.repeated:
-        raise RuntimeError(f"{row.label}: {reached.repeated} packets had to be repeated: the load is too much for it")
-    return reached

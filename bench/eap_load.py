@@ -22,10 +22,14 @@ from dnsbound.credential.credential import Credential
 from dnsbound.edge.eap_client import AsNas, TrialVerdict, try_eap
 from dnsbound.edge.eap_tls_client import EapServerTrust, EapTlsClient, EapTlsVersion, eap_client_context
 from dnsbound.edge.radius_client import UdpRadiusClient
-from dnsbound.protocols.eap_peer import EapPeer
+from dnsbound.iana import EapType, RadiusAttribute, RadiusCode
+from dnsbound.protocols.eap import EapPacket
+from dnsbound.protocols.eap_peer import EapPeer, PeerReply
+from dnsbound.protocols.radius import split_eap_message
 from dnsbound.protocols.radius_exchange import Patience
 
 SERVER_NAME = "radius.isp.example"
+IDENTITY = b"@cars.example"
 GROUP = "prime256v1"
 """The only one that FreeRADIUS 3 takes as it is delivered."""
 PATIENCE = Patience(first=2.0, longest=4.0, times=3, seconds=10.0)
@@ -45,6 +49,8 @@ class Wanted:
     in_flight: int = 8
     processes: int = 1
     first: int = 0
+    half_open: bool = False
+    """Stop when the server has shown its certificate, and leave it waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,9 @@ async def _in_turns(wanted: Wanted, doors: Sequence[EapTlsClient], stations: Seq
 
     async def one_after_another(asker: UdpRadiusClient, turns: Iterator[int]) -> None:
         for station in turns:
-            trips, sent = await _authenticated(asker, doors[station % len(doors)], station)
+            trips, sent = await (_begun if wanted.half_open else _authenticated)(
+                asker, doors[station % len(doors)], station
+            )
             totals[0] += 1
             totals[1] += trips
             totals[2] += sent - trips
@@ -109,13 +117,32 @@ async def _in_turns(wanted: Wanted, doors: Sequence[EapTlsClient], stations: Seq
 
 async def _authenticated(asker: UdpRadiusClient, door: EapTlsClient, station: int) -> tuple[int, int]:
     """Round trips, and packets sent for them."""
-    identity = b"@cars.example"
-    octets = (0x020000000000 + station).to_bytes(6, "big")
-    nas = AsNas(nas_identifier="bench", ssid="public", calling_station=octets.hex("-"))
-    trial = await try_eap(asker, EapPeer(identity, door.open), nas=nas, identity=identity)
+    trial = await try_eap(asker, EapPeer(IDENTITY, door.open), nas=_access_point(station), identity=IDENTITY)
     if trial.verdict is not TrialVerdict.ADMITTED or not trial.keys_match:
         raise RuntimeError(f"station {station}: {trial.verdict.value}: {trial.why}")
     return trial.round_trips, sum(step.sent for step in trial.steps)
+
+
+async def _begun(asker: UdpRadiusClient, door: EapTlsClient, station: int) -> tuple[int, int]:
+    """The same for identity and client_hello alone."""
+    peer = EapPeer(IDENTITY, door.open)
+    state: tuple[tuple[int, bytes], ...] = ()
+    said = PeerReply(eap=EapPacket.response(0, EapType.IDENTITY, IDENTITY).to_wire())
+    about, sent = _access_point(station).attributes(IDENTITY), 0
+    for _ in range(2):
+        asked = (*about, *split_eap_message(said.eap), *state)
+        answered = await asker.ask(RadiusCode.ACCESS_REQUEST, asked)
+        outcome = peer.receive(answered.packet.eap_message or b"")
+        if answered.packet.code is not RadiusCode.ACCESS_CHALLENGE or not isinstance(outcome, PeerReply):
+            raise RuntimeError(f"station {station}: {answered.packet.code.name}, {outcome}")
+        said, sent = outcome, sent + answered.sent
+        state = tuple((int(RadiusAttribute.STATE), value) for value in answered.packet.all(RadiusAttribute.STATE))
+    return 2, sent
+
+
+def _access_point(station: int) -> AsNas:
+    octets = (0x020000000000 + station).to_bytes(6, "big")
+    return AsNas(nas_identifier="bench", ssid="public", calling_station=octets.hex("-"))
 
 
 if __name__ == "__main__":

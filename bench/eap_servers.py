@@ -5,15 +5,18 @@ authentication, ours writes the two it always writes, to a file.
 """
 
 import contextlib
+import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.contenders import write_files
+from bench.eap_load import AT_MOST_SECONDS, Reached, Wanted
 from dnsbound.credential.credential import Credential
 from dnsbound.testing import World
 
@@ -59,15 +62,13 @@ class EapServers:
             yield EapServer(port=running.port, pid=running.daemon.process.pid, secret=secret)
 
     @contextlib.contextmanager
-    def freeradius(self, threads: int, tls: str) -> Iterator[EapServer]:
+    def freeradius(self, threads: int) -> Iterator[EapServer]:
         peer, examples = _interop("radius_freeradius"), _interop("radius_examples")
         directory = self._fresh()
         with peer.freeradius(
             directory,
             server=examples.Pem.write(self._place, "freeradius", self._server),
             clients=self._place / "clients-ca.pem",
-            newest=tls,
-            fragment_octets=FRAGMENT_OCTETS,
             threads=threads,
             talkative=False,
         ) as running:
@@ -78,6 +79,18 @@ class EapServers:
         directory = self._place / f"server{self._started}"
         directory.mkdir()
         return directory
+
+
+def reach(wanted: Wanted) -> Reached:
+    """Run the load, in a process of its own; RuntimeError when not all were let in, each at the first asking."""
+    command = [sys.executable, "-m", "bench.eap_load", json.dumps(asdict(wanted))]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=AT_MOST_SECONDS + 60, check=False)
+    if run.returncode:
+        raise RuntimeError(f"the load failed: {run.stderr.strip().splitlines()[-1]}")
+    reached = Reached(**json.loads(run.stdout))
+    if reached.admitted != wanted.authentications or reached.repeated:
+        raise RuntimeError(f"{reached.admitted} of {wanted.authentications}, {reached.repeated} packets repeated")
+    return reached
 
 
 def has_freeradius() -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.contenders import Contender
 from bench.handshakes import NGINX, PYTHON, contenders
-from bench.measured_process import MeasuredProcess
+from bench.measured_process import MeasuredProcess, cpu_seconds, resident_kib
 from bench.peer_missing import PeerMissing
 from bench.table import Table
 from dnsbound.testing import World
@@ -54,9 +54,9 @@ def _measure_one(contender: Contender, place: Path, connections: int) -> tuple[f
     with MeasuredProcess(contender.command, port=contender.port, log=place / "server.log") as server:
         with Clients(contender, WARM_UP):
             pass
-        before = _at_rest(server)
+        before = at_rest(server.pid)
         with Clients(contender, connections):
-            whole = _at_rest(server)
+            whole = at_rest(server.pid)
     return (whole - before) / connections, whole
 
 
@@ -80,13 +80,13 @@ class Clients:
         self._process.communicate(timeout=_PATIENCE)
 
 
-def _at_rest(server: MeasuredProcess) -> float:
-    """Resident KiB once the server has done nothing for a moment."""
+def at_rest(pid: int) -> float:
+    """Resident KiB of a server once it has done nothing for a moment."""
     deadline = time.monotonic() + _PATIENCE
     spent = -1.0
-    while (now := server.cpu_seconds()) - spent > 0.02:
+    while (now := cpu_seconds(pid)) - spent > 0.02:
         if time.monotonic() > deadline:
             raise RuntimeError("the server does not come to rest")
         spent = now
         time.sleep(_RESTS)
-    return server.resident_kib()
+    return resident_kib(pid)

@@ -27,6 +27,7 @@ def facts() -> Table:
     table.row("dnspython", dns.version.version)
     table.row("nginx", _said_by(["nginx", "-V"], r"nginx version: (\S+)", r"built with (OpenSSL \S+)"))
     table.row("unbound", _said_by(["unbound", "-V"], r"Version (\S+)", r"(OpenSSL \d\S+)"))
+    table.row("FreeRADIUS", _said_by(["freeradius", "-v"], r"FreeRADIUS Version ([0-9.]+)"))
     table.row("load before", load())
     return table
 

@@ -41,11 +41,12 @@ class MeasuredProcess:
         self.__exit__(None, None, None)
         raise RuntimeError(f"server did not listen on port {port}: {self._log.read_text()[-2000:]}")
 
-    def cpu_seconds(self) -> float:
-        return cpu_seconds(self._process.pid)
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
-    def resident_kib(self) -> float:
-        return resident_kib(self._process.pid)
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.pid)
 
     def __enter__(self) -> Self:
         return self
