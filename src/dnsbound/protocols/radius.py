@@ -16,7 +16,7 @@ RFC 5997 sections 2 to 4.
 
 import hashlib
 import hmac
-from collections.abc import Iterable, KeysView, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -158,11 +158,6 @@ class RadiusPacket:
         return tuple(value for number, value in self.attributes if number == attribute)
 
     @property
-    def numbers(self) -> KeysView[int]:
-        """The types of its attributes, each once."""
-        return self._firsts.keys()
-
-    @property
     def eap_message(self) -> bytes | None:
         """The EAP packet, joined (RFC 3579 section 3.1). Empty: EAP-Start. None: there is no EAP-Message."""
         pieces = self.all(_EAP)
@@ -226,12 +221,12 @@ def _check_request(packet: RadiusPacket, octets: bytes, secret: bytes) -> None:
 
 def _check_once(packet: RadiusPacket) -> None:
     """Discarded for a request that two readers could understand differently."""
-    numbers = packet.numbers
-    if len(numbers) < len(packet.attributes):
-        repeated = next((number for number in SAID_ONCE & numbers if len(packet.all(number)) > 1), None)
-        if repeated is not None:
-            raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(repeated))
-    if _EAP in numbers and not _PASSWORDS.isdisjoint(numbers):
+    seen: set[int] = set()
+    for number, _ in packet.attributes:
+        if number in seen and number in SAID_ONCE:
+            raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(number))
+        seen.add(number)
+    if _EAP in seen and not seen.isdisjoint(_PASSWORDS):
         raise Discarded(Discard.SEVERAL_AUTHENTICATIONS)
 
 
