@@ -5,11 +5,11 @@ arguments of every change. A change is complete when the call returns, and an au
 its next query (`dnsbound.provision.zone_data`).
 """
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from dnsbound.provision.adoption.adoptions import Adoptions
 from dnsbound.provision.database import Database, Watch
 from dnsbound.provision.enrolment.enrolments import Enrolments
 from dnsbound.provision.enrolment.permissions import Permissions
@@ -23,6 +23,9 @@ from dnsbound.provision.ownership.gaps import Gaps
 from dnsbound.provision.ownership.leases import Leases
 from dnsbound.provision.ownership.transfers import Transfers
 from dnsbound.provision.zones import Zones
+
+if TYPE_CHECKING:
+    from dnsbound.provision.adoption.adoptions import Adoptions
 
 
 class Inventory:
@@ -41,7 +44,6 @@ class Inventory:
         self.gaps = Gaps(database)
         self.leases = Leases(database)
         self.transfers = Transfers(database)
-        self.adoptions = Adoptions(database)
 
     @classmethod
     def open(cls, place: Path | str, *, create: bool = False, busy_seconds: int | None = None) -> Self:
@@ -52,6 +54,13 @@ class Inventory:
         no inventory.
         """
         return cls(Database.open(place, create=create, busy_seconds=busy_seconds))
+
+    @cached_property
+    def adoptions(self) -> "Adoptions":
+        """One command adopts; the others start without the modules of it."""
+        from dnsbound.provision.adoption.adoptions import Adoptions
+
+        return Adoptions(self._database)
 
     @property
     def database(self) -> Database:

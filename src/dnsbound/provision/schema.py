@@ -11,6 +11,7 @@ compare octet by octet, as SQLite's do.
 from typing import Final
 
 from sqlalchemy import (
+    DOUBLE_PRECISION,
     REAL,
     BigInteger,
     CheckConstraint,
@@ -25,7 +26,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
@@ -38,9 +38,9 @@ metadata: Final = MetaData(
     }
 )
 
-MOMENT: Final[TypeEngine[float]] = REAL().with_variant(postgresql.DOUBLE_PRECISION(), "postgresql")
+MOMENT: Final[TypeEngine[float]] = REAL().with_variant(DOUBLE_PRECISION(), "postgresql")
 NUMBER: Final[TypeEngine[int]] = Integer().with_variant(BigInteger(), "postgresql")
-TEXT: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+TEXT: Final[TypeEngine[str]] = Text().with_variant(Text(collation="C"), "postgresql")
 _NOTHING: Final = text("''")
 
 

@@ -8,6 +8,7 @@ import inspect
 import sys
 import time
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,9 @@ def watched(face, method):
 def faces():
     """Every public method of every face: its name to its parameters."""
     with Inventory.open(inventory_place(None), create=True) as inventory:
-        for name, face in vars(inventory).items():
-            for method, function in inspect.getmembers(face, inspect.ismethod):
+        lazy = [name for name, value in vars(Inventory).items() if isinstance(value, cached_property)]
+        for name in [*vars(inventory), *lazy]:
+            for method, function in inspect.getmembers(getattr(inventory, name), inspect.ismethod):
                 if not (name.startswith("_") or method.startswith("_")):
                     yield f"{name} {method}", set(inspect.signature(function).parameters), function
 
