@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dnsbound.edge.dynamic_authorisation import DynamicAuthoriser
+from dnsbound.edge.dynamic_authorisation import AskBack, DynamicAuthoriser
 from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_supervision import supervised
 from dnsbound.iana import AcctStatusType, ErrorCause, RadiusAttribute, RadiusCode
@@ -136,9 +136,11 @@ async def live_site(
     clients: str = "",
     secrets: str = "nas.secret",
     networks: str | None = None,
+    ask_back: AskBack | None = None,
     **options: Any,
 ) -> AsyncIterator[LiveSite]:
-    """options: of `LiveAccess`. database: of accounting. dynamic: what the client's dynamic_authorisation says."""
+    """options: of `LiveAccess`. ask_back: of `LiveAccess.begin`. database: of accounting.
+    dynamic: what the client's dynamic_authorisation says."""
     loop = asyncio.get_running_loop()
     _, port = await loop.create_datagram_endpoint(
         lambda: DisconnectPort(world.now, answer), local_addr=("127.0.0.1", 0)
@@ -154,7 +156,7 @@ async def live_site(
             with served(directory, world, supervision=live, recorder=live, **files) as site:
                 found = {network.label: network.authenticator for network in site.networks}
                 known = {client.label: client for client in site.service.configuration.clients}
-                await live.begin(authenticator_of=found.get, client_of=known.get)
+                await live.begin(authenticator_of=found.get, client_of=known.get, ask_back=ask_back)
                 yield LiveSite(world=world, site=site, live=live, port=port, directory=directory)
     finally:
         port.transport.close()

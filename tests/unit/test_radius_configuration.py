@@ -136,7 +136,24 @@ def test_where_disconnect_requests_go(place: Path) -> None:
     ]
 
 
+def test_a_client_over_tls_may_be_told_over_its_connection(place: Path) -> None:
+    text = '\n[client.proxy]\nname = "proxy._device.isp.example"\n'
+    plain, told = (read(place, SERVER + text + more + NETWORK).clients["proxy"] for more in ("", OVER_ITS_CONNECTION))
+    assert (plain.takes_dynamic_authorisation, told.takes_dynamic_authorisation) == (False, True)
+    taken = {
+        transport: RadiusOrigin(
+            transport=transport, address="192.0.2.7", port=2083, client=told
+        ).takes_dynamic_authorisation
+        for transport in RadiusTransport
+    }
+    assert taken == {RadiusTransport.UDP: False, RadiusTransport.TLS: True, RadiusTransport.DTLS: False}
+
+
+OVER_ITS_CONNECTION = 'dynamic_authorisation = "connection"\n'
+FLEET = '\n[client.fleet]\nname = "*._device.isp.example"\n'
 WRONG = [
+    (SERVER + CLIENT + OVER_ITS_CONNECTION + NETWORK, "dynamic_authorisation", "without `address`"),
+    (SERVER + FLEET + OVER_ITS_CONNECTION + NETWORK, "dynamic_authorisation", "one `name`"),
     (SERVER.replace("listen", "lisen") + CLIENT + NETWORK, "lisen", "is no key here"),
     (SERVER.replace('["127.0.0.1:0", "[::1]"]', '"localhost:1812"') + CLIENT + NETWORK, "listen", "neither ADDRESS"),
     (SERVER.replace("127.0.0.1:0", "127.0.0.1:65536") + CLIENT + NETWORK, "listen", "port"),

@@ -36,7 +36,7 @@ NUMBERS = {
     "R1X": 7,
     "CUI": 2,
     "RACC": 15,
-    "DA": 17,
+    "DA": 18,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 NAMED = re.compile(r"(LEG|RP|DC|FL|TS|EA|EAP|ET|ET13|NAI|RSEC|RDTLS|RAD|RE|RS|MPPE|R1X|CUI|RACC|DA)-|CA-33")
@@ -97,7 +97,7 @@ def is_a_test(cited: str) -> bool:
 
 
 def test_every_requirement_is_there_once_and_in_order() -> None:
-    assert len(IDENTIFIERS) == 263
+    assert len(IDENTIFIERS) == 264
     assert [row.identifier for row in REQUIREMENTS] == IDENTIFIERS
     assert len(table("Requirements")) == len(IDENTIFIERS), "a row has the wrong number of cells"
 

@@ -252,11 +252,14 @@ def _port(check: str, bind: Callable[[], socket.socket]) -> Finding:
 
 def _dynamic_authorisation(client: "RadiusClient") -> Finding:
     check = f"client {client.label}"
-    if client.dynamic_port is None or not client.secrets:
+    if client.dynamic_connection:
+        found = "ends sessions when told over its own RADIUS/TLS connection (not tried)"
+        return Finding(check=check, level=Level.OK, found=found)
+    if not client.takes_dynamic_authorisation:
         found = "cannot be told to end sessions: a removed name stays in until Session-Timeout"
         remedy = "set dynamic_authorisation, if it speaks RFC 5176"
         if not client.secrets:
-            remedy = "let session_timeout be short: over RADIUS/TLS and DTLS there is no way back"
+            remedy = "let session_timeout be short; of RADIUS/TLS, dynamic_authorisation says which few take requests"
         return Finding(check=check, level=Level.WARN, found=found, remedy=remedy)
     if client.dynamic_address is None:
         found = f"ends sessions when told at port {client.dynamic_port} of the address that asks (not tried)"

@@ -70,7 +70,7 @@ class RadiusServing:
                 metrics = radius_metrics(self._shared.snapshots, file=around.metrics_file, listen=around.metrics_listen)
                 held.enter_context(metrics)
             await held.enter_async_context(server)
-            await look_after(live, server)
+            await look_after(live, server, ask_back=part.ask_back(server.ask_back))
             worker.ready()
             await worker.ending.wait()
 

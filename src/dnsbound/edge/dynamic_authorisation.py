@@ -1,4 +1,4 @@
-"""Asking an access server to end a session (RFC 5176), over UDP.
+"""Asking an access server to end a session (RFC 5176), over UDP or over the RADIUS/TLS connection it has opened.
 
 Access servers differ in what they know a session by, and refuse a request in which anything does not fit: one attribute
 they do not take, or a User-Name that they have otherwise. So a session is named precisely first, then by less, and that
@@ -11,14 +11,15 @@ Documents: RFC 5176 sections 2.1, 2.3, 3, 3.5.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
-from dnsbound.edge.radius_client import UdpRadiusClient
+from dnsbound.edge.radius_client import Renew, UdpRadiusClient
 from dnsbound.edge.radius_clients import RadiusClient
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import ErrorCause, RadiusAttribute, RadiusCode
+from dnsbound.protocols.radius import RadiusPacket
 from dnsbound.protocols.radius_attributes import Attributes
 from dnsbound.protocols.radius_dynamic import DynamicAnswer, Meaning, dynamic_attributes
 from dnsbound.protocols.radius_exchange import Patience
@@ -45,21 +46,56 @@ _OF_NO_SESSION: Final = frozenset(
 """Whatever session is named, and however."""
 
 
+AskBack: TypeAlias = Callable[[str, Attributes], Awaitable[RadiusPacket | None]]
+"""Sends a Disconnect-Request of these attributes to a client, by its label, over a connection that it has opened: the
+answer, or None where there is no connection or no answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Where an access server, or the proxy before it, takes such requests. secrets: tried in order."""
+    """Where an access server, or the proxy before it, takes such requests over UDP. secrets: tried in order."""
 
     host: str
     port: int
     secrets: tuple[bytes, ...] = field(repr=False)
 
-    @classmethod
-    def of(cls, client: RadiusClient, address: str) -> "Reach | None":
-        """That of a RADIUS client whose Access-Request came from this address; None when it takes none. A session that
-        came through a proxy goes back through it (RFC 5176 section 3.1)."""
-        if not client.takes_dynamic_authorisation or client.dynamic_port is None or not client.secrets:
-            return None
-        return cls(host=client.dynamic_address or address, port=client.dynamic_port, secrets=client.secrets)
+    def __str__(self) -> str:
+        return f"{self.host} port {self.port}"
+
+    async def ask(self, attributes: Renew, patience: Patience) -> RadiusPacket | None:
+        """The answer; None when there is none to a request made with any of the secrets."""
+        for secret in self.secrets:
+            try:
+                async with await UdpRadiusClient.open(self.host, self.port, secret, patience=patience) as client:
+                    return (await client.ask(RadiusCode.DISCONNECT_REQUEST, attributes)).packet
+            except OSError:  # TimeoutError among them
+                continue
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachBack:
+    """The RADIUS/TLS connections that a client, `[client.LABEL]`, has opened."""
+
+    label: str
+    ask_back: AskBack
+
+    def __str__(self) -> str:
+        return f"the RADIUS/TLS connections of {self.label}"
+
+    async def ask(self, attributes: Renew, _patience: Patience) -> RadiusPacket | None:
+        """The answer, if any. A stream repeats nothing by itself, so there is nothing to be patient about."""
+        return await self.ask_back(self.label, attributes())
+
+
+def reach_of(client: RadiusClient, address: str, ask_back: AskBack | None = None) -> Reach | ReachBack | None:
+    """That of a RADIUS client whose Access-Request came from this address; None when it takes none from here. A session
+    that came through a proxy goes back through it (RFC 5176 section 3.1). ask_back: where there are connections."""
+    if client.dynamic_connection:
+        return None if ask_back is None else ReachBack(label=client.label, ask_back=ask_back)
+    if client.dynamic_port is None or not client.secrets:
+        return None
+    return Reach(host=client.dynamic_address or address, port=client.dynamic_port, secrets=client.secrets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,39 +123,31 @@ class DynamicAuthoriser:
         self._patience = patience
         self._clock = clock
 
-    async def disconnect(self, reach: Reach, identification: Attributes) -> Disconnection:
+    async def disconnect(self, reach: Reach | ReachBack, identification: Attributes) -> Disconnection:
         """Have a session ended. identification: all by which the access server may know it. Misuse when that is
         nothing: the request would mean everybody."""
         answers: list[DynamicAnswer] = []
         for attributes in ways_to_name(identification):
             answer = await self._ask(reach, attributes)
             if answer is None:
-                return Disconnection(meaning=None, said=f"no answer from {reach.host} port {reach.port}")
+                return Disconnection(meaning=None, said=f"no answer from {reach}")
             answers.append(answer)
             if answer.meaning in (Meaning.DONE, Meaning.LATER) or answer.cause in _OF_NO_SESSION:
                 break
         told = next((answer for answer in reversed(answers) if answer.meaning not in _INCONCLUSIVE), answers[-1])
         return Disconnection(meaning=told.meaning, said=told.text)
 
-    async def _ask(self, reach: Reach, attributes: Attributes) -> DynamicAnswer | None:
-        """The answer; None when there is none to a request made with any of the secrets."""
-
+    async def _ask(self, reach: Reach | ReachBack, attributes: Attributes) -> DynamicAnswer | None:
         def dated() -> Attributes:
             return dynamic_attributes(attributes, now=self._clock())
 
-        for secret in reach.secrets:
-            try:
-                async with await UdpRadiusClient.open(
-                    reach.host, reach.port, secret, patience=self._patience
-                ) as client:
-                    answered = await client.ask(RadiusCode.DISCONNECT_REQUEST, dated)
-            except OSError:  # TimeoutError among them
-                continue
-            try:
-                return DynamicAnswer.of(answered.packet)
-            except Malformed:
-                return DynamicAnswer(acknowledged=False, cause=None)
-        return None
+        packet = await reach.ask(dated, self._patience)
+        if packet is None:
+            return None
+        try:
+            return DynamicAnswer.of(packet)
+        except Malformed:
+            return DynamicAnswer(acknowledged=False, cause=None)
 
 
 def ways_to_name(identification: Attributes) -> tuple[Attributes, ...]:

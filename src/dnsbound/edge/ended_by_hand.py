@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from dnsbound.edge.dynamic_authorisation import Disconnection, DynamicAuthoriser, Reach
+from dnsbound.edge.dynamic_authorisation import Disconnection, DynamicAuthoriser, reach_of
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.errors import Misuse
 from dnsbound.iana import RadiusAttribute
@@ -44,9 +44,11 @@ async def _end_all(configuration: RadiusConfiguration, rows: Sequence[AdmissionR
 
 async def _end(configuration: RadiusConfiguration, authoriser: DynamicAuthoriser, row: AdmissionRow) -> Disconnection:
     client = next((client for client in configuration.clients if client.label == row.client), None)
-    reach = None if client is None else Reach.of(client, row.address)
+    reach = None if client is None else reach_of(client, row.address)
     if reach is None:
-        said = f"the client {row.client} takes no dynamic authorisation"
+        over_its_own = client is not None and client.dynamic_connection
+        ways = "it over its connection to the server alone" if over_its_own else "no dynamic authorisation"
+        said = f"the client {row.client} takes {ways}"
         return Disconnection(meaning=Meaning.UNSUPPORTED, said=said)
     identification = dict(row.identification)
     if row.report is not None:

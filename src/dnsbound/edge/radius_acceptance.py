@@ -17,7 +17,7 @@ from typing import Final
 
 from dnsbound.edge.radius_admission import Admission, Supervision, identifying
 from dnsbound.edge.radius_asked import Asked
-from dnsbound.edge.radius_clients import RadiusClient
+from dnsbound.edge.radius_clients import RadiusOrigin
 from dnsbound.edge.radius_configuration import NetworkRule
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.protocols.eap_server import Accepted
@@ -69,16 +69,17 @@ class Acceptor:
         self._clock = clock
         self._entropy = entropy
 
-    def prepare(self, rule: NetworkRule, client: RadiusClient, peer: VerifiedPeer) -> Acceptance:
-        """What a verified client of this network is granted. Malformed for a grant that RADIUS has no attribute for."""
+    def prepare(self, rule: NetworkRule, origin: RadiusOrigin, peer: VerifiedPeer) -> Acceptance:
+        """What a verified client of this network is granted. origin: where its access server asks. Malformed for a
+        grant that RADIUS has no attribute for."""
         grant = RadiusGrant.parse(peer.grants, self.names)
-        can_be_told = self._supervision is not None and client.takes_dynamic_authorisation
+        can_be_told = self._supervision is not None and origin.takes_dynamic_authorisation
         seconds = session_seconds(
             grant.session_timeout,
             network=rule.session_timeout,
             evidence=None if can_be_told else peer.valid_until - self._clock(),
         )
-        attributes = grant.to_attributes(tag=client.vlan_tag)
+        attributes = grant.to_attributes(tag=origin.client.vlan_tag)
         return Acceptance(
             attributes=(*session_attributes(seconds, reauthenticate=rule.reauthenticate), *attributes),
             session_timeout=seconds,

@@ -220,25 +220,23 @@ class AccessRequests:
             if verdict is None:
                 conversation.busy = True
                 return self._judge(conversation, asked, outcome.claim)
-            outcome = self._settled(conversation, verdict)
+            outcome = self._settled(conversation, asked, verdict)
         return self._answer(conversation, asked, outcome)
 
     async def _judge(self, conversation: Conversation, asked: Asked, claim: Claim) -> bytes | None:
         try:
             verdict = await awaited_verdict(conversation.network.authenticator, claim)
-            outcome = self._settled(conversation, verdict)
+            outcome = self._settled(conversation, asked, verdict)
         finally:
             conversation.busy = False
         return self._answer(conversation, asked, outcome)
 
-    def _settled(self, conversation: Conversation, verdict: Verdict) -> Outcome:
+    def _settled(self, conversation: Conversation, asked: Asked, verdict: Verdict) -> Outcome:
         """What the verdict leads to. Grants that RADIUS cannot say are found before the peer is told that it is in."""
         reason = ""
         if isinstance(verdict, VerifiedPeer):
             try:
-                conversation.acceptance = self._acceptor.prepare(
-                    conversation.network.rule, conversation.client, verdict
-                )
+                conversation.acceptance = self._acceptor.prepare(conversation.network.rule, asked.origin, verdict)
             except DnsboundError as error:
                 _log.error("network %s, %s: %s", conversation.network.label, verdict.name, error)
                 verdict, reason = Refused(Reason.NOT_PERMITTED, str(error)), GRANTS_UNUSABLE

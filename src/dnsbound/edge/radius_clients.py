@@ -26,6 +26,7 @@ DYNAMIC_AUTHORISATION_PORT: Final = 3799
 _SECRETS: Final = 2
 """The one in force, and the one before it."""
 _NOBODY: Final = "none"
+_CONNECTION: Final = "connection"
 _REMEMBERED: Final = 4096
 
 
@@ -50,6 +51,7 @@ class RadiusClient:
     addresses: where its packets may come from over UDP; none where it comes over TLS or DTLS alone. secrets: the one in
     force, then the one before it while it is being replaced. name: its DNS name, or a pattern of several. dynamic_port,
     dynamic_address: where Disconnect-Requests go (RFC 5176); no address is that of its packets, no port is nowhere.
+    dynamic_connection: they go over the RADIUS/TLS connections that the client has opened.
     """
 
     label: str
@@ -58,13 +60,15 @@ class RadiusClient:
     name: ClientName | NamePattern | None = None
     dynamic_address: str | None = None
     dynamic_port: int | None = DYNAMIC_AUTHORISATION_PORT
+    dynamic_connection: bool = False
     vlan_tag: int = RADIUS_TUNNEL_TAG.default
     """Of the attributes of a VLAN, where an access server wants one (RFC 2868 section 3.1)."""
 
     @property
     def takes_dynamic_authorisation(self) -> bool:
-        """Sessions there can be ended from here (RFC 5176): over UDP, which needs a secret."""
-        return self.dynamic_port is not None and bool(self.secrets)
+        """Sessions there can be ended from here (RFC 5176): over its own connection, or over UDP, which needs a
+        secret."""
+        return self.dynamic_connection or (self.dynamic_port is not None and bool(self.secrets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,13 @@ class RadiusOrigin:
         """Those a packet from there may be made with, the one in force first."""
         fixed = FIXED_SECRETS[self.transport]
         return self.client.secrets if fixed is None else (fixed,)
+
+    @property
+    def takes_dynamic_authorisation(self) -> bool:
+        """A session that begins with a packet from there can be ended. Over an association of DTLS nobody asks back."""
+        if self.client.dynamic_connection and self.transport is not RadiusTransport.TLS:
+            return False
+        return self.client.takes_dynamic_authorisation
 
     @property
     def takes_authentication(self) -> bool:
@@ -190,7 +201,7 @@ def read_client(table: TomlTable) -> RadiusClient:
     name = _name(table, table.text("name")) if "name" in table else None
     if not addresses and name is None:
         raise table.wrong("needs `address` (UDP), `name` (RadSec, DTLS), or both")
-    address, port = _dynamic_authorisation(table)
+    address, port, connection = _dynamic_authorisation(table, addresses, name)
     tag = table.number("vlan_tag", RADIUS_TUNNEL_TAG)
     table.done()
     return RadiusClient(
@@ -200,6 +211,7 @@ def read_client(table: TomlTable) -> RadiusClient:
         name=name,
         dynamic_address=address,
         dynamic_port=port,
+        dynamic_connection=connection,
         vlan_tag=tag,
     )
 
@@ -250,14 +262,23 @@ def read_secrets(path: Path, *, danger_short: bool = False) -> tuple[bytes, ...]
     return tuple(lines)
 
 
-def _dynamic_authorisation(table: TomlTable) -> tuple[str | None, int | None]:
+def _dynamic_authorisation(
+    table: TomlTable, addresses: tuple[IpNetwork, ...], name: ClientName | NamePattern | None
+) -> tuple[str | None, int | None, bool]:
+    """Address and port, and whether it is the client's own connection instead."""
     if "dynamic_authorisation" not in table:
-        return None, DYNAMIC_AUTHORISATION_PORT
+        return None, DYNAMIC_AUTHORISATION_PORT, False
     text = table.text("dynamic_authorisation")
     if text == _NOBODY:
-        return None, None
+        return None, None, False
+    if text == _CONNECTION:
+        if addresses or not isinstance(name, ClientName):
+            # Of a fleet, whoever has a connection would be asked, and say that it knows no such session.
+            problem = "over its connection a client of one `name` is told, without `address`"
+            raise table.wrong(problem, "dynamic_authorisation")
+        return None, None, True
     try:
         endpoint = Endpoint.parse(text, port=DYNAMIC_AUTHORISATION_PORT)
     except Malformed as error:
         raise table.wrong(error.what, "dynamic_authorisation") from None
-    return endpoint.host, endpoint.port
+    return endpoint.host, endpoint.port, False

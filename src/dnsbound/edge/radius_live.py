@@ -23,7 +23,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from dnsbound.edge.accounting_writer import AccountingWriter, WriterCounters
-from dnsbound.edge.dynamic_authorisation import Disconnection, DynamicAuthoriser, Reach
+from dnsbound.edge.dynamic_authorisation import AskBack, Disconnection, DynamicAuthoriser, reach_of
 from dnsbound.edge.live_session import LiveSession, LiveSessions
 from dnsbound.edge.radius_admission import Admission
 from dnsbound.edge.radius_client import chance
@@ -57,6 +57,7 @@ UNDECIDED_WAIT: Final[Seconds] = 10.0
 _TAKEN_UP_AT_ONCE: Final = 500
 _TOLD: Final = 1024
 """Access servers that are told of by name."""
+_NOBODY_TO_TELL: Final = "its RADIUS client takes no dynamic authorisation, or is not configured any more"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +98,7 @@ class LiveAccess:
         self._mark = mark
         self._authenticator_of: Callable[[str], Authenticator | None] = _nobody
         self._client_of: Callable[[str], RadiusClient | None] = _nobody
+        self._ask_back: AskBack | None = None
         self._writer = writer
         self._kept = kept
         self._worker = worker
@@ -119,10 +121,12 @@ class LiveAccess:
         *,
         authenticator_of: Callable[[str], "Authenticator | None"],
         client_of: Callable[[str], "RadiusClient | None"],
+        ask_back: AskBack | None = None,
     ) -> None:
-        """Say who judges in a network, and which RADIUS clients there are, by label; None for one that is no more. Take
-        up who was in before the process began, and have each asked about again. AccountingFailed when nobody can say
-        who was in."""
+        """Say who judges in a network, which RADIUS clients there are, by label (None for one that is no more), and how
+        those with a connection are asked. Take up who was in before the process began, and have each asked about again.
+        AccountingFailed when nobody can say who was in."""
+        self._ask_back = ask_back
         self._authenticator_of = authenticator_of
         self._client_of = client_of
         if self._kept is None:
@@ -264,7 +268,7 @@ class LiveAccess:
 
     async def _ask(self, live: LiveSession) -> Disconnection:
         client = self._client_of(live.client)
-        reach = None if client is None else Reach.of(client, live.address)
+        reach = None if client is None else reach_of(client, live.address, self._ask_back)
         if reach is None:
             outcome = Disconnection(meaning=Meaning.UNSUPPORTED, said=_NOBODY_TO_TELL)
         else:
@@ -272,8 +276,7 @@ class LiveAccess:
                 outcome = await self._authoriser.disconnect(reach, live.identification)
             except Misuse as error:
                 outcome = Disconnection(meaning=Meaning.UNSUPPORTED, said=str(error))
-        word = "silent" if outcome.meaning is None else outcome.meaning.value
-        word = "unreachable" if reach is None else word
+        word = "unreachable" if reach is None else "silent" if outcome.meaning is None else outcome.meaning.value
         self.counters.disconnects[word] = self.counters.disconnects.get(word, 0) + 1
         return outcome
 
@@ -371,9 +374,6 @@ class LiveAccess:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for live in self._live:
             self._leave_sweep(live)
-
-
-_NOBODY_TO_TELL: Final = "its RADIUS client takes no dynamic authorisation, or is not configured any more"
 
 
 def _nobody(_label: str) -> None:

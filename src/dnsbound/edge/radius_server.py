@@ -27,9 +27,11 @@ from dnsbound.edge.radius_dtls import start_radius_dtls
 from dnsbound.edge.radius_networks import RadiusNetworks, TicketKeysOf
 from dnsbound.edge.radius_service import AccountingRecorder, RadiusService
 from dnsbound.edge.radius_sockets import Bound
-from dnsbound.edge.radius_tls import start_radius_tls
+from dnsbound.edge.radius_tls import RadiusTlsServer, disconnect_over, start_radius_tls
 from dnsbound.edge.radius_udp import RadiusSocket, Respond
 from dnsbound.errors import DnsboundError
+from dnsbound.protocols.radius import RadiusPacket
+from dnsbound.protocols.radius_attributes import Attributes
 from dnsbound.times import Moment, Seconds
 
 _TICK: Final[Seconds] = 1.0
@@ -80,6 +82,7 @@ class RadiusServer:
         )
         self._respond = self.service.respond if route is None else route(self.service)
         self._bound = bound
+        self._radsec: Final[list[RadiusTlsServer]] = []
         self._open: contextlib.AsyncExitStack
 
     def clients(self) -> RadiusClients:
@@ -111,11 +114,18 @@ class RadiusServer:
         if self._bound.radsec:
             context = self.networks.clients_context(settings, self._credential)
             for each in self._bound.radsec:
-                await opening.enter_async_context(await start_radius_tls(answers, self.clients, context, sock=each))
+                listening = await start_radius_tls(answers, self.clients, context, sock=each)
+                self._radsec.append(await opening.enter_async_context(listening))
         if self._bound.radsec_dtls:
             context = self.networks.clients_context(settings, self._credential, datagram=True)
             for each in self._bound.radsec_dtls:
                 await opening.enter_async_context(await start_radius_dtls(answers, self.clients, context, sock=each))
+
+    async def ask_back(self, label: str, attributes: Attributes) -> RadiusPacket | None:
+        """As `dynamic_authorisation.AskBack`, over connections of this process."""
+        return await disconnect_over(
+            (each for listening in self._radsec for each in listening.connections_of(label)), attributes
+        )
 
     def reload(self) -> None:
         """Read everything again. With an error in it all stays as it was, and a line of the log says what is wrong."""

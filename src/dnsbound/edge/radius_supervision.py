@@ -18,6 +18,7 @@ from typing import Any
 
 from dnsbound.edge.accounting_writer import AccountingWriter
 from dnsbound.edge.authenticator import Authenticator
+from dnsbound.edge.dynamic_authorisation import AskBack
 from dnsbound.edge.radius_clients import RadiusClient
 from dnsbound.edge.radius_configuration import RadiusConfiguration, ServerSettings
 from dnsbound.edge.radius_live import LiveAccess
@@ -61,8 +62,9 @@ async def supervised(
             ledger.close()
 
 
-async def look_after(live: LiveAccess, server: RadiusServer) -> None:
-    """Look after the sessions of this server, those included that were in before it started. AccountingFailed."""
+async def look_after(live: LiveAccess, server: RadiusServer, *, ask_back: AskBack | None = None) -> None:
+    """Look after the sessions of this server, those included that were in before it started. ask_back: asks over
+    connections of any worker; by default of this one. AccountingFailed."""
 
     def authenticator_of(label: str) -> Authenticator | None:
         return next((network.authenticator for network in server.networks if network.label == label), None)
@@ -70,7 +72,7 @@ async def look_after(live: LiveAccess, server: RadiusServer) -> None:
     def client_of(label: str) -> RadiusClient | None:
         return next((client for client in server.clients() if client.label == label), None)
 
-    await live.begin(authenticator_of=authenticator_of, client_of=client_of)
+    await live.begin(authenticator_of=authenticator_of, client_of=client_of, ask_back=ask_back or server.ask_back)
 
 
 def keeps_account(settings: ServerSettings) -> bool:

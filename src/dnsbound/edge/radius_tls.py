@@ -12,7 +12,8 @@ NAT. Sections: RFC 6614 sections 2.1 to 2.5 and 3.4; RFC 6613 section 2.6.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Any, Final, Self, TypeVar
 
 from dnsbound.edge.context import Context
@@ -34,6 +35,10 @@ PORT: Final = 2083
 """RFC 6614 section 2.1."""
 READ_OCTETS: Final = 16_384
 ASK_SECONDS: Final[Seconds] = 10.0
+TRIED: Final = 2
+"""Connections of one client that one request is sent over."""
+TRIED_SECONDS: Final[Seconds] = 5.0
+"""For the answer over each; together less than EXCHANGE_SECONDS, for which another worker may be waiting."""
 _ANSWER_CODES: Final = frozenset(int(code) for code in RadiusCode if not ANSWERS[code])
 
 _log: Final = logging.getLogger("dnsbound.radius")
@@ -131,6 +136,18 @@ class RadiusConnection:
                 answer.exception()
             self._asked.end(begun)
         return Answered(packet=packet, request_authenticator=begun.authenticator, sent=1, seconds=loop.time() - started)
+
+
+async def disconnect_over(connections: Iterable[RadiusConnection], attributes: Attributes) -> RadiusPacket | None:
+    """The answer to a Disconnect-Request that is sent over one of a client's connections, and over the next where the
+    first gives none; None when none does."""
+    for connection in islice(connections, TRIED):
+        try:
+            asked = await connection.ask(RadiusCode.DISCONNECT_REQUEST, attributes, seconds=TRIED_SECONDS)
+        except OSError:  # TimeoutError among them
+            continue
+        return asked.packet
+    return None
 
 
 class RadiusTlsServer:

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from dnsbound.edge.authenticator import LookupSource
 from dnsbound.edge.counted_lookups import CountedLookups
+from dnsbound.edge.dynamic_authorisation import AskBack
 from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_live import LiveAccess
@@ -25,11 +26,16 @@ from dnsbound.edge.radius_udp import Respond
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker_exchange import WorkerExchange, WorkerInboxes
+from dnsbound.iana import RadiusCode
+from dnsbound.protocols.radius import RadiusPacket
+from dnsbound.protocols.radius_attributes import Attributes
 from dnsbound.protocols.radius_routing import KEY_OCTETS, RadiusRouting
 from dnsbound.times import Seconds
 
 _LENGTH_OCTETS: Final = 2
 """Before the origin, which is before a request on its way."""
+_BACK: Final = bytes(_LENGTH_OCTETS)
+"""Before what is to be asked over a connection: no origin is empty."""
 
 
 class RadiusWorkers:
@@ -68,7 +74,9 @@ class RadiusWorker:
         self._totals = WorkerTotals(shared.snapshots, index)
         self._index = index
         self._alone = shared.inboxes.count == 1
+        self._others = [other for other in range(shared.inboxes.count) if other != index]
         self._service: RadiusService | None = None
+        self._back_from_here: AskBack | None = None
 
     def __enter__(self) -> Self:
         self._exchange.__enter__()
@@ -85,6 +93,27 @@ class RadiusWorker:
         """What answers in place of `service.respond`."""
         self._service = service
         return service.respond if self._alone else self._respond
+
+    def ask_back(self, from_here: AskBack) -> AskBack:
+        """What asks a client over a connection of any worker. from_here: over those of this one."""
+        self._back_from_here = from_here
+        return self._ask_back
+
+    async def _ask_back(self, label: str, attributes: Attributes) -> RadiusPacket | None:
+        assert self._back_from_here is not None
+        answer = await self._back_from_here(label, attributes)
+        for other in self._others:
+            if answer is not None:
+                break
+            octets = await self._exchange.ask(other, _packed_back(label, attributes))
+            answer = None if octets is None else RadiusPacket.from_wire(octets)
+        return answer
+
+    async def _ask_for_another(self, label: str, attributes: Attributes) -> bytes | None:
+        if self._back_from_here is None:
+            return None
+        answer = await self._back_from_here(label, attributes)
+        return None if answer is None else answer.to_wire()
 
     def leave_totals(self, live: LiveAccess) -> None:
         """Leave what was counted where metrics are read; at every beat."""
@@ -107,10 +136,27 @@ class RadiusWorker:
 
     def _for_another(self, request: bytes) -> Answer:
         """None while this worker does not serve yet, and for a client that only the other's configuration has."""
+        if request.startswith(_BACK):
+            return self._ask_for_another(*_unpacked_back(request))
         if self._service is None:
             return None
         octets, origin = _unpacked(request, self._service.configuration.clients)
         return None if origin is None else self._service.respond(octets, origin)
+
+
+def _packed_back(label: str, attributes: Attributes) -> bytes:
+    """As a packet that nobody has signed: it leaves this machine as another."""
+    packet = RadiusPacket(
+        code=RadiusCode.DISCONNECT_REQUEST, identifier=0, authenticator=bytes(16), attributes=attributes
+    )
+    said = label.encode()
+    return _BACK + len(said).to_bytes(_LENGTH_OCTETS, "big") + said + packet.to_wire()
+
+
+def _unpacked_back(request: bytes) -> tuple[str, Attributes]:
+    begins = 2 * _LENGTH_OCTETS
+    ends = begins + int.from_bytes(request[_LENGTH_OCTETS:begins], "big")
+    return request[begins:ends].decode(), RadiusPacket.from_wire(request[ends:]).attributes
 
 
 def _packed(octets: bytes, origin: RadiusOrigin) -> bytes:

@@ -92,7 +92,7 @@ def test_clients_over_tls_alone_cannot_be_told_either(dnsbound, configured):
         file.write('\n[client.branches]\nname = "*._device.isp.example"\n')
     ran = checked(dnsbound, configured)
     (told,) = (check for check in json.loads(ran.out)["checks"] if check["check"] == "client branches")
-    assert (told["level"], "no way back" in told["remedy"]) == ("warn", True)
+    assert (told["level"], "session_timeout" in told["remedy"]) == ("warn", True)
     assert levels(ran)["client nas"] == "ok"
 
 
@@ -127,6 +127,13 @@ def test_the_accounting_database_is_looked_at_and_not_made(dnsbound, configured)
     database.write_text("something else, and long enough to be told from an empty file")
     ran = checked(dnsbound, configured)
     assert (ran.code, levels(ran)["accounting database"]) == (1, "fail")
+
+
+@pytest.mark.parametrize(("said", "level"), [("", "warn"), ('dynamic_authorisation = "connection"\n', "ok")])
+def test_a_client_over_tls_ends_sessions_only_if_told_over_its_connection(dnsbound, configured, said, level):
+    proxy = f'[client.proxy]\nname = "proxy._device.isp.example"\n{said}'
+    changed(configured, CLIENTS.strip(), f"{CLIENTS.strip()}\n{proxy}")
+    assert levels(checked(dnsbound, configured))["client proxy"] == level
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts, WorkerTotal
 from dnsbound.edge.radius_workers import RadiusWorker, RadiusWorkers
 from dnsbound.edge.worker_exchange import ExchangeCounts
 from dnsbound.iana import RadiusAttribute, RadiusCode
+from dnsbound.protocols.radius import RadiusPacket
 
 NAS = RadiusClient(label="nas", secrets=(b"a secret of one NAS",))
 PROXY = RadiusClient(label="a proxy's ünusual\0label", secrets=(b"a secret of one proxy",))
@@ -108,6 +109,32 @@ def test_the_worker_learns_where_it_came_from(sender):
         assert await answered(responds[0](asked, sender)) == b"1"
         assert services[1].seen == [(asked, sender)]
         assert services[1].seen[0][1].secrets == sender.secrets
+
+    asyncio.run(together(test))
+
+
+def test_a_client_is_asked_over_a_connection_of_whichever_worker_has_one():
+    session = ((int(RadiusAttribute.CALLING_STATION_ID), b"02-00-00-00-00-54"),)
+
+    async def test(shared, parts, services, responds):
+        asked = []
+
+        def connections(worker, answer):
+            async def ask(label, attributes):
+                asked.append((worker, label, attributes))
+                return answer
+
+            return ask
+
+        nak = RadiusPacket(code=RadiusCode.DISCONNECT_NAK, identifier=3, authenticator=bytes(16), attributes=session)
+        first = parts[0].ask_back(connections(0, None))
+        assert await first(PROXY.label, session) is None  # the other does not serve yet
+        assert asked == [(0, PROXY.label, session)]
+        second = parts[1].ask_back(connections(1, nak))
+        assert await first(PROXY.label, session) == nak
+        assert asked[1:] == [(0, PROXY.label, session), (1, PROXY.label, session)]
+        assert await second(PROXY.label, session) == nak
+        assert asked[3:] == [(1, PROXY.label, session)]  # its own is enough
 
     asyncio.run(together(test))
 
