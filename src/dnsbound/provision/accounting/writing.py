@@ -25,6 +25,7 @@ from dnsbound.provision.accounting.entries import (
 )
 from dnsbound.provision.accounting.kept_claim import claim_to_wire
 from dnsbound.provision.accounting.schema import admissions, reports
+from dnsbound.provision.schema import MOMENT
 from dnsbound.times import Moment, Seconds
 
 SAME_SESSION_SECONDS: Final[Seconds] = 300.0
@@ -46,27 +47,27 @@ def write(connection: Connection, entry: Entry, *, slack: Seconds) -> None:
 
 
 def _admit(connection: Connection, entry: Admitted, _slack: Seconds) -> None:
-    known = select(admissions.c.id).where(admissions.c.access_class == entry.access_class)
-    if connection.execute(known).scalar_one_or_none() is not None:
+    if connection.execute(_KNOWN, {"of_class": entry.access_class}).first() is not None:
         return
     connection.execute(
-        insert(admissions).values(
-            access_class=entry.access_class,
-            worker=entry.worker,
-            network=entry.network,
-            name=entry.name,
-            client=entry.client,
-            address=entry.address,
-            nas=printable(entry.nas),
-            calling_station=printable(entry.calling_station),
-            identification=identification_to_wire(entry.identification),
-            claim=claim_to_wire(entry.claim),
-            admitted_at=entry.admitted_at,
-            holds_until=entry.holds_until,
-            session_timeout=entry.session_timeout,
-            expires_at=entry.expires_at,
-            state=AdmissionState.LIVE,
-        )
+        _ADMIT,
+        {
+            "access_class": entry.access_class,
+            "worker": entry.worker,
+            "network": entry.network,
+            "name": entry.name,
+            "client": entry.client,
+            "address": entry.address,
+            "nas": printable(entry.nas),
+            "calling_station": printable(entry.calling_station),
+            "identification": identification_to_wire(entry.identification),
+            "claim": claim_to_wire(entry.claim),
+            "admitted_at": entry.admitted_at,
+            "holds_until": entry.holds_until,
+            "session_timeout": entry.session_timeout,
+            "expires_at": entry.expires_at,
+            "state": AdmissionState.LIVE,
+        },
     )
 
 
@@ -99,26 +100,45 @@ def _report(connection: Connection, entry: Reported, slack: Seconds) -> None:
             connection.execute(update(reports).where(reports.c.id == row.id).values(stopped_at=row.heard_at))
         row = None
     if row is None:
-        connection.execute(insert(reports).values(_first(entry, admission)))
+        connection.execute(_INSERT, _first(entry, admission))
     else:
-        connection.execute(update(reports).where(reports.c.id == row.id).values(_merged(row, entry, admission)))
+        connection.execute(_MERGE, {"of_id": row.id, **_merged(row, entry, admission)})
     if entry.access_class is not None:
         _follow(connection, entry, entry.access_class, slack)
 
 
 def _follow(connection: Connection, entry: Reported, access_class: bytes, slack: Seconds) -> None:
     """What a report means for its admission."""
-    belongs = (*_still_in(access_class), admissions.c.client == entry.client)
     if entry.status is AcctStatusType.STOP:
+        belongs = (*_still_in(access_class), admissions.c.client == entry.client)
         _end_where(connection, belongs, AdmissionState.STOPPED, entry.at, cause_text(entry.cause))
         return
-    until = admissions.c.session_timeout + (entry.at + slack)
-    connection.execute(update(admissions).where(*belongs, admissions.c.expires_at < until).values(expires_at=until))
+    heard = {"of_class": access_class, "of_client": entry.client, "until": entry.at + slack}
+    connection.execute(_LASTS, heard)
 
 
 _WRITERS: Final[Mapping[type[Entry], Callable[[Connection, Any, Seconds], None]]] = MappingProxyType(
     {Admitted: _admit, Marked: _mark, Ended: _end, Renewed: _renew, Reported: _report}
 )
+
+# Made once: to make a statement takes longer than to run it.
+_ADMIT: Final = insert(admissions)
+_INSERT: Final = insert(reports)
+_KNOWN: Final = select(admissions.c.id).where(admissions.c.access_class == bindparam("of_class"))
+_OF_CLASS: Final = _KNOWN.where(admissions.c.client == bindparam("of_client"))
+_UNTIL: Final = admissions.c.session_timeout + bindparam("until", type_=MOMENT)
+_LASTS: Final = (
+    update(admissions)
+    .where(
+        admissions.c.access_class == bindparam("of_class"),
+        admissions.c.client == bindparam("of_client"),
+        admissions.c.ended_at.is_(None),
+        admissions.c.expires_at < _UNTIL,
+    )
+    .values(expires_at=_UNTIL)
+)
+_MERGE: Final = update(reports).where(reports.c.id == bindparam("of_id"))
+"""Sets the columns that it is given."""
 
 _NEWEST: Final = (
     select(reports)
@@ -181,11 +201,8 @@ def _row_of(connection: Connection, entry: Reported) -> Row[Any] | None:
 def _admission_of(connection: Connection, entry: Reported) -> int | None:
     if entry.access_class is None:
         return None
-    found: int | None = connection.execute(
-        select(admissions.c.id).where(
-            admissions.c.access_class == entry.access_class, admissions.c.client == entry.client
-        )
-    ).scalar_one_or_none()
+    which = {"of_class": entry.access_class, "of_client": entry.client}
+    found: int | None = connection.execute(_OF_CLASS, which).scalar_one_or_none()
     return found
 
 
