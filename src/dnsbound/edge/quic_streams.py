@@ -193,6 +193,11 @@ class _ReaderProtocol(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._kept = None
+        # `wait_closed` still raises it. Nobody has to call that, and asyncio, which sees to it when this object goes,
+        # is too late when both are collected as one ring.
+        closed: asyncio.Future[None] = self._get_close_waiter(None)  # type: ignore[attr-defined] # asyncio's own
+        if closed.done() and not closed.cancelled():
+            closed.exception()
 
 
 def stream_pair(transport: QuicStreamTransport, loop: asyncio.AbstractEventLoop, *, reader_octets: int) -> Stream:
