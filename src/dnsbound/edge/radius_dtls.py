@@ -11,14 +11,14 @@ Sections: RFC 7360 sections 2.1, 2.2, 3.1, 3.2, 5.1 and 10.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from dnsbound.edge.association_table import DatagramLimits
 from dnsbound.edge.context import Context
 from dnsbound.edge.current_peer import verified_peer
 from dnsbound.edge.datagram_server import DatagramServer, ServedConnection, start_datagram_server
 from dnsbound.edge.radius_clients import RadiusClients, RadiusTransport
-from dnsbound.edge.radius_gate import Answers, Entrance, GateCounts, GateLimits, RadiusGate
+from dnsbound.edge.radius_gate import Answers, Entrance, GatedServer, GateLimits, RadiusGate
 from dnsbound.errors import DnsboundError, LimitExceeded
 
 PORT: Final = 2083
@@ -27,18 +27,14 @@ PORT: Final = 2083
 _log: Final = logging.getLogger("dnsbound.radius")
 
 
-class RadiusDtlsServer:
-    """Made by `start_radius_dtls`; an asynchronous context manager that closes."""
+class RadiusDtlsServer(GatedServer):
+    """Made by `start_radius_dtls`."""
 
     def __init__(self, gate: RadiusGate) -> None:
-        self._gate = gate
+        super().__init__(gate)
         self._server: DatagramServer
         self.unsendable = 0
         """Answers that fit no datagram of an association."""
-
-    @property
-    def counts(self) -> GateCounts:
-        return self._gate.counts
 
     @property
     def port(self) -> int:
@@ -96,13 +92,6 @@ class RadiusDtlsServer:
 
     async def wait_closed(self) -> None:
         await self._server.wait_closed()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        self.close()
-        await self.wait_closed()
 
 
 async def start_radius_dtls(

@@ -8,10 +8,11 @@ Sections: RFC 6614 sections 2.4 and 2.5; RFC 7360 sections 2.2 and 5.1.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.errors import DnsboundError, LimitExceeded, Misuse, Reason, Refused
@@ -165,3 +166,29 @@ class RadiusGate:
             raise Refused(Reason.NOT_PERMITTED, f"{entrance.verified} is no RADIUS client any more")
         origin = entrance.origin
         return origin if client is origin.client else replace(origin, client=client)
+
+
+class GatedServer(ABC):
+    """A server whose clients come through a gate; an asynchronous context manager that closes."""
+
+    def __init__(self, gate: RadiusGate) -> None:
+        self._gate = gate
+
+    @property
+    def counts(self) -> GateCounts:
+        return self._gate.counts
+
+    @abstractmethod
+    def close(self) -> None:
+        """Accept nobody any more, and end every connection."""
+
+    @abstractmethod
+    async def wait_closed(self) -> None:
+        """Until every connection is gone."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self.close()
+        await self.wait_closed()

@@ -14,13 +14,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from dnsbound.edge.context import Context
 from dnsbound.edge.current_peer import verified_peer
 from dnsbound.edge.listen import start_server
 from dnsbound.edge.radius_clients import RadiusClients, RadiusTransport
-from dnsbound.edge.radius_gate import Answers, Entrance, GateCounts, GateLimits, RadiusGate
+from dnsbound.edge.radius_gate import Answers, Entrance, GatedServer, GateLimits, RadiusGate
 from dnsbound.edge.radius_pending import Answered, Begun, Pending, code_of
 from dnsbound.errors import DnsboundError, PeerError
 from dnsbound.iana import RadiusCode
@@ -150,17 +150,13 @@ async def disconnect_over(connections: Iterable[RadiusConnection], attributes: A
     return None
 
 
-class RadiusTlsServer:
-    """Made by `start_radius_tls`; an asynchronous context manager that closes."""
+class RadiusTlsServer(GatedServer):
+    """Made by `start_radius_tls`."""
 
     def __init__(self, gate: RadiusGate) -> None:
-        self._gate = gate
+        super().__init__(gate)
         self._server: asyncio.Server
         self._connections: dict[RadiusConnection, asyncio.Task[Any] | None] = {}
-
-    @property
-    def counts(self) -> GateCounts:
-        return self._gate.counts
 
     @property
     def port(self) -> int:
@@ -207,13 +203,6 @@ class RadiusTlsServer:
         if tasks:
             await asyncio.wait(tasks)
         await self._server.wait_closed()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        self.close()
-        await self.wait_closed()
 
 
 async def start_radius_tls(
