@@ -1,0 +1,40 @@
+"""The protocols a gate can stand in: one line each, from the word in gate.toml to what reads its options.
+
+A protocol's options are the table `[gate.LABEL.options]`, read once when the configuration is: an error in it is one of
+the configuration, not of a connection. The filters themselves are in `dnsbound.protocols`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from dnsbound.edge.toml_tables import TomlTable
+from dnsbound.protocols.gated import ClearGreeting, GateClient, GatedProtocol, PassedThrough
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """One protocol with its options. protocol: makes the filter of a connection. greeting: makes what is spoken before
+    TLS, for protocols with STARTTLS. alpn: what is negotiated where the client offers any of it (RFC 7301). strangers:
+    clients without a name come in as a GateStranger."""
+
+    protocol: Callable[[GateClient], GatedProtocol]
+    greeting: Callable[[], ClearGreeting] | None = None
+    alpn: tuple[str, ...] = ()
+    strangers: bool = False
+
+
+Reading: TypeAlias = Callable[[TomlTable], Gated]
+"""Takes what it knows out of the options; Malformed, by `table.wrong`, for what cannot be. What is left is an error."""
+
+
+def _tcp(_options: TomlTable) -> Gated:
+    return Gated(protocol=lambda _client: PassedThrough())
+
+
+GATED: Final[Mapping[str, Reading]] = MappingProxyType(
+    {
+        "tcp": _tcp,
+    }
+)
