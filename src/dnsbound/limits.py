@@ -388,3 +388,10 @@ DISCONNECTS_AT_ONCE: Final = Limit("disconnects-at-once", 64, 1, 10_000, "networ
 DISCONNECT_ATTEMPTS: Final = Limit(
     "disconnect-attempts", 8, 1, 1000, "how often an access server is asked to end one session; four minutes in all"
 )
+IDENTITY_GRANTS_OCTETS: Final = Limit(
+    "identity-grants-octets",
+    4096,
+    4096,
+    4096,
+    "octets of Dnsbound-Grants; nginx and Node take 8 to 16 KiB of fields in all",
+)

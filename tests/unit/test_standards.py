@@ -37,9 +37,10 @@ NUMBERS = {
     "CUI": 2,
     "RACC": 15,
     "DA": 18,
+    "RH": 4,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
-NAMED = re.compile(r"(LEG|RP|DC|FL|TS|EA|EAP|ET|ET13|NAI|RSEC|RDTLS|RAD|RE|RS|MPPE|R1X|CUI|RACC|DA)-|CA-33")
+NAMED = re.compile(r"(LEG|RP|DC|FL|TS|EA|EAP|ET|ET13|NAI|RSEC|RDTLS|RAD|RE|RS|MPPE|R1X|CUI|RACC|DA|RH)-|CA-33")
 STATE = re.compile(r"done|(partial|not done): \S.*")
 CODE = re.compile(r"`([^`]+)`")
 REQUIREMENT_CELLS, DOCUMENT_CELLS = 6, 5
@@ -97,7 +98,7 @@ def is_a_test(cited: str) -> bool:
 
 
 def test_every_requirement_is_there_once_and_in_order() -> None:
-    assert len(IDENTIFIERS) == 264
+    assert len(IDENTIFIERS) == 268
     assert [row.identifier for row in REQUIREMENTS] == IDENTIFIERS
     assert len(table("Requirements")) == len(IDENTIFIERS), "a row has the wrong number of cells"
 
