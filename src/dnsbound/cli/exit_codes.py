@@ -50,6 +50,7 @@ EXIT_CODE_OF_ERROR: Final[Mapping[str, ExitCode]] = MappingProxyType(
         "DatabaseFailed": ExitCode.UNDECIDED,
         "ServerRefused": ExitCode.NO,
         "ServerUnclear": ExitCode.UNDECIDED,
+        "BackendError": ExitCode.UNDECIDED,
         Misuse.__name__: ExitCode.USAGE,
         Malformed.__name__: ExitCode.USAGE,
         PeerError.__name__: ExitCode.UNDECIDED,

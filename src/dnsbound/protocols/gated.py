@@ -24,7 +24,7 @@ Address: TypeAlias = tuple[str, int]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateStranger:
     """A client that was let in without a name, at a gate that allows that. client, server: the ends of its connection,
-    as it or the load balancer before the gate sees them. tls_version: such as `TLSv1.3`."""
+    as it or the load balancer before the gate sees them. tls_version: such as `TLSv1.3`, empty for none."""
 
     door: str
     tls_version: str
@@ -53,12 +53,14 @@ GateClient: TypeAlias = GateIdentity | GateStranger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a filter wants done. upgrade: of a ClearGreeting alone: what is to be sent, then TLS. end: close both sides
-    after what is to be sent, for this reason; None goes on."""
+    """What a filter wants done. upgrade: of a ClearGreeting alone: what is to be sent, then TLS. in_clear: of one alone
+    too: no TLS for this client, which goes on as a GateStranger, where strangers may; its filter hears `to_backend`
+    first. end: close both sides after what is to be sent, for this reason; None goes on."""
 
     to_client: bytes = b""
     to_backend: bytes = b""
     upgrade: bool = False
+    in_clear: bool = False
     end: DnsboundError | None = None
 
 
@@ -77,6 +79,11 @@ class GatedProtocol(Protocol):
         """Once, when the back end is connected."""
         ...
 
+    def unreachable(self, error: "BackendError") -> Step:
+        """In place of `begin`, when it is not: what the client is told. Without an `end` the client may go on speaking
+        to the filter alone, whose `to_backend` goes nowhere."""
+        ...
+
     def client_said(self, octets: bytes) -> Step: ...
 
     def backend_said(self, octets: bytes) -> Step: ...
@@ -88,7 +95,7 @@ class GatedProtocol(Protocol):
 
 class ClearGreeting(Protocol):
     """What the gate says in clear before TLS begins. A Step with `upgrade` is the last: octets that came with or after
-    the words that caused it are an injection, and end the connection (CVE-2011-0411). `to_backend` stays empty."""
+    the words that caused it are an injection, and end the connection (CVE-2011-0411)."""
 
     def begin(self) -> Step:
         """Once, when the client has connected."""
@@ -108,6 +115,9 @@ class PassedThrough:
 
     def begin(self) -> Step:
         return NOTHING
+
+    def unreachable(self, error: BackendError) -> Step:
+        return Step(end=error)
 
     def client_said(self, octets: bytes) -> Step:
         return Step(to_backend=octets)

@@ -7,7 +7,7 @@ import pytest
 from dnsbound.edge.gate_protocols import GATED, Gated
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed
-from dnsbound.protocols.gated import NOTHING, GateStranger, Step
+from dnsbound.protocols.gated import NOTHING, BackendError, GateStranger, Step
 
 STRANGER = GateStranger(door="any", tls_version="TLSv1.3", client=("192.0.2.1", 40000), server=("192.0.2.2", 8883))
 
@@ -35,4 +35,6 @@ def test_tcp_passes_octets_both_ways_and_lets_no_stranger_in() -> None:
     assert through.client_said(b"\x00a") == Step(to_backend=b"\x00a")
     assert through.backend_said(b"b\xff") == Step(to_client=b"b\xff")
     assert through.client_ended() == NOTHING
+    down = BackendError("refused")
+    assert through.unreachable(down) == Step(end=down)
     assert through.backend_ended() == NOTHING
