@@ -2,11 +2,11 @@
 
 import pytest
 
-from dnsbound import limits
+from dnsbound import door_limits, limits
 from dnsbound.errors import LimitExceeded, Misuse
 from dnsbound.limits import Budget, Limit
 
-ALL = [value for value in vars(limits).values() if isinstance(value, Limit)]
+ALL = [value for each in (limits, door_limits) for value in vars(each).values() if isinstance(value, Limit)]
 
 
 @pytest.mark.parametrize("limit", ALL, ids=lambda limit: limit.name)

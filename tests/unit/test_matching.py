@@ -179,7 +179,7 @@ def test_a_certificate_that_does_not_parse_matches_no_key(garbage: bytes) -> Non
 
 
 def test_certificates_and_a_raw_key_at_once_are_malformed() -> None:
-    with pytest.raises(Malformed, match="not both"):
+    with pytest.raises(Malformed, match="not several"):
         Presented(CREDENTIAL.chain, CREDENTIAL.spki)
 
 

@@ -198,6 +198,8 @@ def _unusable(record: TLSA, presented: Presented, policy: MatchPolicy, *, from_w
             why = f"matching type {record.matching_type} is not enabled here"
         elif presented.raw_public_key is not None and (record.usage, record.selector) != (3, 1):
             why = "a raw public key is matched by usage 3 with selector 1 alone"
+        elif presented.digests is not None and (record.usage, presented.digests.are_of(record)) != (3, True):
+            why = "of the leaf only digests are known, and none that this record could be compared with"
         elif from_wildcard and record.usage in _NAMES_ONE_KEY and not policy.danger_wildcard_keys:
             reason, why = Reason.WILDCARD_KEY, "the record comes from a wildcard: one key for every name"
         else:
@@ -270,6 +272,10 @@ class _Matcher:
         return earlier.chain_expires
 
     def _expect_leaf(self, record: TLSA) -> None:
+        if self._presented.digests is not None:
+            if not self._presented.digests.are_named_by(record):
+                raise _another(record)
+            return
         octets = self._leaf_octets.get(record.selector)
         if octets is None:
             if record.selector == Selector.SPKI:
@@ -280,8 +286,7 @@ class _Matcher:
                 raise Malformed("the peer presented nothing")
             self._leaf_octets[record.selector] = octets
         if not compare_digest(DIGESTS[record.matching_type](octets), record.data):
-            other = f"the presented {_SUBJECT[record.selector]} is another one"
-            raise Refused(Reason.TLSA_MISMATCH, "the name's owner has blocked it" if record.is_block else other)
+            raise _another(record)
 
     def _find_published_authority(self, record: TLSA) -> Moment:
         """RFC 7671 section 5.2. When the path ends."""
@@ -336,6 +341,11 @@ class _Matcher:
         if len(chain) > PEER_CERTIFICATES.default:
             raise Refused(Reason.CHAIN_INVALID, f"more than {PEER_CERTIFICATES.default} certificates were presented")
         return PathCertificate.from_der(chain[0]), [authority_from_der(certificate) for certificate in chain[1:]]
+
+
+def _another(record: TLSA) -> Refused:
+    other = f"the presented {_SUBJECT[record.selector]} is another one"
+    return Refused(Reason.TLSA_MISMATCH, "the name's owner has blocked it" if record.is_block else other)
 
 
 _SUBJECT: Final[dict[int, str]] = {Selector.CERT: "certificate", Selector.SPKI: "key"}
