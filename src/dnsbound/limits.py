@@ -148,6 +148,12 @@ LOOKUP_SOURCES: Final = Limit(
     "lookup-sources", 65_536, 16, 10_000_000, "sources and zones whose lookups are counted at the same time"
 )
 LIVE_SESSIONS: Final = Limit("live-sessions", 1_000_000, 1, 100_000_000, "sessions one door keeps account of")
+BOARD_SEEN: Final = Limit(
+    "board-seen", 100_000, 1, 10_000_000, "clients of doors without connections that a board remembers"
+)
+BOARD_ROWS: Final = Limit("board-rows", 1000, 1, 100_000, "clients that one answer of a board names")
+BOARD_QUESTIONS: Final = Limit("board-questions", 8, 1, 256, "questions that a board answers at the same time")
+BOARD_LINE_OCTETS: Final = Limit("board-line-octets", 65_536, 1024, 1_048_576, "one line of what boards say and hear")
 PATTERN_LITERAL_LABELS: Final = Limit(
     "pattern-literal-labels", 2, 1, 127, "literal labels an access pattern ends in at least"
 )

@@ -1,5 +1,7 @@
 """The cache of evidence: what is kept, for how long, and what never is."""
 
+from dataclasses import replace
+
 import dns.name
 import dns.rdatatype
 import pytest
@@ -162,3 +164,30 @@ def test_numbers_out_of_range_are_misuse() -> None:
         EvidenceCache(entries=1)
     with pytest.raises(Misuse):
         EvidenceCache(positive_ttl=-1)
+
+
+def test_what_is_forgotten_is_asked_for_again_with_what_led_through_it() -> None:
+    cache = EvidenceCache()
+    alias = ((b"example", b"van"), 52)
+    other = ((b"example", b"bikes"), 52)
+    cache.put(KEY, answer())
+    cache.put((KEY[0], 1), answer(outcome=Outcome.NODATA))
+    cache.put(alias, replace(answer(), name=dns.name.from_text("van.example."), aliases=(answer().name,)))
+    cache.put(other, replace(answer(), name=dns.name.from_text("bikes.example.")))
+    assert cache.forget(KEY[0], now=NOW + 1) == 3
+    assert [cache.get(key, now=NOW + 1) for key in (KEY, (KEY[0], 1), alias)] == [None, None, None]
+    assert cache.get(other, now=NOW + 1) is not None
+    assert cache.forget(KEY[0], now=NOW + 1) == 0
+
+
+def test_an_answer_that_was_asked_for_before_the_forgetting_is_not_kept() -> None:
+    cache = EvidenceCache()
+    cache.forget(KEY[0], now=NOW + 1)
+    alias = ((b"example", b"van"), 52)
+    late = replace(answer(), aliases=(answer().name,))
+    assert cache.put(KEY, answer()).records == ()
+    cache.put(alias, late)
+    assert cache.get(KEY, now=NOW + 1) is None
+    assert cache.get(alias, now=NOW + 1) is None
+    cache.put(KEY, replace(answer(), validated_at=NOW + 2))
+    assert cache.get(KEY, now=NOW + 3) is not None

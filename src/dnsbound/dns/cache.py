@@ -8,14 +8,16 @@ Evidence holds from the moment it was proved: a clock that was set back does not
 whoever trusts the same anchors by the same policy: one cache serves one such pair.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from dnsbound import limits
 from dnsbound.dns.anchors import TrustAnchors
 from dnsbound.dns.answer import Answer, Outcome, Security
-from dnsbound.dns.canonical import Key
+from dnsbound.dns.canonical import Key, key_of
 from dnsbound.dns.policy import Policy
 from dnsbound.dns.zone_trust import ZoneTrust
 from dnsbound.errors import Misuse
@@ -23,6 +25,8 @@ from dnsbound.times import Moment
 
 _V = TypeVar("_V")
 CacheKey = tuple[Key, int]
+_FORGOTTEN: Final = 4096
+"""Names whose last forgetting is remembered."""
 
 
 class EvidenceCache:
@@ -37,6 +41,7 @@ class EvidenceCache:
         self._positive: Final = _Shelf[CacheKey, Answer](size // 2)
         self._negative: Final = _Shelf[CacheKey, Answer](size // 4)
         self._trusts: Final = _Shelf[Key, ZoneTrust](size // 4)
+        self._forgotten: Final = _Shelf[Key, Moment](_FORGOTTEN)
         self._bound: tuple[TrustAnchors, Policy] | None = None
 
     def bind(self, anchors: TrustAnchors, policy: Policy) -> None:
@@ -63,6 +68,8 @@ class EvidenceCache:
         kept = answer if answer.ttl <= cap else replace(answer, ttl=float(cap))
         self._positive.drop(key)
         self._negative.drop(key)
+        if self._is_forgotten(key[0], kept):
+            return kept
         if kept.valid_until > kept.validated_at:
             (self._positive if found else self._negative).put(key, kept, kept.validated_at, kept.valid_until)
         return kept
@@ -75,19 +82,47 @@ class EvidenceCache:
         """Keep a proved state until its end."""
         self._trusts.put(key, trust, trust.since, trust.until)
 
+    def forget(self, key: Key, *, now: Moment) -> int:
+        """Forget every answer about this name, and every one that led through it by an alias; how many these were. An
+        answer to a question that was asked before this moment is not kept either when it comes."""
+        self._forgotten.put(key, now, -math.inf, math.inf)
+        about = [
+            shelf.drop_where(lambda asked, answer: asked[0] == key or key in _passed(answer)) for shelf in self._answers
+        ]
+        return sum(about)
+
+    @property
+    def _shelves(self) -> "tuple[_Shelf[Any, Any], ...]":
+        return *self._answers, self._trusts, self._forgotten
+
+    @property
+    def _answers(self) -> "tuple[_Shelf[CacheKey, Answer], ...]":
+        return self._positive, self._negative
+
+    def _is_forgotten(self, key: Key, answer: Answer) -> bool:
+        if not len(self._forgotten):
+            return False
+        moments = (self._forgotten.get(each, answer.validated_at) for each in (key, *_passed(answer)))
+        return any(moment is not None and answer.validated_at < moment for moment in moments)
+
     def clear(self) -> None:
         """Forget everything, as before a change of anchors."""
         self._bound = None
-        for shelf in (self._positive, self._negative, self._trusts):
+        for shelf in self._shelves:
             shelf.clear()
 
     def reset_locks(self) -> None:
         """In a forked child: a lock may have been held by a thread that is not there any more."""
-        for shelf in (self._positive, self._negative, self._trusts):
+        for shelf in self._shelves:
             shelf.reset_lock()
 
     def __len__(self) -> int:
         return len(self._positive) + len(self._negative) + len(self._trusts)
+
+
+def _passed(answer: Answer) -> tuple[Key, ...]:
+    """The names behind the one that was asked for, on whose records the answer rests."""
+    return tuple(map(key_of, answer.aliases))
 
 
 _K = TypeVar("_K")
@@ -120,6 +155,14 @@ class _Shelf(Generic[_K, _V]):
     def drop(self, key: _K) -> None:
         with self._lock:
             self._entries.pop(key, None)
+
+    def drop_where(self, is_meant: Callable[[_K, _V], bool]) -> int:
+        """How many were dropped."""
+        with self._lock:
+            meant = [key for key, (_, _, value) in self._entries.items() if is_meant(key, value)]
+            for key in meant:
+                del self._entries[key]
+        return len(meant)
 
     def clear(self) -> None:
         with self._lock:

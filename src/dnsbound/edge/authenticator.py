@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, runtime_checkable
 
 import dns.name
 import dns.rdatatype
@@ -19,6 +19,7 @@ from dnsbound.dns.answer import Answer
 from dnsbound.edge.latest_time import LatestTime
 from dnsbound.edge.no_lookups import NoLookups
 from dnsbound.errors import DnsboundError, LimitExceeded, Misuse, Reason, Refused, Undecided
+from dnsbound.names import ClientName
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessSource
 from dnsbound.verify.carried import CarriedChains
@@ -53,6 +54,14 @@ class LookupSource(Protocol):
     def lookup_blocking(
         self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: Seconds, refresh: bool = False
     ) -> Answer: ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """A `LookupSource` that keeps evidence, and lets go of it when it is told to."""
+
+    def forget(self, name: str) -> int:
+        """Forget all evidence about a name; how many answers that were."""
 
 
 class Authenticator:
@@ -119,6 +128,27 @@ class Authenticator:
     def access_generation(self) -> int:
         """Generation of the access list in force; sessions let in by an older one are due."""
         return self._access.current().generation
+
+    def permits(self, name: ClientName) -> bool:
+        """Whether the access list in force has the name at this door. It says nothing of who may be behind it."""
+        try:
+            self._access.current().permit(self.door, name)
+        except Refused:
+            return False
+        return True
+
+    def forget(self, name: ClientName) -> int:
+        """Let go of the evidence at hand about a name, so that the DNS is asked the next time; how many answers."""
+        return self._resolver.forget(name.text) if isinstance(self._resolver, Forgets) else 0
+
+    def look_up_blocking(self, name: ClientName) -> Answer | None:
+        """What the DNS says of a name now, for operators: nobody is admitted by it. None where it is not asked: the
+        name is not permitted here, or this door has no resolver."""
+        if self._verifier.is_offline or not self.permits(name):
+            return None
+        return self._resolver.lookup_blocking(
+            dns.name.from_text(name.text), dns.rdatatype.TLSA, deadline=self._deadline, refresh=True
+        )
 
     async def authenticate(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """The evidence that the claim holds. Refused or Undecided otherwise. again: a live session is asked about, so

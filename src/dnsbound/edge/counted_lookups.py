@@ -14,7 +14,7 @@ import dns.name
 import dns.rdatatype
 
 from dnsbound.dns.answer import Answer
-from dnsbound.edge.authenticator import LookupSource
+from dnsbound.edge.authenticator import Forgets, LookupSource
 from dnsbound.times import Seconds
 
 SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -78,6 +78,10 @@ class CountedLookups:
         if answer is not None:
             self.counts.at_hand += 1
         return answer
+
+    def forget(self, name: str) -> int:
+        """As of `inner`."""
+        return self._inner.forget(name) if isinstance(self._inner, Forgets) else 0
 
     async def lookup(
         self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: Seconds, refresh: bool = False

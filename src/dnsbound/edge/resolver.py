@@ -144,6 +144,12 @@ class Resolver:
             shared.settle(None)
         return shared.wait(0) or self._late(owner, kind, seconds)
 
+    def forget(self, name: Name) -> int:
+        """Forget all evidence about a name, of any type, and what led through it by an alias: the next lookup asks
+        again. How many answers these were. Evidence of the zones above it stays."""
+        owner = _parsed_name(name) if isinstance(name, str) else name
+        return self._cache.forget(key_of(owner), now=self._clock())
+
     async def chain(
         self,
         name: Name,

@@ -11,18 +11,22 @@ import asyncio
 import contextlib
 import logging
 import weakref
+from collections import Counter
+from enum import StrEnum
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dnsbound import limits
+from dnsbound.dns.answer import Provenance
 from dnsbound.errors import DnsboundError, Reason, Refused, Undecided
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Action, Session
 
 if TYPE_CHECKING:
     from dnsbound.edge.authenticator import Authenticator
+    from dnsbound.names import ClientName
     from dnsbound.times import Moment
     from dnsbound.verify.claim import Claim
 
@@ -105,20 +109,49 @@ class SessionSweep:
             self._wake_by(due)
 
 
+class Fate(StrEnum):
+    """What became of a session that was asked about again."""
+
+    CUT = "cut"
+    RENEWED = "renewed"
+    """The records still say that it may stay."""
+    CARRIED = "carried"
+    """It stays by a chain that its client carried along: the DNS was not asked."""
+    KEPT = "kept"
+    """Nobody could say: it stays as long as its evidence holds."""
+    ENDED = "ended"
+    """It had ended by itself."""
+
+
 def sweep_blocking(authenticator: "Authenticator") -> None:
     """Look once, in a thread that may wait: for servers without an event loop. Asks in threads of its own about as many
     sessions at a time as a loop does, so that a slow name server holds up few others."""
+    _ask_about(
+        authenticator, authenticator.sessions.due(now=authenticator.now(), generation=_generation(authenticator))
+    )
+
+
+def ask_again_blocking(authenticator: "Authenticator", name: "ClientName") -> "Counter[Fate]":
+    """Ask again about every live session of one name now, whenever it would be due, and cut those that may not stay;
+    how many met which fate. In a thread that may wait, beside whatever else sweeps the same sessions. Evidence at hand
+    is not enough, but resolvers that are asked may remember: see `Authenticator.forget`."""
+    return _ask_about(authenticator, authenticator.sessions.of_name(name, now=authenticator.now()))
+
+
+def _ask_about(authenticator: "Authenticator", sessions: list[Session]) -> "Counter[Fate]":
     waiting: SimpleQueue[Session] = SimpleQueue()
-    for session in authenticator.sessions.due(now=authenticator.now(), generation=_generation(authenticator)):
+    fates: SimpleQueue[Fate] = SimpleQueue()
+    for session in sessions:
         waiting.put(session)
     helpers = [
-        Thread(target=_recheck_all, args=(authenticator, waiting), daemon=True)
+        Thread(target=_recheck_all, args=(authenticator, waiting, fates), daemon=True)
         for _ in range(min(waiting.qsize(), RECHECKS_AT_ONCE) - 1)
     ]
     started = [helper for helper in helpers if _starts(helper)]
-    _recheck_all(authenticator, waiting)
+    _recheck_all(authenticator, waiting, fates)
     for helper in started:
         helper.join()
+    return Counter(fates.get() for _ in range(fates.qsize()))
 
 
 def _starts(thread: Thread) -> bool:
@@ -131,15 +164,15 @@ def _starts(thread: Thread) -> bool:
     return True
 
 
-def _recheck_all(authenticator: "Authenticator", waiting: "SimpleQueue[Session]") -> None:
+def _recheck_all(authenticator: "Authenticator", waiting: "SimpleQueue[Session]", fates: "SimpleQueue[Fate]") -> None:
     with contextlib.suppress(Empty):
         while True:
-            _recheck_blocking(authenticator, waiting.get_nowait())
+            fates.put(_recheck_blocking(authenticator, waiting.get_nowait()))
 
 
-def _recheck_blocking(authenticator: "Authenticator", session: Session) -> None:
+def _recheck_blocking(authenticator: "Authenticator", session: Session) -> Fate:
     if not session.is_open:
-        return
+        return Fate.ENDED
     outcome: VerifiedPeer | Refused | Undecided
     try:
         outcome = authenticator.authenticate_blocking(session.claim, again=True)
@@ -147,7 +180,13 @@ def _recheck_blocking(authenticator: "Authenticator", session: Session) -> None:
         outcome = error
     except Exception as error:  # noqa: BLE001 (as above)
         outcome = _broken(error)
-    settle(authenticator, session, outcome)
+    action = settle(authenticator, session, outcome)
+    if action is Action.KEEP and isinstance(outcome, VerifiedPeer):
+        return Fate.CARRIED if outcome.provenance is Provenance.CARRIED else Fate.RENEWED
+    return _FATES[action]
+
+
+_FATES: Final = {Action.KEEP: Fate.KEPT, Action.CUT: Fate.CUT, Action.LEAVE: Fate.ENDED}
 
 
 class SweepThread:
@@ -178,11 +217,11 @@ def cut_overdue(authenticator: "Authenticator") -> None:
         settle(authenticator, session, authenticator.gave_up(session.claim))
 
 
-def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPeer | Refused | Undecided) -> None:
-    """Bring the outcome to the registry, and what it says to the connection."""
+def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPeer | Refused | Undecided) -> Action:
+    """Bring the outcome to the registry, and what it says to the connection; what became of the session."""
     action = authenticator.sessions.settle(session, outcome, now=authenticator.now())
     if action is Action.LEAVE:
-        return
+        return action
     connection: LiveConnection = session.handle  # type: ignore[assignment] # register put it there
     try:
         if action is Action.KEEP:
@@ -195,6 +234,7 @@ def settle(authenticator: "Authenticator", session: Session, outcome: VerifiedPe
     except Exception:  # noqa: BLE001 (whatever it is)
         # One connection that cannot be told must keep no other in: whoever sweeps has to go on.
         _log.exception("a live session's connection could not be told what became of it")
+    return action
 
 
 def _broken(error: Exception) -> Undecided:

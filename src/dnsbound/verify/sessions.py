@@ -22,6 +22,7 @@ from typing import Final
 
 from dnsbound.errors import LimitExceeded, Misuse, Refused, Undecided
 from dnsbound.limits import LIVE_SESSIONS
+from dnsbound.names import ClientName
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
@@ -37,6 +38,9 @@ _VOID_PLANS: Final = 1024
 """Void plans that are never worth a rebuilding of an agenda."""
 
 
+session_numbers: Final = count(1)
+
+
 class Action(StrEnum):
     """What becomes of a session."""
 
@@ -50,9 +54,13 @@ class Session:
     """One admitted connection. `handle` is the driver's own: whatever it needs to end the session. The registry alone
     changes a session."""
 
-    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "peer", "planned", "question")
+    __slots__ = ("asking", "claim", "entry", "handle", "is_open", "number", "peer", "planned", "question", "since")
 
-    def __init__(self, claim: Claim, peer: VerifiedPeer, handle: object) -> None:
+    def __init__(self, claim: Claim, peer: VerifiedPeer, handle: object, *, since: Moment) -> None:
+        self.number: Final = next(session_numbers)
+        """Later sessions have larger ones, in all registries of a process."""
+        self.since: Final = since
+        """When it was let in."""
         self.claim = claim
         self.handle = handle
         self.peer = peer
@@ -89,7 +97,8 @@ class Sessions:
         self._limit = LIVE_SESSIONS.checked(limit)
         self._keeps_chains = keeps_chains
         self._lock = Lock()
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, None] = {}
+        """In the order in which they came."""
         self._planned = _Agenda()
         self._asked = _Agenda()
         self._generations: Counter[int] = Counter()
@@ -99,11 +108,11 @@ class Sessions:
         """Keep account of an admitted connection; LimitExceeded when there are too many."""
         if claim.carried_chain is not None and not self._keeps_chains:
             claim = replace(claim, carried_chain=None)  # Some kilobytes, which would not be read again.
-        session = Session(claim, peer, handle)
         with self._lock:
             if len(self._sessions) >= self._limit:
                 raise LimitExceeded(LIVE_SESSIONS.name, f"{self._limit} sessions are registered")
-            self._sessions.add(session)
+            session = Session(claim, peer, handle, since=now)
+            self._sessions[session] = None
             self._generations[peer.access_generation] += 1
             self._plan(session, now)
         return session
@@ -122,6 +131,17 @@ class Sessions:
                 self._ask(session, now)
             if generation is not None:
                 found.extend(self._outdated(generation, now))
+        return found
+
+    def of_name(self, name: ClientName, *, now: Moment) -> list[Session]:
+        """Sessions of one name, to be asked about at once and settled, whenever they are due. Also those that are asked
+        about already: that answer may be older than what is to be found out."""
+        found = [session for session in self if session.peer.name == name]
+        with self._lock:
+            found = [session for session in found if session.is_open]
+            for session in found:
+                self._asked.drop(session.question)
+                self._ask(session, now)
         return found
 
     def overdue(self, *, now: Moment) -> list[Session]:
@@ -211,7 +231,7 @@ class Sessions:
     def _close(self, session: Session) -> None:
         if session.is_open:
             session.is_open = False
-            self._sessions.discard(session)
+            self._sessions.pop(session, None)
             self._generations[session.peer.access_generation] -= 1
             self._planned.drop(session.entry)
             self._asked.drop(session.question)
