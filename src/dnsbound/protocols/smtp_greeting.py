@@ -1,0 +1,73 @@
+"""What the gate says to an SMTP client in clear: a greeting, that there is STARTTLS, and nothing else (RFC 3207).
+
+No mail server is connected while this talks. Everything but the way to TLS is answered with 530 (section 4), and
+nothing that was said is remembered (section 4.2).
+"""
+
+from typing import Final
+
+from dnsbound.errors import DnsboundError, PeerError
+from dnsbound.limits import SMTP_CLEAR_COMMANDS, Budget
+from dnsbound.protocols.gated import NOTHING, Step
+from dnsbound.protocols.smtp_lines import Command, cut_line
+
+TRY_LATER: Final = b"421 4.3.2 Service not available, closing transmission channel\r\n"
+
+
+class SmtpGreeting:
+    """A `ClearGreeting`. host: the name the gate has towards clients."""
+
+    __slots__ = ("_budget", "_host", "_kept", "_over")
+
+    def __init__(self, host: str) -> None:
+        self._host = host.encode("ascii")
+        self._kept = bytearray()
+        self._budget = Budget(SMTP_CLEAR_COMMANDS)
+        self._over = False
+
+    def begin(self) -> Step:
+        return Step(to_client=b"220 " + self._host + b" ESMTP\r\n")
+
+    def client_said(self, octets: bytes) -> Step:
+        if self._over:
+            return NOTHING
+        self._kept += octets
+        said = bytearray()
+        try:
+            while (line := cut_line(self._kept)) is not None:
+                self._budget.spend()
+                command = Command.parse(line)
+                if command.verb == "STARTTLS" and not command.argument:
+                    return self._upgrade(bytes(said))
+                said += self._answer(command)
+                if command.verb == "QUIT":
+                    return self._end(bytes(said), PeerError("the client took its leave before STARTTLS"))
+        except DnsboundError as error:
+            return self._end(bytes(said) + b"421 5.5.2 Error: bad syntax\r\n", error)
+        return Step(to_client=bytes(said))
+
+    def _answer(self, command: Command) -> bytes:
+        match command.verb:
+            case "EHLO" if command.argument:
+                return b"250-" + self._host + b"\r\n250-ENHANCEDSTATUSCODES\r\n250 STARTTLS\r\n"
+            case "HELO" if command.argument:
+                return b"250 " + self._host + b"\r\n"
+            case "EHLO" | "HELO" | "STARTTLS":
+                return b"501 5.5.4 Syntax error in parameters\r\n"
+            case "NOOP":
+                return b"250 2.0.0 Ok\r\n"
+            case "QUIT":
+                return b"221 2.0.0 Bye\r\n"
+            case _:
+                return b"530 5.7.0 Must issue a STARTTLS command first\r\n"
+
+    def _upgrade(self, said: bytes) -> Step:
+        if self._kept:
+            return self._end(b"", PeerError("commands behind STARTTLS, to be taken for protected ones"))
+        self._over = True
+        return Step(to_client=said + b"220 2.0.0 Ready to start TLS\r\n", upgrade=True)
+
+    def _end(self, said: bytes, why: DnsboundError) -> Step:
+        self._over = True
+        self._kept.clear()
+        return Step(to_client=said, end=why)
