@@ -21,9 +21,7 @@ def xtext(octets: bytes) -> bytes:
     """RFC 3461 section 4: everything but `!` to `~` without `+` and `=` as `+` and two hexadecimal digits."""
     if _PLAIN.fullmatch(octets):
         return octets
-    return b"".join(
-        bytes((octet,)) if _PLAIN.fullmatch(bytes((octet,))) else b"+%02X" % octet for octet in octets
-    )
+    return b"".join(bytes((octet,)) if _PLAIN.fullmatch(bytes((octet,))) else b"+%02X" % octet for octet in octets)
 
 
 def xclient(offered: frozenset[bytes], *, client: Address, server: Address, login: bytes | None) -> bytes:
@@ -33,7 +31,9 @@ def xclient(offered: frozenset[bytes], *, client: Address, server: Address, logi
     Misuse when the server does not let itself be told the address, or who the client is.
     """
     if missing := {b"ADDR", *([b"LOGIN"] if login is not None else [])} - offered:
-        raise Misuse(f"the mail server does not take XCLIENT {b' '.join(sorted(missing)).decode('ascii')} from this gate")
+        raise Misuse(
+            f"the mail server does not take XCLIENT {b' '.join(sorted(missing)).decode('ascii')} from this gate"
+        )
     known = {
         b"ADDR": _address(client[0]),
         b"PORT": b"%d" % client[1],

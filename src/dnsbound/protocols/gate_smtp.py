@@ -1,0 +1,409 @@
+"""SMTP through the gate: the mail server learns by XCLIENT whose connection it is, and the client sees its answers.
+
+The gate greets the mail server itself, tells it the client's address and, as LOGIN, its verified name, and passes on
+the client's session from its EHLO. What the server offers is offered to the client as far as the gate knows how the
+extension is framed; STARTTLS, AUTH and XCLIENT of the server are the gate's own matter. A client may authenticate by
+SASL EXTERNAL, as itself or as a mailbox that its grant `mailbox` lists; it is who it is without that, too.
+
+Every octet has one meaning here: lines and messages end as `dnsbound.protocols.smtp_lines` says, a command that is not
+known is not passed on, and nothing follows DATA before its reply. A message that breaks these rules is never finished.
+What this is not: a mail server. It queues nothing, judges no address, and knows no passwords.
+
+Sections: RFC 5321 sections 2.3.8, 4.1.1 and 4.2; RFC 2920 section 3.1; RFC 3030 section 2; RFC 3207 section 4; RFC 4954
+section 4.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError
+from dnsbound.limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED, Budget
+from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step
+from dnsbound.protocols.sasl_external import authorization_identity, granted_texts
+from dnsbound.protocols.smtp_greeting import TRY_LATER
+from dnsbound.protocols.smtp_lines import Command, Content, Replies, Reply, cut_line
+from dnsbound.protocols.xclient import xclient
+
+MAILBOX_GRANT: Final = "mailbox"
+"""The grant that says as which mailboxes, besides its own name, a client may act: a text or a list of them."""
+
+EXTENSIONS: Final = frozenset(
+    {b"PIPELINING", b"SIZE", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"DSN", b"CHUNKING", b"BINARYMIME", b"SMTPUTF8"}
+    | {b"DELIVERBY", b"MT-PRIORITY", b"FUTURERELEASE", b"LIMITS", b"NO-SOLICITING", b"HELP", b"VRFY", b"EXPN"}
+)
+"""Extensions of the server that the client is told of: those that add parameters, or commands this gate can frame."""
+
+_PASSED: Final = frozenset({"MAIL", "RCPT", "RSET", "NOOP", "VRFY", "EXPN", "HELP"})
+"""Commands of one line whose one reply is passed back."""
+_CHUNK_DIGITS: Final = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpOptions:
+    """host: the gate's name towards both sides. starttls: TLS began by STARTTLS, so there is no second greeting.
+    xclient: the server is told who the client is. external: AUTH EXTERNAL is offered."""
+
+    host: str
+    starttls: bool = True
+    xclient: bool = True
+    external: bool = True
+
+
+class _Mode(Enum):
+    """What the client's next octets are."""
+
+    COMMANDS = auto()
+    WAITING = auto()
+    """For a reply that decides it; what comes meanwhile is held."""
+    CONTENT = auto()
+    CHUNK = auto()
+    SASL = auto()
+    LEAVING = auto()
+
+
+class GatedSmtp:
+    """A `GatedProtocol`."""
+
+    __slots__ = (
+        "_attempts",
+        "_attributes",
+        "_authenticated",
+        "_awaited",
+        "_chunk",
+        "_client",
+        "_content",
+        "_end",
+        "_extensions",
+        "_greeted",
+        "_held",
+        "_hello",
+        "_login",
+        "_mode",
+        "_options",
+        "_replies",
+        "_to_backend",
+        "_to_client",
+        "_welcomed",
+    )
+
+    def __init__(self, client: GateClient, options: SmtpOptions) -> None:
+        self._client = client
+        self._options = options
+        self._login = client.name.canonical if isinstance(client, GateIdentity) else None
+        self._mode = _Mode.WAITING
+        self._held = bytearray()
+        self._replies = Replies()
+        self._awaited: deque[Callable[[Reply], None] | bytes] = deque()
+        """What to do with the server's next replies, in order; octets are replies of the gate's own in their place."""
+        self._attributes: frozenset[bytes] = frozenset()
+        self._extensions: frozenset[bytes] = frozenset()
+        self._hello = b""
+        self._greeted = options.starttls
+        self._welcomed = bool(client.tls_version)
+        """The gate's own greeting in clear has answered the first EHLO of a stranger who goes on without TLS."""
+        self._content = Content()
+        self._chunk = 0
+        self._attempts = Budget(SASL_ATTEMPTS)
+        self._authenticated = False
+        self._to_client = bytearray()
+        self._to_backend = bytearray()
+        self._end: DnsboundError | None = None
+
+    def begin(self) -> Step:
+        self._awaited.append(self._server_greeted)
+        return NOTHING
+
+    def unreachable(self, error: BackendError) -> Step:
+        self._end = error
+        return Step(to_client=TRY_LATER, end=error)
+
+    def client_said(self, octets: bytes) -> Step:
+        self._held += octets
+        return self._carefully(self._read_client)
+
+    def backend_said(self, octets: bytes) -> Step:
+        self._replies.receive(octets)
+        return self._carefully(self._read_server)
+
+    def client_ended(self) -> Step:
+        return NOTHING
+
+    def backend_ended(self) -> Step:
+        """While replies are awaited, the client is told that none will come."""
+        if self._mode is _Mode.LEAVING or not (self._awaited or self._mode in (_Mode.CONTENT, _Mode.CHUNK)):
+            return NOTHING
+        self._to_client += TRY_LATER
+        self._end = self._end or BackendError("the mail server went away in the middle of a session")
+        return self._step()
+
+    # --- one step
+
+    def _carefully(self, read: Callable[[], None]) -> Step:
+        if self._end is not None:
+            return NOTHING
+        try:
+            read()
+        except BackendError as error:
+            self._to_client += TRY_LATER
+            self._end = error
+        except DnsboundError as error:
+            self._to_client += (
+                b"421 5.5.2 Error: syntax\r\n" if isinstance(error, Malformed) else b"421 4.7.0 Error\r\n"
+            )
+            self._end = error if isinstance(error, LimitExceeded) else PeerError(str(error))
+        return self._step()
+
+    def _step(self) -> Step:
+        step = Step(to_client=bytes(self._to_client), to_backend=bytes(self._to_backend), end=self._end)
+        self._to_client.clear()
+        self._to_backend.clear()
+        return step
+
+    # --- what the client says
+
+    def _read_client(self) -> None:
+        reading = True
+        while reading and self._held:
+            match self._mode:
+                case _Mode.COMMANDS | _Mode.SASL:
+                    reading = self._read_line()
+                case _Mode.CONTENT:
+                    self._read_content()
+                case _Mode.CHUNK:
+                    self._read_chunk()
+                case _Mode.LEAVING:
+                    self._held.clear()
+                case _Mode.WAITING:
+                    reading = False
+        if len(self._held) > SMTP_HELD_OCTETS.default:
+            raise LimitExceeded(SMTP_HELD_OCTETS.name, "a client that does not wait for replies")
+
+    def _read_line(self) -> bool:
+        """Whether more can be read now."""
+        if len(self._awaited) >= SMTP_PIPELINED.default:
+            return False
+        if (line := cut_line(self._held)) is None:
+            return False
+        if self._mode is _Mode.SASL:
+            self._mode = _Mode.COMMANDS
+            self._sasl_response(line)
+        else:
+            self._command(Command.parse(line), line)
+        return True
+
+    def _read_content(self) -> None:
+        ours = self._content.take(bytes(self._held))
+        end = len(self._held) if ours is None else ours
+        self._to_backend += self._held[:end]
+        del self._held[:end]
+        if ours is not None:
+            self._awaited.append(self._pass)
+            self._mode = _Mode.COMMANDS
+
+    def _read_chunk(self) -> None:
+        taken = self._held[: self._chunk]
+        self._to_backend += taken
+        del self._held[: len(taken)]
+        self._chunk -= len(taken)
+        if not self._chunk:
+            self._mode = _Mode.COMMANDS
+
+    def _command(self, command: Command, line: bytes) -> None:
+        match command.verb:
+            case "EHLO" | "HELO" if command.argument:
+                self._greet(command.verb, line)
+            case verb if verb in _PASSED:
+                self._relay(line, self._pass)
+            case "DATA" if not command.argument:
+                self._mode = _Mode.WAITING
+                self._relay(line, self._data_answered)
+            case "BDAT":
+                self._begin_chunk(command.argument, line)
+            case "QUIT":
+                self._mode = _Mode.LEAVING
+                self._relay(line, self._pass)
+            case "AUTH":
+                self._authenticate(command.argument)
+            case "STARTTLS":
+                self._answer(b"503 5.5.1 TLS is already active")
+            case "EHLO" | "HELO" | "DATA":
+                self._answer(b"501 5.5.4 Syntax error in parameters")
+            case _:
+                self._answer(b"500 5.5.1 Command unrecognized")
+
+    def _greet(self, verb: str, line: bytes) -> None:
+        self._hello = line
+        if self._welcomed:
+            self._relay(line, self._answer_hello if verb == "EHLO" else self._pass)
+        else:
+            self._welcomed = True
+            self._relay(line, self._heard_hello)
+
+    def _begin_chunk(self, argument: bytes, line: bytes) -> None:
+        """BDAT: its octets follow at once, whatever the server will answer, so a server that does not know it must
+        not see it."""
+        size, _, last = argument.partition(b" ")
+        if not size.isdigit() or len(size) > _CHUNK_DIGITS or last.upper() not in (b"", b"LAST"):
+            raise Malformed("a BDAT command whose size cannot be read")
+        if b"CHUNKING" not in self._extensions:
+            raise PeerError("a chunk that was not offered")
+        self._relay(line, self._pass)
+        self._chunk = int(size)
+        self._mode = _Mode.CHUNK if self._chunk else _Mode.COMMANDS
+
+    def _relay(self, line: bytes, then: Callable[[Reply], None]) -> None:
+        self._to_backend += line + b"\r\n"
+        self._awaited.append(then)
+
+    def _answer(self, reply: bytes) -> None:
+        """The gate's own reply, behind those that are awaited."""
+        if self._awaited:
+            self._awaited.append(reply + b"\r\n")
+        else:
+            self._to_client += reply + b"\r\n"
+
+    # --- AUTH EXTERNAL
+
+    def _authenticate(self, argument: bytes) -> None:
+        mechanism, _, initial = argument.partition(b" ")
+        if not self._external:
+            self._answer(b"502 5.5.1 Authentication is not offered")
+        elif not self._hello or self._authenticated:
+            self._answer(b"503 5.5.1 Bad sequence of commands")
+        elif mechanism.upper() != b"EXTERNAL":
+            self._answer(b"504 5.5.4 Unrecognized authentication type")
+        elif initial:
+            self._sasl_response(initial)
+        else:
+            self._mode = _Mode.SASL
+            self._answer(b"334 ")
+
+    @property
+    def _external(self) -> bool:
+        return self._options.external and isinstance(self._client, GateIdentity)
+
+    def _sasl_response(self, carried: bytes) -> None:
+        self._attempts.spend()
+        if carried == b"*":
+            self._answer(b"501 5.7.0 Authentication cancelled")
+            return
+        try:
+            wanted = authorization_identity(carried)
+        except Malformed:
+            self._answer(b"501 5.5.2 Cannot decode the response")
+            return
+        if wanted.lower() in ("", self._login):
+            self._authenticated = True
+            self._answer(b"235 2.7.0 Authentication successful")
+        elif self._options.xclient and wanted in self._mailboxes():
+            self._become(wanted)
+        else:
+            self._answer(b"535 5.7.8 Authentication credentials invalid")
+
+    def _mailboxes(self) -> tuple[str, ...]:
+        grants = self._client.grants if isinstance(self._client, GateIdentity) else {}
+        return granted_texts(grants, MAILBOX_GRANT)
+
+    def _become(self, mailbox: str) -> None:
+        """Tell the server anew who the client is. It forgets its greeting with that, so the gate repeats it."""
+        self._mode = _Mode.WAITING
+        self._tell(mailbox.encode("utf-8"), self._told_mailbox)
+
+    def _told_mailbox(self, reply: Reply) -> None:
+        if reply.code != 220:
+            self._mode = _Mode.COMMANDS
+            self._to_client += b"454 4.7.0 Temporary authentication failure\r\n"
+            return
+        self._relay(self._hello, self._greeted_again)
+
+    def _greeted_again(self, reply: Reply) -> None:
+        if reply.code != 250:
+            raise BackendError(f"the mail server greets no more after XCLIENT: {reply.code}")
+        self._authenticated = True
+        self._mode = _Mode.COMMANDS
+        self._to_client += b"235 2.7.0 Authentication successful\r\n"
+
+    # --- what the server says
+
+    def _read_server(self) -> None:
+        try:
+            while self._end is None and (reply := self._replies.next()) is not None:
+                self._replied(reply)
+        except (Malformed, LimitExceeded) as error:
+            raise BackendError(str(error)) from error
+        if self._end is None:
+            self._read_client()
+
+    def _replied(self, reply: Reply) -> None:
+        if not self._awaited:
+            self._to_client += reply.to_wire() if reply.code == 421 else TRY_LATER
+            self._end = BackendError(f"the mail server ended the session: {reply.code}")
+            return
+        then = self._awaited.popleft()
+        assert not isinstance(then, bytes)
+        then(reply)
+        while self._awaited and isinstance(own := self._awaited[0], bytes):
+            self._awaited.popleft()
+            self._to_client += own
+
+    def _pass(self, reply: Reply) -> None:
+        self._to_client += reply.to_wire()
+
+    def _server_greeted(self, reply: Reply) -> None:
+        if reply.code != 220:
+            raise BackendError(f"the mail server does not greet: {reply.code}")
+        if not self._options.xclient:
+            self._ready(reply)
+            return
+        self._relay(b"EHLO " + self._options.host.encode("ascii"), self._server_offered)
+
+    def _server_offered(self, reply: Reply) -> None:
+        words = [line.split() for line in reply.lines[1:]] if reply.code == 250 else []
+        offers = [line[1:] for line in words if line and line[0].upper() == b"XCLIENT"]
+        self._attributes = frozenset(attribute.upper() for offer in offers for attribute in offer)
+        self._tell(None if self._login is None else self._login.encode("ascii"), self._server_told)
+
+    def _tell(self, login: bytes | None, then: Callable[[Reply], None]) -> None:
+        client = self._client
+        try:
+            self._to_backend += xclient(self._attributes, client=client.client, server=client.server, login=login)
+        except Misuse as error:
+            raise BackendError(str(error)) from error
+        self._awaited.append(then)
+
+    def _server_told(self, reply: Reply) -> None:
+        if reply.code != 220:
+            raise BackendError(f"the mail server refuses XCLIENT: {reply.code}")
+        self._ready(reply)
+
+    def _ready(self, greeting: Reply) -> None:
+        if not self._greeted:
+            self._greeted = True
+            self._to_client += greeting.to_wire()
+        self._mode = _Mode.COMMANDS
+
+    def _heard_hello(self, reply: Reply) -> None:
+        if reply.code != 250:
+            raise BackendError(f"the mail server does not take the EHLO that was answered: {reply.code}")
+
+    def _answer_hello(self, reply: Reply) -> None:
+        """The server's answer to EHLO, with what this gate passes on and offers itself."""
+        if reply.code != 250:
+            self._to_client += reply.to_wire()
+            return
+        first, *offers = reply.lines
+        kept = [offer for offer in offers if offer.split(b" ")[0].upper() in EXTENSIONS]
+        self._extensions = frozenset(offer.split(b" ")[0].upper() for offer in kept)
+        own = (b"AUTH EXTERNAL",) if self._external else ()
+        self._to_client += Reply(250, (first, *kept, *own)).to_wire()
+
+    def _data_answered(self, reply: Reply) -> None:
+        """What came before this is a message to one reader and commands to another (RFC 2920 section 3.1)."""
+        if self._held:
+            raise PeerError("octets behind DATA before its reply")
+        self._to_client += reply.to_wire()
+        self._mode = _Mode.CONTENT if reply.code == 354 else _Mode.COMMANDS
+        self._content = Content()
