@@ -385,9 +385,7 @@ SMTP_PIPELINED: Final = Limit(
 )
 SMTP_CLEAR_COMMANDS: Final = Limit("smtp-clear-commands", 16, 4, 256, "commands of a client before STARTTLS")
 SASL_ATTEMPTS: Final = Limit("sasl-attempts", 3, 1, 16, "RFC 6120 section 6.4.5: how often a client may try to log in")
-SIP_HEADER_OCTETS: Final = Limit(
-    "sip-header-octets", 16_384, 1024, 65_536, "octets of one SIP message before its body"
-)
+SIP_HEADER_OCTETS: Final = Limit("sip-header-octets", 16_384, 1024, 65_536, "octets of one SIP message before its body")
 SIP_HEADERS: Final = Limit("sip-headers", 128, 16, 1024, "header fields of one SIP message")
 SIP_BODY_OCTETS: Final = Limit(
     "sip-body-octets", 1_048_576, 0, 67_108_864, "octets of the body of one SIP message; they are not kept"
