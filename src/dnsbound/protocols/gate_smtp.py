@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from dnsbound.door_limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError
-from dnsbound.limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED, Budget
+from dnsbound.limits import Budget
+from dnsbound.protocols.gate_steps import GrowingStep
 from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step
 from dnsbound.protocols.sasl_external import authorization_identity, granted_texts
 from dnsbound.protocols.smtp_greeting import TRY_LATER
@@ -75,7 +77,6 @@ class GatedSmtp:
         "_chunk",
         "_client",
         "_content",
-        "_end",
         "_extensions",
         "_greeted",
         "_held",
@@ -84,8 +85,7 @@ class GatedSmtp:
         "_mode",
         "_options",
         "_replies",
-        "_to_backend",
-        "_to_client",
+        "_step",
         "_welcomed",
     )
 
@@ -108,16 +108,14 @@ class GatedSmtp:
         self._chunk = 0
         self._attempts = Budget(SASL_ATTEMPTS)
         self._authenticated = False
-        self._to_client = bytearray()
-        self._to_backend = bytearray()
-        self._end: DnsboundError | None = None
+        self._step = GrowingStep()
 
     def begin(self) -> Step:
         self._awaited.append(self._server_greeted)
         return NOTHING
 
     def unreachable(self, error: BackendError) -> Step:
-        self._end = error
+        self._step.end = error
         return Step(to_client=TRY_LATER, end=error)
 
     def client_said(self, octets: bytes) -> Step:
@@ -135,32 +133,26 @@ class GatedSmtp:
         """While replies are awaited, the client is told that none will come."""
         if self._mode is _Mode.LEAVING or not (self._awaited or self._mode in (_Mode.CONTENT, _Mode.CHUNK)):
             return NOTHING
-        self._to_client += TRY_LATER
-        self._end = self._end or BackendError("the mail server went away in the middle of a session")
-        return self._step()
+        self._step.to_client += TRY_LATER
+        self._step.end = self._step.end or BackendError("the mail server went away in the middle of a session")
+        return self._step.taken()
 
     # --- one step
 
     def _carefully(self, read: Callable[[], None]) -> Step:
-        if self._end is not None:
+        if self._step.end is not None:
             return NOTHING
         try:
             read()
         except BackendError as error:
-            self._to_client += TRY_LATER
-            self._end = error
+            self._step.to_client += TRY_LATER
+            self._step.end = error
         except DnsboundError as error:
-            self._to_client += (
+            self._step.to_client += (
                 b"421 5.5.2 Error: syntax\r\n" if isinstance(error, Malformed) else b"421 4.7.0 Error\r\n"
             )
-            self._end = error if isinstance(error, LimitExceeded) else PeerError(str(error))
-        return self._step()
-
-    def _step(self) -> Step:
-        step = Step(to_client=bytes(self._to_client), to_backend=bytes(self._to_backend), end=self._end)
-        self._to_client.clear()
-        self._to_backend.clear()
-        return step
+            self._step.end = error if isinstance(error, LimitExceeded) else PeerError(str(error))
+        return self._step.taken()
 
     # --- what the client says
 
@@ -197,7 +189,7 @@ class GatedSmtp:
     def _read_content(self) -> None:
         ours = self._content.take(bytes(self._held))
         end = len(self._held) if ours is None else ours
-        self._to_backend += self._held[:end]
+        self._step.to_backend += self._held[:end]
         del self._held[:end]
         if ours is not None:
             self._awaited.append(self._pass)
@@ -205,7 +197,7 @@ class GatedSmtp:
 
     def _read_chunk(self) -> None:
         taken = self._held[: self._chunk]
-        self._to_backend += taken
+        self._step.to_backend += taken
         del self._held[: len(taken)]
         self._chunk -= len(taken)
         if not self._chunk:
@@ -255,7 +247,7 @@ class GatedSmtp:
         self._mode = _Mode.CHUNK if self._chunk else _Mode.COMMANDS
 
     def _relay(self, line: bytes, then: Callable[[Reply], None]) -> None:
-        self._to_backend += line + b"\r\n"
+        self._step.to_backend += line + b"\r\n"
         self._awaited.append(then)
 
     def _answer(self, reply: bytes) -> None:
@@ -263,7 +255,7 @@ class GatedSmtp:
         if self._awaited:
             self._awaited.append(reply + b"\r\n")
         else:
-            self._to_client += reply + b"\r\n"
+            self._step.to_client += reply + b"\r\n"
 
     # --- AUTH EXTERNAL
 
@@ -315,7 +307,7 @@ class GatedSmtp:
     def _told_mailbox(self, reply: Reply) -> None:
         if reply.code != 220:
             self._mode = _Mode.COMMANDS
-            self._to_client += b"454 4.7.0 Temporary authentication failure\r\n"
+            self._step.to_client += b"454 4.7.0 Temporary authentication failure\r\n"
             return
         self._relay(self._hello, self._greeted_again)
 
@@ -324,33 +316,33 @@ class GatedSmtp:
             raise BackendError(f"the mail server greets no more after XCLIENT: {reply.code}")
         self._authenticated = True
         self._mode = _Mode.COMMANDS
-        self._to_client += b"235 2.7.0 Authentication successful\r\n"
+        self._step.to_client += b"235 2.7.0 Authentication successful\r\n"
 
     # --- what the server says
 
     def _read_server(self) -> None:
         try:
-            while self._end is None and (reply := self._replies.next()) is not None:
+            while self._step.end is None and (reply := self._replies.next()) is not None:
                 self._replied(reply)
         except (Malformed, LimitExceeded) as error:
             raise BackendError(str(error)) from error
-        if self._end is None:
+        if self._step.end is None:
             self._read_client()
 
     def _replied(self, reply: Reply) -> None:
         if not self._awaited:
-            self._to_client += reply.to_wire() if reply.code == 421 else TRY_LATER
-            self._end = BackendError(f"the mail server ended the session: {reply.code}")
+            self._step.to_client += reply.to_wire() if reply.code == 421 else TRY_LATER
+            self._step.end = BackendError(f"the mail server ended the session: {reply.code}")
             return
         then = self._awaited.popleft()
         assert not isinstance(then, bytes)
         then(reply)
         while self._awaited and isinstance(own := self._awaited[0], bytes):
             self._awaited.popleft()
-            self._to_client += own
+            self._step.to_client += own
 
     def _pass(self, reply: Reply) -> None:
-        self._to_client += reply.to_wire()
+        self._step.to_client += reply.to_wire()
 
     def _server_greeted(self, reply: Reply) -> None:
         if reply.code != 220:
@@ -369,7 +361,7 @@ class GatedSmtp:
     def _tell(self, login: bytes | None, then: Callable[[Reply], None]) -> None:
         client = self._client
         try:
-            self._to_backend += xclient(self._attributes, client=client.client, server=client.server, login=login)
+            self._step.to_backend += xclient(self._attributes, client=client.client, server=client.server, login=login)
         except Misuse as error:
             raise BackendError(str(error)) from error
         self._awaited.append(then)
@@ -382,7 +374,7 @@ class GatedSmtp:
     def _ready(self, greeting: Reply) -> None:
         if not self._greeted:
             self._greeted = True
-            self._to_client += greeting.to_wire()
+            self._step.to_client += greeting.to_wire()
         self._mode = _Mode.COMMANDS
 
     def _heard_hello(self, reply: Reply) -> None:
@@ -392,18 +384,18 @@ class GatedSmtp:
     def _answer_hello(self, reply: Reply) -> None:
         """The server's answer to EHLO, with what this gate passes on and offers itself."""
         if reply.code != 250:
-            self._to_client += reply.to_wire()
+            self._step.to_client += reply.to_wire()
             return
         first, *offers = reply.lines
         kept = [offer for offer in offers if offer.split(b" ")[0].upper() in EXTENSIONS]
         self._extensions = frozenset(offer.split(b" ")[0].upper() for offer in kept)
         own = (b"AUTH EXTERNAL",) if self._external else ()
-        self._to_client += Reply(250, (first, *kept, *own)).to_wire()
+        self._step.to_client += Reply(250, (first, *kept, *own)).to_wire()
 
     def _data_answered(self, reply: Reply) -> None:
         """What came before this is a message to one reader and commands to another (RFC 2920 section 3.1)."""
         if self._held:
             raise PeerError("octets behind DATA before its reply")
-        self._to_client += reply.to_wire()
+        self._step.to_client += reply.to_wire()
         self._mode = _Mode.CONTENT if reply.code == 354 else _Mode.COMMANDS
         self._content = Content()

@@ -7,8 +7,9 @@ nothing that was said is remembered (section 4.2). A gate that lets strangers in
 
 from typing import Final
 
+from dnsbound.door_limits import SMTP_CLEAR_COMMANDS
 from dnsbound.errors import DnsboundError, PeerError
-from dnsbound.limits import SMTP_CLEAR_COMMANDS, Budget
+from dnsbound.limits import Budget
 from dnsbound.protocols.gated import NOTHING, Step
 from dnsbound.protocols.smtp_lines import Command, cut_line
 

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from dnsbound.door_limits import SMTP_COMMAND_OCTETS, SMTP_REPLY_OCTETS
 from dnsbound.errors import LimitExceeded, Malformed
-from dnsbound.limits import SMTP_COMMAND_OCTETS, SMTP_REPLY_OCTETS
 
 _CRLF: Final = b"\r\n"
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")

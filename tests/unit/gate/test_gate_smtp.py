@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
+from dnsbound.door_limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED
 from dnsbound.errors import LimitExceeded, Malformed, PeerError
-from dnsbound.limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED
 from dnsbound.protocols.gate_smtp import GatedSmtp, SmtpOptions
 from dnsbound.protocols.gated import BackendError, GateClient, Step
 from dnsbound.protocols.smtp_greeting import SmtpGreeting

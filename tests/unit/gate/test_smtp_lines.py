@@ -2,8 +2,8 @@
 
 import pytest
 
+from dnsbound.door_limits import SMTP_COMMAND_OCTETS, SMTP_REPLY_OCTETS
 from dnsbound.errors import LimitExceeded, Malformed
-from dnsbound.limits import SMTP_COMMAND_OCTETS, SMTP_REPLY_OCTETS
 from dnsbound.protocols.smtp_lines import Command, Content, Replies, Reply, cut_line
 
 MESSAGE = b"Subject: x\r\n\r\n..dots\r\n.. \r\n.\r\n"
