@@ -18,6 +18,7 @@ from dnsbound.cli import (
     authority,
     chain,
     check,
+    config_server,
     demo,
     doctor,
     eap,
@@ -149,6 +150,12 @@ app.command(
     "check",
     epilog=example("dnsbound check", "dnsbound check cars.example --metrics /var/lib/node_exporter/dnsbound.prom"),
 )(check.check)
+app.command(
+    "config",
+    epilog=example(
+        "dnsbound config nginx --server-name api.cars.example > dnsbound.conf", "dnsbound config nginx --check"
+    ),
+)(config_server.config)
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
 app.command("run", epilog=example("dnsbound run", "dnsbound run --once --json"))(runner.run)

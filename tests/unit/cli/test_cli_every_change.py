@@ -61,6 +61,7 @@ WITHOUT_INVENTORY = {
     *("enrol request", "enrol renew", "chain export", "chain verify"),
     # Network access has a database of its own, of sessions; the names are the DNS's.
     *("serve radius", "radius sessions", "radius disconnect", "radius prune", "eap test"),
+    "config",
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}
 """They read the inventory and ask the DNS."""

@@ -1,0 +1,36 @@
+"""Every server that can be tried here, by its word on the command line."""
+
+from collections.abc import Generator, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final, cast
+
+from dnsbound.adapters.fronts.snippet import Version
+from dnsbound.errors import Misuse
+from dnsbound.testing.front_trials.http_trial import HttpTrial
+from dnsbound.testing.front_trials.outcome import Outcome
+from dnsbound.testing.front_trials.running import ServerTrial, running
+from dnsbound.testing.front_trials.stage import Kind, Stage
+
+MODULES: Final[Mapping[str, str]] = MappingProxyType({"nginx": "nginx"})
+
+KINDS: Final[Mapping[Kind, type[HttpTrial]]] = MappingProxyType({"http": HttpTrial})
+"""What is tried of each kind of server."""
+
+
+def server_trial(server: str) -> ServerTrial:
+    """Misuse for a server that cannot be tried."""
+    if server not in MODULES:
+        raise Misuse(f"{server} cannot be tried by this program; what can is {', '.join(MODULES)}")
+    return cast("ServerTrial", import_module(f"dnsbound.testing.front_trials.{MODULES[server]}").TRIAL)
+
+
+def outcomes(
+    trial: ServerTrial, program: str, version: Version | None, *, over_tcp: bool = False
+) -> Generator[Outcome]:
+    """Try the server at this path, one outcome after the other. What was started ends with the iterator: close it.
+    PeerError when something does not start."""
+    with Stage(trial.kind) as stage:
+        settings = stage.settings(trial.snippet, version=version, over_tcp=over_tcp)
+        with running(stage, trial, program, settings) as server:
+            yield from KINDS[trial.kind](server).run()

@@ -1,0 +1,227 @@
+"""Every server's snippet: a function of its settings that tells the traps, removes forged fields and holds no value as
+anything but a value."""
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+
+from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts.asking import forged_spellings, spellings
+from dnsbound.adapters.fronts.listing import MODULES, snippet
+from dnsbound.adapters.fronts.snippet import (
+    Address,
+    OverTcp,
+    OverUnix,
+    Settings,
+    Version,
+    access_door,
+    authz_front,
+)
+from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.protocols.identity_headers import is_identity_header
+from dnsbound.verify.access import AccessList
+
+SECRET = "0123456789abcdefghijkl"
+OVER_TCP = OverTcp(
+    address=Address(host="127.0.0.1", port=9301), secret=SECRET, secret_file=PurePosixPath("/etc/dnsbound/secret")
+)
+OVER_UNIX = OverUnix(path=PurePosixPath("/run/dnsbound/front.sock"), users=("www-data",))
+SERVERS = [snippet(server) for server in MODULES]
+
+
+def settings_of(made, **others):
+    facts = made.facts
+    settings = Settings(
+        label="front",
+        door="api.cars.example",
+        server_name="api.cars.example",
+        certificate=PurePosixPath("/etc/ssl/api.pem"),
+        key=PurePosixPath("/etc/ssl/api.key"),
+        listen=Address.from_text(facts.listen),
+        backend=Address.from_text(facts.backend),
+        verifier=OVER_UNIX if facts.unix else OVER_TCP,
+    )
+    return replace(settings, **others)
+
+
+@pytest.fixture(params=SERVERS, ids=lambda made: made.facts.server)
+def made(request):
+    return request.param
+
+
+def test_every_word_is_its_own_servers(made):
+    assert snippet(made.facts.server) is made
+    assert made.facts.users
+    assert made.facts.works or made.facts.tried is None
+
+
+def test_nobody_knows_another_server():
+    with pytest.raises(Misuse, match="no configuration"):
+        snippet("telnetd")
+
+
+def test_files_say_what_they_are_and_for_which_version(made):
+    first = made.rendered(settings_of(made))[0].text
+    assert made.facts.least.to_text() in first
+    assert "not found on this machine" in first
+    assert ("UNTESTED" in first) == (made.facts.tried is None)
+    for limit in made.facts.limits:
+        assert limit in first
+    newer = Version((*made.facts.least.numbers[:-1], made.facts.least.numbers[-1] + 1))
+    assert f"For version {newer.to_text()}, found" in made.rendered(settings_of(made, version=newer))[0].text
+    assert "THIS MACHINE HAS 0.1" in made.rendered(settings_of(made, version=Version((0, 1))))[0].text
+
+
+def test_names_of_files_are_names(made):
+    files = made.files(settings_of(made))
+    assert len({file.name for file in files}) == len(files)
+    for file in files:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file.name)
+        assert file.place.endswith(file.name)
+        assert file.text.endswith("\n")
+
+
+def test_the_secret_is_in_secret_files_alone(made):
+    files = made.rendered(settings_of(made, verifier=OVER_TCP))
+    assert [file.secret for file in files if SECRET in file.text] == [True]
+    assert SECRET not in repr(settings_of(made, verifier=OVER_TCP))
+    if made.facts.unix:
+        assert not any(file.secret for file in made.files(settings_of(made)))
+
+
+def test_over_the_socket_or_the_address(made):
+    text = "".join(file.text for file in made.files(settings_of(made, verifier=OVER_TCP)))
+    assert "9301" in text
+    if made.facts.unix:
+        assert "/run/dnsbound/front.sock" in "".join(file.text for file in made.files(settings_of(made)))
+
+
+def test_the_front_and_the_door_are_what_our_files_want(made):
+    settings = settings_of(made, door='a "door"')
+    front = tomllib.loads(authz_front(made.facts, settings))["front"]["front"]
+    assert front["door"] == 'a "door"'
+    assert front["protocol"] == made.facts.protocol
+    assert ("users" in front) == made.facts.unix
+    over_tcp = tomllib.loads(authz_front(made.facts, replace(settings, verifier=OVER_TCP)))["front"]["front"]
+    assert over_tcp["secret_file"] == "/etc/dnsbound/secret"
+    access = AccessList.from_toml(access_door(settings))
+    assert len(access) == 1
+    printed = made.rendered(settings)[0].text
+    uncommented = "\n".join(line.removeprefix("#").strip() for line in printed.splitlines() if line.startswith("#"))
+    assert authz_front(made.facts, settings) in uncommented
+    assert access_door(settings).rstrip() in uncommented
+
+
+HOSTILE = [
+    "line\nbreak",
+    "nul\0",
+    "carriage\rreturn",
+    "line\u2028separator",
+    "",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_what_is_no_line_is_refused(made, value):
+    with pytest.raises(Misuse):
+        settings_of(made, door=value)
+    with pytest.raises(Misuse):
+        settings_of(made, certificate=PurePosixPath("/etc") / value if value else PurePosixPath())
+
+
+@pytest.mark.parametrize("mark", [*"\"'\\$%{}#;<>`()|&*!~ ", "${x}", "%{x}", "*/", "\u00e9", "'; load_module x;"])
+def test_a_mark_in_a_value_is_quoted_or_refused(made, mark):
+    """Taken as it is, each value occurs whole in what is quoted; or the settings are refused. Comments apart."""
+    hostile = PurePosixPath(f"/etc/ssl/a{mark}b")
+    settings = settings_of(made, certificate=hostile, key=hostile, directory=hostile)
+    plain = settings_of(made)
+    try:
+        files = made.files(settings)
+    except Misuse:
+        return
+    for quoted, before in zip(files, made.files(plain), strict=True):
+        assert quoted.text.count("\n") == before.text.count("\n")
+
+
+def test_labels_hosts_and_paths_are_checked(made):
+    for wrong in (
+        {"label": "a_b"},
+        {"label": "A"},
+        {"label": "a" * 40},
+        {"server_name": "a b"},
+        {"server_name": "a;b"},
+        {"certificate": PurePosixPath("relative.pem")},
+        {"directory": PurePosixPath("relative")},
+    ):
+        with pytest.raises(Misuse):
+            settings_of(made, **wrong)
+
+
+def test_secrets_are_long_and_plain():
+    for wrong in ("", "a" * 21, "a" * 30 + "\n", "a" * 30 + '"', "a" * 30 + "$x"):
+        with pytest.raises(Misuse):
+            replace(OVER_TCP, secret=wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:1", "127.0.0.1", 1),
+        ("[::1]:65535", "::1", 65535),
+        (":443", "", 443),
+        ("a-b.example:80", "a-b.example", 80),
+    ],
+)
+def test_addresses(text, host, port):
+    address = Address.from_text(text)
+    assert (address.host, address.port) == (host, port)
+    assert address.to_text() == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "80", "a:0", "a:65536", "a:b", "a b:80", "::1:80", "[a]:80", "a:-1", "a;b:80", "a:\uff180", "[::1]80"]
+)
+def test_what_is_no_address(text):
+    with pytest.raises(Malformed):
+        Address.from_text(text)
+
+
+def test_versions_are_numbers():
+    assert Version.from_text("1.22.1") < Version.from_text("1.100")
+    assert Version.from_text("2.0").to_text() == "2.0"
+    for wrong in ("", "1.", "a", "1.2.3.4.5", "1-2"):
+        with pytest.raises(Malformed):
+            Version.from_text(wrong)
+
+
+def test_fr_forged_spellings_are_what_a_back_end_could_take_for_a_field():
+    names = [*forged_spellings(), *spellings("Dnsbound-Valid-Until")]
+    assert len(set(forged_spellings())) == len(list(forged_spellings()))
+    assert all(is_identity_header(name.encode()) for name in names)
+    assert {"Dnsbound_Name", "Dnsbound_Valid-Until", "Client_Cert_Chain", "Client-Cert", "Dnsbound-Reason"} <= set(
+        names
+    )
+    assert list(spellings("A-B")) == ["A-B", "A_B"]
+
+
+QUOTES = {
+    quoting.nginx: ('"a\\\\b\\"c"', 'a\\b"c', "a$b"),
+    quoting.haproxy: ("'a\\b\"c'", 'a\\b"c', "a'b"),
+    quoting.apache: ('"a\\\\b\\"c"', 'a\\b"c', "a${b}"),
+    quoting.caddy: ('"a\\"c"', 'a"c', "a{b}"),
+    quoting.lua: ('"a\\092b\\034c"', 'a\\b"c', "a\nb"),
+    quoting.json_text: ('"a\\\\b\\"c"', 'a\\b"c', "a\nb"),
+    quoting.word: ("a-b", "a-b", "a b"),
+}
+
+
+@pytest.mark.parametrize("quote", QUOTES, ids=lambda quote: quote.__name__)
+def test_quotes(quote):
+    quoted, value, refused = QUOTES[quote]
+    assert quote(value, "it") == quoted
+    for wrong in (refused, "", "a\nb", "a\0b"):
+        with pytest.raises(DnsboundError):
+            quote(wrong, "it")
