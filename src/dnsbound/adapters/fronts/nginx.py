@@ -30,38 +30,18 @@ FACTS: Final = Facts(
 )
 
 
-def files(settings: Settings) -> tuple[ConfigFile, ...]:
-    """One file for the `http` context, one that each location behind the door includes, and one with the secret, where
-    there is one."""
-    name = f"dnsbound-{settings.label}.conf"
-    made = [
-        ConfigFile(name=name, text=heading(FACTS, settings) + _server(settings), place=f"/etc/nginx/conf.d/{name}"),
-        _beside(settings, "door", _door(settings)),
-    ]
-    value = asking.bearer(settings)
-    if value is not None:
-        text = f"proxy_set_header Authorization {quoting.nginx(value, 'the secret')};\n"
-        made.append(_beside(settings, "secret", text, secret=True))
-    return tuple(made)
-
-
-def _server(settings: Settings) -> str:
-    http2 = (settings.version or FACTS.least) >= _HTTP2_DIRECTIVE
-    listen = settings.listen.to_text() if settings.listen.host else str(settings.listen.port)
-    to = quoting.word(settings.backend.to_text(), "the back end")
-    word = _word(settings)
-    return f"""\
+_SERVER: Final = """\
 
 upstream dnsbound_{word} {{
-    server {_verifier(settings)};
+    server {verifier};
     keepalive 32;
 }}
 
 server {{
-    listen {listen} ssl{"" if http2 else " http2"};
-{"    http2 on;" + chr(10) if http2 else ""}    server_name {quoting.word(settings.server_name, "the server name")};
-    ssl_certificate {quoting.nginx(str(settings.certificate), "the certificate")};
-    ssl_certificate_key {quoting.nginx(str(settings.key), "the key")};
+    listen {listen} ssl{http2_word};
+{http2_directive}    server_name {name};
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
     # Without this line some builds speak TLS 1.2 alone.
     ssl_protocols TLSv1.2 TLSv1.3;
     # Any certificate is taken; the verify service says whose it is. It is asked about clients without one too, and
@@ -80,19 +60,51 @@ server {{
     ignore_invalid_headers on;
 
     location / {{
-        include {_quoted_path(settings, "door")};
+        include {door};
         proxy_pass http://{to};
     }}
 
     location @dnsbound_{word}_495 {{
-        include {_quoted_path(settings, "door")};
+        include {door};
         proxy_pass http://{to};
     }}
 
     location = /_dnsbound_{word} {{
-{_question(settings)}    }}
+{question}    }}
 }}
 """
+
+
+def files(settings: Settings) -> tuple[ConfigFile, ...]:
+    """One file for the `http` context, one that each location behind the door includes, and one with the secret, where
+    there is one."""
+    name = f"dnsbound-{settings.label}.conf"
+    made = [
+        ConfigFile(name=name, text=heading(FACTS, settings) + _server(settings), place=f"/etc/nginx/conf.d/{name}"),
+        _beside(settings, "door", _door(settings)),
+    ]
+    value = asking.bearer(settings)
+    if value is not None:
+        text = f"proxy_set_header Authorization {quoting.nginx(value, 'the secret')};\n"
+        made.append(_beside(settings, "secret", text, secret=True))
+    return tuple(made)
+
+
+def _server(settings: Settings) -> str:
+    http2 = (settings.version or FACTS.least) >= _HTTP2_DIRECTIVE
+    return _SERVER.format(
+        word=_word(settings),
+        verifier=_verifier(settings),
+        listen=settings.listen.to_text() if settings.listen.host else settings.listen.port,
+        http2_word="" if http2 else " http2",
+        http2_directive="    http2 on;\n" if http2 else "",
+        name=quoting.word(settings.server_name, "the server name"),
+        certificate=quoting.nginx(str(settings.certificate), "the certificate"),
+        key=quoting.nginx(str(settings.key), "the key"),
+        door=_quoted_path(settings, "door"),
+        to=quoting.word(settings.backend.to_text(), "the back end"),
+        question=_question(settings),
+    )
 
 
 def _door(settings: Settings) -> str:
