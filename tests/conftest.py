@@ -18,6 +18,14 @@ settings.register_profile("searching", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Boards of the servers that tests start are nobody else's."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DNSBOUND_RUNTIME", str(tmp_path_factory.mktemp("runtime")))
+        yield
+
+
 UNPACKAGED = frozenset({"estclient"})
 """Peers that no Debian package brings: `tools/install-peers` builds them where it can, and they are never required."""
 

@@ -114,6 +114,12 @@ SAYS: Final = {
     ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
+    "who_is_in.py": [
+        "truck1._device.cars.example is in, at the door api",
+        "the server sees: no-tlsa.*",
+        re.escape("[('api', 1, 'secure nxdomain')]"),
+        "2 decisions",
+    ],
     "whose_device.py": [
         HELLO,
         "hello van1._device.hire.example",

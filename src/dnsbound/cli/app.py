@@ -38,6 +38,7 @@ from dnsbound.cli import (
     record,
     roll,
     serve,
+    who,
     zone,
 )
 from dnsbound.cli import bytes as byte_accounts
@@ -159,6 +160,7 @@ app.command(
 app.command("demo", epilog=example("dnsbound demo --json"))(demo.demo)
 app.command("doctor", epilog=example("dnsbound doctor car54._device.cars.example"))(doctor.doctor)
 app.command("run", epilog=example("dnsbound run", "dnsbound run --once --json"))(runner.run)
+app.command("who", epilog=example("dnsbound who", "dnsbound who '*._device.cars.example' --door api --json"))(who.who)
 app.command("lab", epilog=example("dnsbound lab", "dnsbound lab --directory lab --port 5300"))(lab.lab)
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnsbound.cli.as_service import log_to_stderr, notify
+from dnsbound.cli.door_process import open_board, write_decisions
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.cli.radius_metrics import radius_metrics
+from dnsbound.edge.decision_log import DecisionLog
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_server import RadiusServer
@@ -40,6 +42,8 @@ class RadiusServing:
 
     def __init__(self, configuration: RadiusConfiguration, around: Around) -> None:
         settings = configuration.server
+        if settings.decisions is not None:
+            DecisionLog(settings.decisions).close()  # what is wrong with it is said before any worker is there
         self._configuration = configuration
         self._around = around
         self._count = workers_for(settings.workers)
@@ -70,6 +74,9 @@ class RadiusServing:
                 metrics = radius_metrics(self._shared.snapshots, file=around.metrics_file, listen=around.metrics_listen)
                 held.enter_context(metrics)
             await held.enter_async_context(server)
+            write_decisions(held, self._configuration.server.decisions)
+            networks = server.networks
+            open_board(held, "radius", authenticators=lambda: [network.authenticator for network in networks])
             await look_after(live, server, ask_back=part.ask_back(server.ask_back))
             worker.ready()
             await worker.ending.wait()

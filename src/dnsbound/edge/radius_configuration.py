@@ -73,6 +73,8 @@ class ServerSettings:
     credential: Path
     access: Path
     chain_file: Path | None = None
+    decisions: Path | None = None
+    """The decision log; None for none in a file."""
     workers: int = WORKERS.default
     tls: tuple[int, ...] = (TLS_1_2, TLS_1_3)
     profiles: tuple[Profile, ...] = (Profile.CA13, Profile.CID07)
@@ -190,6 +192,7 @@ def _server(table: TomlTable) -> ServerSettings:
         credential=table.path("credential"),
         access=table.path("access"),
         chain_file=table.path("chain_file") if "chain_file" in table else None,
+        decisions=table.path("decisions") if "decisions" in table else None,
         workers=table.number("workers", WORKERS),
         tls=versions,
         profiles=_profiles(table, versions),

@@ -180,6 +180,7 @@ _BEGUN_WITH: Final = (
     "radsec",
     "radsec_dtls",
     "workers",
+    "decisions",
     "conversations",
     "conversations_per_station",
     "conversation_seconds",

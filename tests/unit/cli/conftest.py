@@ -32,6 +32,7 @@ def own_environment(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("DNSBOUND_RUNTIME", str(tmp_path / "runtime"))
     monkeypatch.setenv("DNSBOUND_ACTOR", "operations")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

@@ -58,7 +58,7 @@ READING = {
 """Commands that read the inventory, and arguments with which they have something to tell."""
 WITHOUT_INVENTORY = {
     *("record", "match", "explain", "bytes", "demo", "lab", "completion", "serve demo-api"),
-    *("enrol request", "enrol renew", "chain export", "chain verify"),
+    *("enrol request", "enrol renew", "chain export", "chain verify", "who"),
     # Network access has a database of its own, of sessions; the names are the DNS's.
     *("serve radius", "radius sessions", "radius disconnect", "radius prune", "eap test"),
     "config",
