@@ -57,3 +57,36 @@ FRONT_IDLE_SECONDS: Final = Limit(
 FRONT_SECRET_OCTETS: Final = Limit(
     "front-secret-octets", 22, 22, 512, "characters of a front's secret: 22 of base64 or more hold 128 bits"
 )
+PROXY_HEADER_OCTETS: Final = Limit(
+    "proxy-header-octets", 8192, 536, 65_551, "a PROXY header; one that hands a certificate on has some kilobytes"
+)
+GATE_CONNECTIONS: Final = Limit("gate-connections", 20_000, 1, 10_000_000, "connections of one gate and worker at once")
+GATE_CONNECTIONS_PER_NAME: Final = Limit(
+    "gate-connections-per-name", 256, 1, 10_000_000, "connections of one client name at one gate and worker"
+)
+GATE_RATE_PER_NAME: Final = Limit(
+    "gate-rate-per-name", 600, 1, 10_000_000, "new connections of one client name a minute, at one gate and worker"
+)
+GATE_NAMES_RATED: Final = Limit("gate-names-rated", 100_000, 16, 10_000_000, "names whose rate a gate remembers")
+GATE_BUFFER_OCTETS: Final = Limit(
+    "gate-buffer-octets", 65_536, 4096, 16_777_216, "octets that wait for a slow reader before its sender has to wait"
+)
+GATE_CONNECT_SECONDS: Final = Limit("gate-connect-seconds", 10, 1, 300, "how long a back end may take to accept")
+GATE_IDLE_SECONDS: Final = Limit(
+    "gate-idle-seconds", 0, 0, 2_592_000, "silence in both directions that ends a gated connection; 0 is no end"
+)
+GATE_CLOSE_SECONDS: Final = Limit(
+    "gate-close-seconds", 60, 0, 86_400, "silence that ends a gated connection one side of which has ended"
+)
+GATE_LIFETIME_SECONDS: Final = Limit(
+    "gate-lifetime-seconds", 0, 0, 31_536_000, "how long a gated connection may last; 0 is no end"
+)
+GATE_SHUTDOWN_SECONDS: Final = Limit(
+    "gate-shutdown-seconds", 300, 0, 86_400, "how long a gate that ends waits for its connections"
+)
+GATE_CLEAR_OCTETS: Final = Limit(
+    "gate-clear-octets", 65_536, 512, 1_048_576, "octets a client may say in clear before TLS begins"
+)
+GATE_RELOAD_SECONDS: Final = Limit(
+    "gate-reload-seconds", 300, 1, 604_800, "between two readings of a gate's files without being asked"
+)

@@ -51,6 +51,19 @@ class _Facts:
         """On a server: the claim that waits for a verdict."""
         return self._server_shim().pending_claim
 
+    @property
+    def server_claim(self) -> "Claim":
+        """On a server: what the client claimed, whose evidence `verified_peer` is. TLSMisuse where it claimed
+        nothing."""
+        claim = self._server_shim().claim
+        if claim is None:
+            raise TLSMisuse("the client made no claim")
+        return claim
+
+    def requested_server_name(self) -> str | None:
+        """The server's name as the client asked for it (RFC 6066 section 3); None where it named none."""
+        return self.shim.requested_server_name()
+
     def server_tlsa(self) -> TLSA | None:
         """On a client: the record that authenticated the server; None when certificate authorities did."""
         shim = self.shim

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dnsbound.edge.access_file import AccessFile
+from dnsbound.edge.access_in_force import AccessInForce
 from dnsbound.edge.authenticator import Authenticator, LookupSource
 from dnsbound.edge.context import Context
 from dnsbound.edge.context_credential import CredentialLike
@@ -23,7 +24,6 @@ from dnsbound.edge.radius_client_dtls import RADIUS_DATAGRAMS
 from dnsbound.edge.radius_configuration import NetworkRule, RadiusConfiguration, ServerSettings
 from dnsbound.edge.ticket_keys import OwnTicketKeys, TicketKeyFile
 from dnsbound.times import Moment
-from dnsbound.verify.access import AccessList
 from dnsbound.verify.lookup_budget import LookupBudget
 
 TicketKeysOf = Callable[[str], TicketKeysLike]
@@ -41,21 +41,6 @@ class RadiusNetwork:
     @property
     def label(self) -> str:
         return self.rule.label
-
-
-class AccessInForce:
-    """The access list of the configuration in force: an `AccessSource` that stays while the file is another."""
-
-    __slots__ = ("_file",)
-
-    def __init__(self, file: AccessFile) -> None:
-        self._file = file
-
-    def current(self) -> AccessList:
-        return self._file.current()
-
-    def follow(self, file: AccessFile) -> None:
-        self._file = file
 
 
 class RadiusNetworks:

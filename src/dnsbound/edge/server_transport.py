@@ -7,7 +7,7 @@ the connection's own `contextvars.Context`, where `verified_peer()` finds the pe
 
 Differences from asyncio's own TLS transports, all on purpose: a connection that ends without close_notify is reported
 to the application as a `ConnectionError`, never as a clean end (RFC 9846 section 6.1); and a protocol whose
-`eof_received()` returns true keeps its side open after the client's close_notify.
+`eof_received()` returns true keeps its side open after the client's close_notify. `half_close` ends our side alone.
 """
 
 import asyncio
@@ -79,6 +79,7 @@ class ServerTransport(asyncio.Transport):
         self._owes_answers = False
         """Nothing more is received until TLS's own answers have gone out."""
         self._useless_writes = 0
+        self._own_end_sent = False
         self._error: Exception | None = None
         self._ends: list[Callable[[], object]] = []
         self._late: LateHandshake | None = None
@@ -300,7 +301,7 @@ class ServerTransport(asyncio.Transport):
             raise TypeError(f"data must be bytes-like, not {type(data).__name__}")
         if not data:
             return
-        if not self._protocol.is_open:
+        if not self._protocol.is_open or self._own_end_sent:
             self._useless_writes += 1
             if self._useless_writes == WRITES_AFTER_CLOSE:
                 _log.warning("an application keeps writing to a closed connection")
@@ -332,6 +333,16 @@ class ServerTransport(asyncio.Transport):
         return self._plain.get_write_buffer_size() + self._shim.parked()
 
     # --- ending
+
+    def half_close(self) -> None:
+        """Send close_notify after everything written, and go on receiving until the client ends its side as well, or
+        `close` is called (RFC 9846 section 6.1)."""
+        if self._protocol.is_open and not self._own_end_sent:
+            self._own_end_sent = True
+            # What the client has sent already, or not sent yet, does not stop our end.
+            with contextlib.suppress(OSError):
+                self._shim.shutdown()
+            self._protocol.flush()
 
     def close(self) -> None:
         """Send close_notify after everything written, then end; nothing more is received."""

@@ -97,6 +97,10 @@ class ConnectionFacts:
         """Key exchange group, such as X25519MLKEM768."""
         return self._connection.group()
 
+    def requested_server_name(self) -> str | None:
+        """The host name in the client's server_name extension; None without one."""
+        return self._connection.server_name()
+
     def selected_alpn_protocol(self) -> str | None:
         protocol = self._connection.selected_alpn()
         return None if protocol is None else protocol.decode("ascii", "backslashreplace")
