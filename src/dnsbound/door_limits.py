@@ -90,3 +90,32 @@ GATE_CLEAR_OCTETS: Final = Limit(
 GATE_RELOAD_SECONDS: Final = Limit(
     "gate-reload-seconds", 300, 1, 604_800, "between two readings of a gate's files without being asked"
 )
+IDENTITY_GRANTS_OCTETS: Final = Limit(
+    "identity-grants-octets",
+    4096,
+    4096,
+    4096,
+    "octets of Dnsbound-Grants; nginx and Node take 8 to 16 KiB of fields in all",
+)
+MQTT_PACKET_OCTETS: Final = Limit(
+    "mqtt-packet-octets",
+    131_072,
+    4096,
+    1_048_576,
+    "octets of an MQTT packet that is held whole; a will and a password have 65,535 each",
+)
+MQTT_MESSAGE_OCTETS: Final = Limit(
+    "mqtt-message-octets", 16_777_216, 1024, 268_435_455, "MQTT 5.0 section 1.5.5: octets of a PUBLISH passed through"
+)
+MQTT_CLIENT_ID_OCTETS: Final = Limit(
+    "mqtt-client-id-octets", 512, 64, 4096, "MQTT 5.0 section 3.1.3.1: servers take 23 octets at least"
+)
+MQTT_TOPIC_ALIASES: Final = Limit(
+    "mqtt-topic-aliases", 32, 0, 1024, "MQTT 5.0 section 3.3.2.3.4: topics of up to 64 KiB kept for a connection"
+)
+MQTT_UNANSWERED: Final = Limit(
+    "mqtt-unanswered", 1024, 16, 65_535, "refused parts of SUBSCRIBE and PUBLISH exchanges kept for a connection"
+)
+MQTT_TOPIC_WORK: Final = Limit(
+    "mqtt-topic-work", 65_536, 1024, 1_048_576, "levels compared for one topic against all granted filters"
+)

@@ -45,6 +45,14 @@ LEAVES_OUT: dict[str, tuple[str, set[str]]] = {
     ),
     "edge.context_members._VERSIONS": ("versions that are never spoken, refused", {"SSLv3", "TLSv1", "TLSv1_1"}),
     "edge.context_server_tlsa._UNDECIDED": ("answers that are decided", {"SECURE", "INSECURE"}),
+    "protocols.gate_mqtt._PACKETS": (
+        "packets that end the connection, and PUBLISH, which comes in pieces",
+        {"CONNECT", "CONNACK", "PUBLISH", "SUBACK", "UNSUBACK", "PINGRESP", "AUTH"},
+    ),
+    "protocols.mqtt_packets.OLD_RETURN_CODE": (
+        "reasons that CONNACK has no code for: closed without a word",
+        {"SUCCESS", "MALFORMED_PACKET", "PROTOCOL_ERROR", "BAD_AUTHENTICATION_METHOD", "PACKET_TOO_LARGE"},
+    ),
     "protocols.radius_attributes._COUNTS": (
         "packets that the tables of attributes leave out",
         {

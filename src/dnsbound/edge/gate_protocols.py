@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from dnsbound.edge.gate_mqtt_options import mqtt_rules
 from dnsbound.edge.toml_tables import TomlTable
-from dnsbound.protocols.gated import ClearGreeting, GateClient, GatedProtocol, PassedThrough
+from dnsbound.errors import Misuse
+from dnsbound.protocols.gate_mqtt import MqttGate
+from dnsbound.protocols.gated import ClearGreeting, GateClient, GatedProtocol, GateIdentity, PassedThrough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,21 @@ def _tcp(_options: TomlTable) -> Gated:
     return Gated(protocol=lambda _client: PassedThrough())
 
 
+def _mqtt(options: TomlTable) -> Gated:
+    rules = mqtt_rules(options)
+    return Gated(protocol=lambda client: MqttGate(named(client), rules), alpn=("mqtt",))
+
+
+def named(client: GateClient) -> GateIdentity:
+    """The client of a protocol that lets no strangers in; Misuse for one that came in all the same."""
+    if isinstance(client, GateIdentity):
+        return client
+    raise Misuse(f"a client without a name at door {client.door}, whose protocol lets none in")
+
+
 GATED: Final[Mapping[str, Reading]] = MappingProxyType(
     {
+        "mqtt": _mqtt,
         "tcp": _tcp,
     }
 )

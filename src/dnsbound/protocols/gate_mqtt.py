@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from dnsbound.door_limits import MQTT_CLIENT_ID_OCTETS, MQTT_TOPIC_ALIASES, MQTT_UNANSWERED
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError
-from dnsbound.limits import MQTT_CLIENT_ID_OCTETS, MQTT_TOPIC_ALIASES, MQTT_UNANSWERED
 from dnsbound.protocols.gated import NOTHING, BackendError, GateIdentity, Step
 from dnsbound.protocols.mqtt_answers import BrokerAnswers
 from dnsbound.protocols.mqtt_grants import TopicGrants
@@ -108,10 +108,15 @@ class MqttGate:
         self._dropped: PublishHead | None = None
         self._left = False
         self._over = False
+        self._unreachable: BackendError | None = None
         self._to_client = bytearray()
         self._to_backend = bytearray()
 
     def begin(self) -> Step:
+        return NOTHING
+
+    def unreachable(self, error: BackendError) -> Step:
+        self._unreachable = error  # told to the client in the version that its CONNECT speaks
         return NOTHING
 
     def client_said(self, octets: bytes) -> Step:
@@ -120,7 +125,7 @@ class MqttGate:
         try:
             for piece in self._stream.receive(octets):
                 self._take(piece)
-        except (Malformed, LimitExceeded, PeerError, Misuse) as error:
+        except (Malformed, LimitExceeded, PeerError, Misuse, BackendError) as error:
             return self._ended(error)
         return self._step()
 
@@ -171,6 +176,9 @@ class MqttGate:
             self._version = 4
             raise _Unwelcome(ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, error.what) from None
         self._version = self._stream.version = asked.version
+        if self._unreachable is not None:
+            self._refuse(ReasonCode.SERVER_UNAVAILABLE)
+            raise self._unreachable
         for identifier, _ in read_properties(asked.properties):
             if identifier in (Property.AUTHENTICATION_METHOD, Property.AUTHENTICATION_DATA):
                 raise _Unwelcome(ReasonCode.BAD_AUTHENTICATION_METHOD, "MQTT authentication beside the certificate")

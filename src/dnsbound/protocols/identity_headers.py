@@ -16,8 +16,8 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from dnsbound.door_limits import IDENTITY_GRANTS_OCTETS
 from dnsbound.errors import LimitExceeded, Misuse
-from dnsbound.limits import IDENTITY_GRANTS_OCTETS
 from dnsbound.names import ClientName
 from dnsbound.times import Moment, iso
 

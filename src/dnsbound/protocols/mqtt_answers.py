@@ -8,8 +8,8 @@ Sections: MQTT 5.0 sections 3.2.2.3.7, 3.2.2.3.8, 3.8.4 and 3.9.3; MQTT 3.1.1 se
 
 from typing import Final
 
+from dnsbound.door_limits import MQTT_MESSAGE_OCTETS, MQTT_PACKET_OCTETS, MQTT_TOPIC_ALIASES, MQTT_UNANSWERED
 from dnsbound.errors import LimitExceeded, PeerError
-from dnsbound.limits import MQTT_MESSAGE_OCTETS, MQTT_PACKET_OCTETS, MQTT_TOPIC_ALIASES, MQTT_UNANSWERED
 from dnsbound.protocols.gated import BackendError
 from dnsbound.protocols.mqtt_packets import (
     SUBSCRIPTION_FAILED,

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from dnsbound.budget import Budget
+from dnsbound.door_limits import MQTT_TOPIC_WORK
 from dnsbound.errors import Malformed
-from dnsbound.limits import MQTT_TOPIC_WORK, Budget
 from dnsbound.names import ClientName
 from dnsbound.protocols.mqtt_topics import Levels, covers, filter_levels, topic_levels
 

@@ -30,6 +30,7 @@ class ReasonCode(IntEnum):
     UNSUPPORTED_PROTOCOL_VERSION = 0x84
     CLIENT_IDENTIFIER_NOT_VALID = 0x85
     NOT_AUTHORIZED = 0x87
+    SERVER_UNAVAILABLE = 0x88
     BAD_AUTHENTICATION_METHOD = 0x8C
     PACKET_TOO_LARGE = 0x95
 
@@ -37,6 +38,7 @@ class ReasonCode(IntEnum):
 OLD_RETURN_CODE: Final = {
     ReasonCode.UNSUPPORTED_PROTOCOL_VERSION: 1,
     ReasonCode.CLIENT_IDENTIFIER_NOT_VALID: 2,
+    ReasonCode.SERVER_UNAVAILABLE: 3,
     ReasonCode.NOT_AUTHORIZED: 5,
 }
 """MQTT 3.1.1 section 3.2.2.3: how CONNACK says the same; for other reasons a server closes without a word."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
 
+from dnsbound.door_limits import MQTT_MESSAGE_OCTETS, MQTT_PACKET_OCTETS
 from dnsbound.errors import LimitExceeded, Malformed
-from dnsbound.limits import MQTT_MESSAGE_OCTETS, MQTT_PACKET_OCTETS
 
 MQTT_5: Final = 5
 
@@ -38,8 +38,8 @@ class PacketType(IntEnum):
     AUTH = 15
 
 
-_FLAGS: Final = {PacketType.PUBREL: 2, PacketType.SUBSCRIBE: 2, PacketType.UNSUBSCRIBE: 2}
-"""Section 2.1.3: reserved, zero for the others but PUBLISH."""
+_FLAGGED: Final = frozenset({PacketType.PUBREL, PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE})
+"""Section 2.1.3: their reserved flags are 2, and zero of the others but PUBLISH."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +188,13 @@ def _kind(first: int) -> PacketType:
         kind = PacketType(first >> 4)
     except ValueError:
         raise Malformed("control packet type 0") from None
-    if kind is not PacketType.PUBLISH and first & 0x0F != _FLAGS.get(kind, 0):
+    if kind is not PacketType.PUBLISH and first & 0x0F != _flags(kind):
         raise Malformed(f"{kind.name} has reserved flags")
     return kind
+
+
+def _flags(kind: PacketType) -> int:
+    return 2 if kind in _FLAGGED else 0
 
 
 def read_variable_integer(octets: bytes, at: int) -> tuple[int, int] | None:
@@ -220,4 +224,4 @@ def variable_integer(value: int) -> bytes:
 
 def packet(kind: PacketType, body: bytes) -> bytes:
     """A control packet's octets; not for PUBLISH, whose flags say more."""
-    return bytes((kind << 4 | _FLAGS.get(kind, 0),)) + variable_integer(len(body)) + body
+    return bytes((kind << 4 | _flags(kind),)) + variable_integer(len(body)) + body

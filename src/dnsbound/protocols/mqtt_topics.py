@@ -10,8 +10,8 @@ Sections: MQTT 5.0 sections 1.5.4, 4.7.1, 4.7.2, 4.7.3 and 4.8.2; MQTT 3.1.1 sec
 
 from typing import Final, TypeAlias
 
+from dnsbound.budget import Budget
 from dnsbound.errors import Malformed
-from dnsbound.limits import Budget
 
 Levels: TypeAlias = tuple[str, ...]
 

@@ -1,0 +1,44 @@
+"""The options of an MQTT gate, `[gate.LABEL.options]` of gate.toml, as the rules its filter keeps.
+
+    client_id = "prefix"            # or "exact": a client identifier that is not the name's own is refused
+    acl = "grants"                  # or "required": a client whose grants name no topic may use none
+    denied = "drop"                 # or "close": what becomes of a PUBLISH that is not granted
+    password_file = "broker.secret" # what the broker is told beside the user name; clients never learn it
+    packet_octets = 131072          # of a packet that is held whole
+    message_octets = 16777216       # of a PUBLISH
+
+What the words mean is `dnsbound.protocols.gate_mqtt`.
+"""
+
+from dnsbound.door_limits import MQTT_MESSAGE_OCTETS, MQTT_PACKET_OCTETS
+from dnsbound.edge.secret_files import read_secret_file
+from dnsbound.edge.toml_tables import TomlTable
+from dnsbound.errors import Misuse
+from dnsbound.protocols.gate_mqtt import ClientIds, Denied, MqttRules
+from dnsbound.protocols.mqtt_stream import PacketSizes
+
+
+def mqtt_rules(options: TomlTable) -> MqttRules:
+    """The rules; Malformed, with file and line, for what cannot be. The password file is read here, once."""
+    return MqttRules(
+        client_ids=options.chosen("client_id", {each.value: each for each in ClientIds}, ClientIds.PREFIX),
+        denied=options.chosen("denied", {each.value: each for each in Denied}, Denied.DROP),
+        grants_required=options.chosen("acl", {"grants": False, "required": True}, default=False),
+        password=_password(options),
+        sizes=PacketSizes(
+            packet=options.number("packet_octets", MQTT_PACKET_OCTETS),
+            message=options.number("message_octets", MQTT_MESSAGE_OCTETS),
+        ),
+    )
+
+
+def _password(options: TomlTable) -> bytes | None:
+    if "password_file" not in options:
+        return None
+    try:
+        password = read_secret_file(options.path("password_file")).rstrip(b"\r\n")
+    except Misuse as error:
+        raise options.wrong(str(error), "password_file") from None
+    if not 0 < len(password) <= 65_535:
+        raise options.wrong("holds no password, or one of more than 65,535 octets", "password_file")
+    return password
