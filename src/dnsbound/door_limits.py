@@ -35,9 +35,6 @@ XMPP_NEGOTIATION_DEPTH: Final = Limit("xmpp-negotiation-depth", 8, 4, 64, "eleme
 FRONT_CONNECTIONS: Final = Limit(
     "front-connections", 1024, 1, 1_000_000, "connections of one front at once; nginx keeps one for each it needs"
 )
-FRONT_QUESTIONS: Final = Limit(
-    "front-questions", 1024, 1, 1_000_000, "questions of one front that wait for the DNS at once"
-)
 FRONT_HEADER_OCTETS: Final = Limit(
     "front-header-octets",
     65_536,
@@ -54,8 +51,15 @@ FRONT_REQUEST_SECONDS: Final = Limit(
 FRONT_IDLE_SECONDS: Final = Limit(
     "front-idle-seconds", 120, 1, 86_400, "of a kept connection between two requests; nginx closes after 60 by itself"
 )
-FRONT_SECRET_OCTETS: Final = Limit(
-    "front-secret-octets", 22, 22, 512, "characters of a front's secret: 22 of base64 or more hold 128 bits"
+FRONT_SECRET_CHARACTERS: Final = Limit(
+    "front-secret-characters",
+    22,
+    22,
+    512,
+    "of a front's secret: 22 of base64 hold 128 bits, and so do 32 of hexadecimal",
+)
+FRONT_DRAIN_SECONDS: Final = Limit(
+    "front-drain-seconds", 5, 0, 300, "how long questions that were asked may take when the service ends"
 )
 PROXY_HEADER_OCTETS: Final = Limit(
     "proxy-header-octets", 8192, 536, 65_551, "a PROXY header; one that hands a certificate on has some kilobytes"
