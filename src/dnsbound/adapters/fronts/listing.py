@@ -10,14 +10,17 @@ from dnsbound.errors import Misuse
 
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "nginx": "nginx",
+        "nginx": "nginx.SNIPPET",
+        "haproxy": "haproxy.SNIPPET",
+        "haproxy-tcp": "haproxy.TCP_SNIPPET",
     }
 )
-"""The word to its module here. A word with a hyphen is another way into the same program."""
+"""The word to its module here, and what that calls it."""
 
 
 def snippet(server: str) -> Snippet:
     """Misuse for a server that nobody knows."""
     if server not in MODULES:
         raise Misuse(f"no configuration for {server!r}; there is one for {', '.join(MODULES)}")
-    return cast("Snippet", import_module(f"dnsbound.adapters.fronts.{MODULES[server]}").SNIPPET)
+    module, _, name = MODULES[server].partition(".")
+    return cast("Snippet", getattr(import_module(f"dnsbound.adapters.fronts.{module}"), name))

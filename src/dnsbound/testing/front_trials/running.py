@@ -27,6 +27,8 @@ class ServerTrial:
     snippet: Snippet
     kind: Kind
     around: Callable[[str, Path, Sequence[Path]], Around]
+    tells_name: bool = True
+    """Whether the back end learns who the client is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

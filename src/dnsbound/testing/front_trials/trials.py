@@ -11,10 +11,17 @@ from dnsbound.testing.front_trials.http_trial import HttpTrial
 from dnsbound.testing.front_trials.outcome import Outcome
 from dnsbound.testing.front_trials.running import ServerTrial, running
 from dnsbound.testing.front_trials.stage import Kind, Stage
+from dnsbound.testing.front_trials.tcp_trial import TcpTrial
 
-MODULES: Final[Mapping[str, str]] = MappingProxyType({"nginx": "nginx"})
+MODULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "nginx": "nginx.TRIAL",
+        "haproxy": "haproxy.TRIAL",
+        "haproxy-tcp": "haproxy.TCP_TRIAL",
+    }
+)
 
-KINDS: Final[Mapping[Kind, type[HttpTrial]]] = MappingProxyType({"http": HttpTrial})
+KINDS: Final[Mapping[Kind, type[HttpTrial | TcpTrial]]] = MappingProxyType({"http": HttpTrial, "tcp": TcpTrial})
 """What is tried of each kind of server."""
 
 
@@ -22,7 +29,8 @@ def server_trial(server: str) -> ServerTrial:
     """Misuse for a server that cannot be tried."""
     if server not in MODULES:
         raise Misuse(f"{server} cannot be tried by this program; what can is {', '.join(MODULES)}")
-    return cast("ServerTrial", import_module(f"dnsbound.testing.front_trials.{MODULES[server]}").TRIAL)
+    module, _, name = MODULES[server].partition(".")
+    return cast("ServerTrial", getattr(import_module(f"dnsbound.testing.front_trials.{module}"), name))
 
 
 def outcomes(
