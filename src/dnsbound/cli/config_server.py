@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, Settings, Snippet, Verifier
 
 _NAME: Final = "api.example"
+_AT: Final = "127.0.0.1:9301"
 
 
 def config(
@@ -53,11 +54,13 @@ def config(
     ] = None,
     verifier: Annotated[
         str | None,
-        typer.Option("--verifier", metavar="HOST:PORT", help="The verify service over TCP, with a secret."),
+        typer.Option("--verifier", metavar="HOST:PORT", help="The verify service over TCP, known by a secret."),
     ] = None,
     secret_file: Annotated[
         Path | None,
-        typer.Option("--secret-file", help="With --verifier: file of the secret (mode 0600).", dir_okay=False),
+        typer.Option(
+            "--secret-file", help="That secret (mode 0600).", dir_okay=False, show_default="LABEL.secret, or a new one"
+        ),
     ] = None,
     label: Annotated[
         str | None, typer.Option("--label", help="Of the front in authz.toml.", show_default="the server's word")
@@ -90,9 +93,19 @@ def config(
     snippet = snippet_of(server)
     facts, here = snippet.facts, installed(snippet.facts)
     if check:
-        raise typer.Exit(_check(server, here, over_tcp=verifier is not None, as_json=as_json))
+        raise typer.Exit(
+            _check(server, here, over_tcp=verifier is not None or secret_file is not None, as_json=as_json)
+        )
     label = label or server
     whole = f"/etc/ssl/dnsbound/{server_name}"
+    place = PurePosixPath(directory or (output.absolute() if output is not None else DIRECTORY))
+    secret: tuple[ConfigFile, ...] = ()
+    if facts.unix and verifier is None and secret_file is None:
+        way = _over_unix(facts, label, socket, user)
+    elif socket is not None or user:
+        raise Misuse(f"--socket and --user are for a Unix socket; {facts.title} asks over TCP here")
+    else:
+        way, secret = _over_tcp(label, place, verifier, secret_file)
     settings = Settings(
         label=label,
         door=door or server_name,
@@ -101,11 +114,11 @@ def config(
         key=PurePosixPath(key or f"{whole}.key"),
         listen=Address.from_text(listen or facts.listen),
         backend=Address.from_text(backend or facts.backend),
-        verifier=_verifier(facts, label, socket=socket, users=user, address=verifier, secret_file=secret_file),
+        verifier=way,
         version=here.version if here is not None else None,
-        directory=PurePosixPath(directory or (output.resolve() if output is not None else DIRECTORY)),
+        directory=place,
     )
-    files = snippet.rendered(settings)
+    files = snippet.rendered(settings) + secret
     if output is not None:
         _write(files, output, force=force)
     elif authz:
@@ -114,30 +127,30 @@ def config(
         _tell(snippet, settings, files, as_json=as_json)
 
 
-def _verifier(
-    facts: "Facts",
-    label: str,
-    *,
-    socket: str | None,
-    users: list[str] | None,
-    address: str | None,
-    secret_file: Path | None,
-) -> "Verifier":
-    from dnsbound.adapters.fronts.snippet import Address, OverTcp, OverUnix
+def _over_unix(facts: "Facts", label: str, socket: str | None, users: list[str] | None) -> "Verifier":
+    from dnsbound.adapters.fronts.snippet import OverUnix
+
+    path = PurePosixPath(socket or f"/run/dnsbound/{label}.sock")
+    return OverUnix(path=path, users=tuple(users or ()) or facts.users)
+
+
+def _over_tcp(
+    label: str, directory: PurePosixPath, address: str | None, secret_file: Path | None
+) -> "tuple[Verifier, tuple[ConfigFile, ...]]":
+    """The way to the service, and the file of a secret that is made here where there is none yet."""
+    import secrets
+
+    from dnsbound.adapters.fronts.snippet import Address, ConfigFile, OverTcp
     from dnsbound.edge.secret_files import read_secret_file
 
-    if (address is None) != (secret_file is None):
-        raise Misuse("--verifier and --secret-file belong together")
-    if address is None and facts.unix:
-        return OverUnix(
-            path=PurePosixPath(socket or f"/run/dnsbound/{label}.sock"), users=tuple(users or ()) or facts.users
-        )
-    if socket is not None or users:
-        raise Misuse("--socket and --user are for a Unix socket; the service is asked over TCP here")
-    if address is None or secret_file is None:
-        raise Misuse(f"{facts.title} cannot ask over a Unix socket: --verifier and --secret-file say where it asks")
-    secret = read_secret_file(secret_file).decode("ascii", "replace").strip()
-    return OverTcp(address=Address.from_text(address), secret=secret, secret_file=PurePosixPath(secret_file.absolute()))
+    file = directory / f"{label}.secret" if secret_file is None else PurePosixPath(secret_file.absolute())
+    made: tuple[ConfigFile, ...] = ()
+    if secret_file is not None or Path(file).exists():
+        secret = read_secret_file(file).decode("ascii", "replace").strip()
+    else:
+        secret = secrets.token_urlsafe(32)
+        made = (ConfigFile(name=file.name, text=f"{secret}\n", place=str(file), secret=True),)
+    return OverTcp(address=Address.from_text(address or _AT), secret=secret, secret_file=file), made
 
 
 def _check(server: str, here: "Installed | None", *, over_tcp: bool, as_json: bool) -> ExitCode:

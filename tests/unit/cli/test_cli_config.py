@@ -9,18 +9,14 @@ from dnsbound.adapters.fronts.listing import MODULES
 
 
 @pytest.mark.parametrize("server", MODULES)
-def test_json_has_every_file_and_our_part(dnsbound, server, tmp_path):
-    options = _secret(tmp_path) if server in NEEDS_SECRET else ()
-    ran = dnsbound("config", server, "--door", "gate of cars", *options, "--json")
+def test_json_has_every_file_and_our_part(dnsbound, server):
+    ran = dnsbound("config", server, "--door", "gate of cars", "--json")
     assert ran.code == 0, ran.err
     told = json.loads(ran.out)
     assert told["server"] == server
     assert all(file["text"] and file["place"] for file in told["files"])
     assert 'door = "gate of cars"' in told["authz"]
     assert '[door."gate of cars"]' in told["access"]
-
-
-NEEDS_SECRET = frozenset()
 
 
 def _secret(tmp_path):
@@ -62,6 +58,17 @@ def test_the_secret_is_written_for_its_owner_and_never_printed(dnsbound, tmp_pat
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_secret_is_made_once_and_is_the_services_too(dnsbound, tmp_path):
+    out = tmp_path / "made"
+    assert dnsbound("config", "traefik", "--output", out).code == 0
+    secret = (out / "traefik.secret").read_text().strip()
+    assert (out / "dnsbound-traefik.env").read_text() == f"DNSBOUND_SECRET={secret}\n"
+    assert len(secret) >= 22
+    assert f'secret_file = "{out}/traefik.secret"' in (out / "dnsbound-traefik.yaml").read_text()
+    assert dnsbound("config", "traefik", "--output", out, "--force").code == 0
+    assert (out / "traefik.secret").read_text().strip() == secret
+
+
 def test_our_part_alone(dnsbound):
     ran = dnsbound("config", "nginx", "--label", "shop", "--user", "nginx", "--socket", "/run/x.sock", "--authz")
     assert ran.lines == [
@@ -79,8 +86,9 @@ def test_our_part_alone(dnsbound):
     [
         ("telnetd",),
         ("nginx", "--listen", "nowhere"),
-        ("nginx", "--verifier", "127.0.0.1:1"),
+        ("nginx", "--verifier", "nowhere"),
         ("nginx", "--secret-file", "missing"),
+        ("traefik", "--socket", "/run/x"),
         ("nginx", "--verifier", "127.0.0.1:1", "--secret-file", "missing"),
         ("nginx", "--certificate", "relative.pem"),
         ("nginx", "--door", "two\nlines"),

@@ -15,6 +15,8 @@ CERTIFICATE: Final = "X-Client-Cert"
 CHAIN: Final = "X-Client-Cert-Chain"
 SOURCE: Final = "X-Real-IP"
 """The client's address, for budgets and for the log."""
+ALSO_READ: Final = (CHAIN, "X-Client-Name", "X-Client-TLS")
+"""What the service reads of a front end that sets it. One that hands on fields of the client removes these."""
 
 IDENTITY: Final = (NAME, DOOR, GRANTS, VALID_UNTIL)
 """What the back end is told of a client that was let in; the service's answer has the fields of the same names."""

@@ -11,8 +11,13 @@ from dnsbound.errors import Misuse
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "nginx": "nginx.SNIPPET",
+        "nginx-stream": "nginx_stream.SNIPPET",
         "haproxy": "haproxy.SNIPPET",
         "haproxy-tcp": "haproxy.TCP_SNIPPET",
+        "caddy": "caddy.SNIPPET",
+        "apache": "apache.SNIPPET",
+        "envoy": "envoy.SNIPPET",
+        "traefik": "traefik.SNIPPET",
     }
 )
 """The word to its module here, and what that calls it."""

@@ -61,6 +61,11 @@ class Address:
             raise Malformed(f"{text!r} is no HOST:PORT")
         return cls(host=bare, port=int(port))
 
+    @property
+    def is_ip(self) -> bool:
+        """Whether the host is an IP address, or left out."""
+        return ":" in self.host or re.fullmatch(r"[0-9.]*", self.host) is not None
+
     def to_text(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -151,6 +156,8 @@ class Facts:
     protocol: str = "http"
     """How the server asks the verify service."""
     claim_from: str = "san"
+    front_options: tuple[str, ...] = ()
+    """Further lines of its table in authz.toml."""
     users: tuple[str, ...]
     """Accounts that the server runs under where it is packaged."""
     unix: bool = True
@@ -217,6 +224,7 @@ def authz_front(facts: Facts, settings: Settings) -> str:
                 f"secret_file = {quoting.json_text(str(file), 'the secret file')}",
             ]
     lines += [f"door = {quoting.json_text(settings.door, 'the door')}", f'claim_from = ["{facts.claim_from}"]']
+    lines += facts.front_options
     return "".join(f"{line}\n" for line in lines)
 
 

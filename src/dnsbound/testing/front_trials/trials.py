@@ -16,8 +16,12 @@ from dnsbound.testing.front_trials.tcp_trial import TcpTrial
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "nginx": "nginx.TRIAL",
+        "nginx-stream": "nginx_stream.TRIAL",
         "haproxy": "haproxy.TRIAL",
         "haproxy-tcp": "haproxy.TCP_TRIAL",
+        "caddy": "caddy.TRIAL",
+        "apache": "apache.TRIAL",
+        "envoy": "envoy.TRIAL",
     }
 )
 
