@@ -14,8 +14,9 @@ from dnsbound.edge.context import Context
 from dnsbound.errors import Misuse
 from dnsbound.iana import EapType
 from dnsbound.protocols.eap import EapPacket
-from dnsbound.protocols.eap_keys import EapKeys
-from dnsbound.protocols.eap_server import Accepted
+from dnsbound.protocols.eap_keys import KEY_OCTETS, EapKeys
+from dnsbound.protocols.eap_peer import PeerReply
+from dnsbound.protocols.eap_server import Accepted, Reply
 from dnsbound.protocols.eap_tls_framing import Incoming
 from dnsbound.tls.session import Session
 from machines.eap_pairs import Conversation, network, supplicant, tls_of
@@ -120,10 +121,26 @@ def test_there_are_no_keys_before_the_handshake_is_complete() -> None:
         talk.server._tls.shim.hello_randoms()
 
 
-def test_keys_are_there_before_the_peer_confirms_and_given_when_it_has() -> None:
+def test_keys_are_given_when_the_peer_has_confirmed() -> None:
     """RFC 9190 section 2.5: what is not authenticated has no keys."""
     talk = Conversation(supplicant(), network())
     claim = talk.judging()
-    assert talk.server._keys is None
-    talk.server.settle(evidence(claim))
-    assert talk.server._keys is not None
+    proven = talk.server.settle(evidence(claim))
+    assert isinstance(proven, Reply)
+    heard = talk.peer.receive(proven.eap)
+    assert isinstance(heard, PeerReply)
+    outcome = talk.server.receive(heard.eap)
+    assert isinstance(outcome, Accepted)
+    assert len(outcome.keys.msk) == KEY_OCTETS
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_a_session_id_that_nobody_asked_for_is_not_made(version: str) -> None:
+    talk = Conversation(supplicant(version=version), network())
+    proven = talk.server.settle(evidence(talk.judging()))
+    assert isinstance(proven, Reply)
+    heard = talk.peer.receive(proven.eap)
+    assert isinstance(heard, PeerReply)
+    outcome = talk.server.receive(heard.eap, with_session_id=False)
+    assert isinstance(outcome, Accepted)
+    assert (len(outcome.keys.msk), outcome.keys.session_id) == (KEY_OCTETS, b"")

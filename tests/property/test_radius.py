@@ -8,7 +8,6 @@ from pyrad.packet import AcctPacket, AuthPacket, CoAPacket
 from dnsbound.errors import DnsboundError
 from dnsbound.iana import AcctStatusType, RadiusAttribute, RadiusCode
 from dnsbound.protocols.radius import (
-    SAID_ONCE,
     Discarded,
     RadiusPacket,
     answer_to,
@@ -18,6 +17,7 @@ from dnsbound.protocols.radius import (
     split_eap_message,
 )
 from dnsbound.protocols.radius_accounting import AccountingEvent
+from dnsbound.protocols.radius_arrangement import SAID_ONCE
 from dnsbound.protocols.radius_keys import mppe_keys, read_mppe_keys, salts_from
 from dnsbound.protocols.radius_nas import CalledStation, NasFacts
 

@@ -99,12 +99,16 @@ def _fields(certificate: bytes) -> _Fields:
         tag, _, after = read(certificate, after, tbs_end)
     if tag != der.INTEGER:
         raise Malformed("certificate has no serial number", offset)
-    _, issuer = der.expect(certificate, after, tbs_end, der.SEQUENCE, "signature algorithm")
-    _, validity = der.expect(certificate, issuer, tbs_end, der.SEQUENCE, "issuer")
-    _, subject = der.expect(certificate, validity, tbs_end, der.SEQUENCE, "validity")
-    _, spki = der.expect(certificate, subject, tbs_end, der.SEQUENCE, "subject")
-    _, spki_end = der.expect(certificate, spki, tbs_end, der.SEQUENCE, "subject public key")
+    ends = []
+    for what in _SEQUENCES:
+        _, after = der.expect(certificate, after, tbs_end, der.SEQUENCE, what)
+        ends.append(after)
+    issuer, validity, subject, spki, spki_end = ends
     return _Fields(issuer, validity, subject, spki, spki_end, tbs_end)
+
+
+_SEQUENCES: Final = ("signature algorithm", "issuer", "validity", "subject", "subject public key")
+"""What stands between the serial number and the extensions."""
 
 
 def _extensions(certificate: bytes, fields: _Fields) -> Iterator[tuple[str, int, int]]:

@@ -225,7 +225,7 @@ class Authenticator:
     def _emit(self, decision: Decision) -> None:
         if _log.isEnabledFor(logging.INFO):
             shown = decision.to_json()
-            _log.info("%s", _to_text(shown), extra={"decision": shown})
+            _log.info(_to_text(shown), extra={"decision": shown})
         if self._on_decision is None:
             return
         try:

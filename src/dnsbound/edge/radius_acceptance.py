@@ -21,15 +21,19 @@ from dnsbound.edge.radius_clients import RadiusOrigin
 from dnsbound.edge.radius_configuration import NetworkRule
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.protocols.eap_server import Accepted
-from dnsbound.protocols.radius_attributes import MAX_VALUE, Attributes, name_of
+from dnsbound.protocols.radius_attributes import MAX_VALUE, Attributes, names_of
 from dnsbound.protocols.radius_grants import AttributeNames, RadiusGrant, session_attributes, session_seconds
 from dnsbound.protocols.radius_identity import chargeable_identity_attributes, chargeable_user_identity, operator_of
 from dnsbound.protocols.radius_keys import eap_key_name, mppe_keys, salts_from
 from dnsbound.times import Moment
+from dnsbound.verify.access_text import Grants
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
 
 _SALT_OCTETS: Final = 4
+_REMEMBERED: Final = 1024
+_CLASS: Final = int(RadiusAttribute.CLASS)
+_USER_NAME: Final = int(RadiusAttribute.USER_NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,26 @@ class AcceptAnswer:
     names: tuple[str, ...]
 
 
+class _GrantsRead:
+    """Grants as attributes, remembered by the very object they came in: an entry of the access list grants the same to
+    all names below its pattern."""
+
+    def __init__(self, names: AttributeNames | None) -> None:
+        self._names = names
+        self._known: dict[tuple[int, int], tuple[Grants, RadiusGrant, Attributes]] = {}
+
+    def read(self, grants: Grants, *, tag: int) -> tuple[RadiusGrant, Attributes]:
+        """Malformed for a grant that RADIUS has no attribute for."""
+        known = self._known.get((id(grants), tag))
+        if known is None or known[0] is not grants:
+            grant = RadiusGrant.parse(grants, self._names)
+            known = grants, grant, grant.to_attributes(tag=tag)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[id(grants), tag] = known
+        return known[1:]
+
+
 class Acceptor:
     """Makes the Access-Accepts of one process. supervision: told of each; nobody without it. names: knows attributes
     that grants name. handle_key: makes the handles of clients (RFC 4372); without it there are none."""
@@ -64,22 +88,25 @@ class Acceptor:
         entropy: Callable[[int], bytes],
     ) -> None:
         self._supervision = supervision
-        self.names = names
+        self._grants = _GrantsRead(names)
         self.handle_key = handle_key
         self._clock = clock
         self._entropy = entropy
 
+    def read_grants_by(self, names: AttributeNames | None) -> None:
+        """From now on these names are known."""
+        self._grants = _GrantsRead(names)
+
     def prepare(self, rule: NetworkRule, origin: RadiusOrigin, peer: VerifiedPeer) -> Acceptance:
         """What a verified client of this network is granted. origin: where its access server asks. Malformed for a
         grant that RADIUS has no attribute for."""
-        grant = RadiusGrant.parse(peer.grants, self.names)
+        grant, attributes = self._grants.read(peer.grants, tag=origin.client.vlan_tag)
         can_be_told = self._supervision is not None and origin.takes_dynamic_authorisation
         seconds = session_seconds(
             grant.session_timeout,
             network=rule.session_timeout,
             evidence=None if can_be_told else peer.valid_until - self._clock(),
         )
-        attributes = grant.to_attributes(tag=origin.client.vlan_tag)
         return Acceptance(
             attributes=(*session_attributes(seconds, reauthenticate=rule.reauthenticate), *attributes),
             session_timeout=seconds,
@@ -100,7 +127,7 @@ class Acceptor:
         )
         access_class = b"" if self._supervision is None else self._supervision.new_class(client.label)
         if access_class:
-            attributes += ((int(RadiusAttribute.CLASS), access_class),)
+            attributes += ((_CLASS, access_class),)
         octets = asked.answer_eap(RadiusCode.ACCESS_ACCEPT, accepted.eap, attributes)
         if self._supervision is not None:
             self._supervision.admitted(
@@ -116,7 +143,7 @@ class Acceptor:
                     at=self._clock(),
                 )
             )
-        return AcceptAnswer(octets=octets, names=tuple(dict.fromkeys(name_of(number) for number, _ in attributes)))
+        return AcceptAnswer(octets=octets, names=names_of(tuple([number for number, _ in attributes])))
 
     def _identity(self, acceptance: Acceptance, asked: Asked, peer: VerifiedPeer) -> Attributes:
         """As whom the session is accounted for: by name, or by a handle that means nothing elsewhere."""
@@ -130,4 +157,4 @@ class Acceptor:
 
 def _user_name(name: str) -> Attributes:
     """A name that does not fit is left away: half of one would be another."""
-    return ((int(RadiusAttribute.USER_NAME), name.encode()),) if len(name) <= MAX_VALUE else ()
+    return ((_USER_NAME, name.encode()),) if len(name) <= MAX_VALUE else ()

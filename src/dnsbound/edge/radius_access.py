@@ -44,23 +44,27 @@ _log: Final = logging.getLogger("dnsbound.radius")
 
 _STATE_OCTETS: Final = 16
 """Random octets of a State: 128 bits nobody guesses."""
+_STATE: Final = int(RadiusAttribute.STATE)
+_EAP_KEY_NAME: Final = int(RadiusAttribute.EAP_KEY_NAME)
 _UNCHANGING: Final = (
-    RadiusAttribute.USER_NAME,
-    RadiusAttribute.CALLING_STATION_ID,
-    RadiusAttribute.CALLED_STATION_ID,
-    RadiusAttribute.NAS_IDENTIFIER,
+    int(RadiusAttribute.USER_NAME),
+    int(RadiusAttribute.CALLING_STATION_ID),
+    int(RadiusAttribute.CALLED_STATION_ID),
+    int(RadiusAttribute.NAS_IDENTIFIER),
 )
 """By which the network was chosen, and of whom the conversation is."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Conversation:
-    """One EAP conversation, and who has it with us. client: label; source: the NAS, for the table's bounds."""
+    """One EAP conversation, and who has it with us. source: the NAS, for the table's bounds."""
 
     eap: EapServer
     network: RadiusNetwork
     state: bytes
     client: RadiusClient
+    owner: str
+    """The client's label."""
     unchanging: tuple[bytes | None, ...]
     """Values of `_UNCHANGING`."""
     nas: NasFacts
@@ -74,10 +78,6 @@ class Conversation:
     claim: Claim | None = None
     acceptance: Acceptance | None = None
     """What its Access-Accept will say, once it is verified."""
-
-    @property
-    def owner(self) -> str:
-        return self.client.label
 
 
 class AccessRequests:
@@ -117,7 +117,7 @@ class AccessRequests:
         eap = asked.request.eap_message
         if eap is None:
             return asked.answer(RadiusCode.ACCESS_REJECT)
-        state = asked.request.first(RadiusAttribute.STATE)
+        state = asked.request.first(_STATE)
         if state is None:
             return self._begin(asked, eap)
         conversation = self._conversations.find(state, now=self._monotonic())
@@ -172,7 +172,8 @@ class AccessRequests:
             network=network,
             state=self._marked(self._entropy(_STATE_OCTETS)),
             client=client,
-            unchanging=tuple(map(asked.request.first, _UNCHANGING)),
+            owner=client.label,
+            unchanging=asked.request.firsts(_UNCHANGING),
             nas=nas,
             source=source,
             station=station,
@@ -199,15 +200,19 @@ class AccessRequests:
     # --- going on
 
     def _go_on(self, conversation: Conversation, asked: Asked, eap: bytes) -> Answer:
+        # RFC 4072 section 4.1: the Session-Id is told to access servers that ask for it.
+        with_session_id = asked.request.first(_EAP_KEY_NAME) is not None
+        receive = partial(conversation.eap.receive, eap, with_session_id=with_session_id)
         if conversation.network.context.signs_elsewhere:
             conversation.busy = True
-            return self._receive_elsewhere(conversation, asked, eap)
-        return self._follow(conversation, asked, conversation.eap.receive(eap))
+            return self._receive_elsewhere(conversation, asked, receive)
+        return self._follow(conversation, asked, receive())
 
-    async def _receive_elsewhere(self, conversation: Conversation, asked: Asked, eap: bytes) -> bytes | None:
+    async def _receive_elsewhere(
+        self, conversation: Conversation, asked: Asked, receive: Callable[[], Outcome]
+    ) -> bytes | None:
         """The server's signature may take a token's time: not on the event loop."""
-        loop = asyncio.get_running_loop()
-        outcome = await loop.run_in_executor(None, conversation.eap.receive, eap)
+        outcome = await asyncio.get_running_loop().run_in_executor(None, receive)
         # Not when this is cancelled: the thread goes on, and one call at a time is what the conversation bears.
         conversation.busy = False
         answer = self._follow(conversation, asked, outcome)
@@ -251,9 +256,7 @@ class AccessRequests:
                 # An alert, which not every peer answers.
                 kind, word = verdict_of(failure)
                 self._conclude(conversation, kind, reason=word, detail=str(failure))
-            return asked.answer_eap(
-                RadiusCode.ACCESS_CHALLENGE, outcome.eap, ((RadiusAttribute.STATE, conversation.state),)
-            )
+            return asked.answer_eap(RadiusCode.ACCESS_CHALLENGE, outcome.eap, ((_STATE, conversation.state),))
         if isinstance(outcome, Accepted):
             return self._accept(conversation, asked, outcome)
         if isinstance(outcome, Rejected):
@@ -351,7 +354,7 @@ class AccessRequests:
 
 def _is_about(conversation: Conversation, asked: Asked) -> bool:
     """User-Name, the station and the NAS are the same in all requests of a conversation (RFC 3579 section 2.1)."""
-    return tuple(map(asked.request.first, _UNCHANGING)) == conversation.unchanging
+    return asked.request.firsts(_UNCHANGING) == conversation.unchanging
 
 
 def _realm(identity: bytes) -> str:

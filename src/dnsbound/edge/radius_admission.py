@@ -7,13 +7,14 @@ supervision's: access servers repeat it in their accounting (RFC 2865 section 5.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Protocol
 
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
 
-IDENTIFYING: Final = (1, 4, 5, 30, 31, 32, 44, 50, 87, 89, 95)
+IDENTIFYING: Final = frozenset({1, 4, 5, 30, 31, 32, 44, 50, 87, 89, 95})
 """Attributes by which an access server knows one of its sessions (RFC 5176 section 3): User-Name, NAS-IP-Address,
 NAS-Port, Called-Station-Id, Calling-Station-Id, NAS-Identifier, Acct-Session-Id, Acct-Multi-Session-Id, NAS-Port-Id,
 Chargeable-User-Identity, NAS-IPv6-Address."""
@@ -44,12 +45,9 @@ def identifying(
 ) -> tuple[tuple[int, bytes], ...]:
     """The attributes by which the access server will know the session, of an Access-Request and its Access-Accept: what
     the Accept says of them (User-Name, Chargeable-User-Identity) replaces what the request said."""
-    known = dict(_identifying(request)) | dict(_identifying(accept))
+    said = chain(request, accept)
+    known = {int(number): value for number, value in said if number in IDENTIFYING and value.strip(b"\0")}
     return tuple(sorted(known.items()))
-
-
-def _identifying(attributes: Iterable[tuple[int, bytes]]) -> Iterable[tuple[int, bytes]]:
-    return ((int(number), value) for number, value in attributes if number in IDENTIFYING and value.strip(b"\0"))
 
 
 class Supervision(Protocol):

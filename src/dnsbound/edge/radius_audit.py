@@ -68,7 +68,7 @@ class AccessEvent:
         """Only what is set, in plain types."""
         value: dict[str, Any] = {
             "at": iso(self.at),
-            "verdict": self.verdict.value,
+            "verdict": str(self.verdict),
             "reason": self.reason,
             "name": self.name,
             "network": self.network,
@@ -94,7 +94,7 @@ def write_audit(event: AccessEvent) -> None:
     """One line of JSON."""
     if _log.isEnabledFor(logging.INFO):
         shown = event.to_json()
-        _log.info("%s", _to_text(shown), extra={"access": shown})
+        _log.info(_to_text(shown), extra={"access": shown})
 
 
 def verdict_of(error: DnsboundError) -> tuple[AccessVerdict, str]:

@@ -1,5 +1,6 @@
 """What a RADIUS server has counted since it began: one value for each process, which can be added up and sent on."""
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,9 +58,8 @@ class RadiusCounters:
 
     def concluded(self, event: AccessEvent) -> None:
         """Count one authentication."""
-        self.authentications[event.network, event.verdict.value, event.reason] += 1
-        at = next((index for index, bound in enumerate(LATENCY_BOUNDS) if event.seconds <= bound), len(LATENCY_BOUNDS))
-        self.latency[at] += 1
+        self.authentications[event.network, str(event.verdict), event.reason] += 1
+        self.latency[bisect_left(LATENCY_BOUNDS, event.seconds)] += 1
         self.latency_seconds += event.seconds
 
     def add(self, other: Self) -> None:

@@ -17,6 +17,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from dnsbound.edge.eap_conversations import ConversationTable
@@ -40,6 +41,7 @@ from dnsbound.times import Moment, Seconds
 
 _log: Final = logging.getLogger("dnsbound.radius")
 
+_NAMES: Final = MappingProxyType({code: code.name for code in RadiusCode})
 _ANOTHER_SECRET: Final = frozenset({Discard.WRONG_MESSAGE_AUTHENTICATOR, Discard.WRONG_REQUEST_AUTHENTICATOR})
 
 
@@ -115,7 +117,7 @@ class RadiusService:
         """Serve by this from now on; `networks` has been told before. Conversations that run go on as they began. How
         many there may be, and for how long, stays as it was. Malformed or Misuse for a dictionary that cannot be used;
         then nothing has changed."""
-        self._acceptor.names = AttributesByName(configuration.server.dictionary)
+        self._acceptor.read_grants_by(AttributesByName(configuration.server.dictionary))
         self._configuration = configuration
         self._acceptor.handle_key = configuration.server.handle_key
         self._access.fragment_octets = configuration.server.fragment_octets
@@ -128,14 +130,15 @@ class RadiusService:
 
     def respond(self, octets: bytes, origin: RadiusOrigin) -> Answer:
         """The same, or a coroutine for it where the DNS, a signature or a database has to be waited for."""
+        secrets = origin.secrets
         try:
-            request, secret = read_request_of_any(octets, origin.secrets)
+            request, secret = read_request_of_any(octets, secrets)
         except Discarded as error:
             return self._discard(error, origin)
         except (Malformed, LimitExceeded):
             return self._drop(Dropped.MALFORMED)
-        self.counters.requests[request.code.name] += 1
-        if secret is not origin.secrets[0]:
+        self.counters.requests[_NAMES[request.code]] += 1
+        if secret is not secrets[0]:
             self.counters.old_secrets[origin.client.label] += 1
         asked = Asked(request=request, origin=origin, secret=secret)
         if request.code is RadiusCode.STATUS_SERVER:

@@ -336,16 +336,15 @@ def _resolve(future: "asyncio.Future[Answer]", answer: Answer) -> None:
 
 
 def _asked(name: Name, rdtype: RdataType) -> tuple[CacheKey, dns.name.Name, dns.rdatatype.RdataType]:
-    if isinstance(name, str) and isinstance(rdtype, str):
+    if isinstance(name, str):
         return _parsed(name, rdtype)
-    owner = _parsed_name(name) if isinstance(name, str) else name
     kind = _parsed_type(rdtype) if isinstance(rdtype, str) else rdtype
-    return (key_of(owner), kind), owner, kind
+    return (key_of(name), kind), name, kind
 
 
 @lru_cache(maxsize=65536)
-def _parsed(name: str, rdtype: str) -> tuple[CacheKey, dns.name.Name, dns.rdatatype.RdataType]:
-    owner, kind = _parsed_name(name), _parsed_type(rdtype)
+def _parsed(name: str, rdtype: RdataType) -> tuple[CacheKey, dns.name.Name, dns.rdatatype.RdataType]:
+    owner, kind = _parsed_name(name), _parsed_type(rdtype) if isinstance(rdtype, str) else rdtype
     return (key_of(owner), kind), owner, kind
 
 

@@ -23,22 +23,28 @@ _METHOD_ID_LABEL_1_3: Final = b"EXPORTER_EAP_TLS_Method-Id"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EapKeys:
-    """msk, emsk: 64 octets each, known to the two ends alone. session_id: names the conversation to both."""
+    """msk, emsk: 64 octets each, known to the two ends alone. session_id: names the conversation to both; empty where
+    it was not asked for."""
 
     msk: bytes = field(repr=False)
     emsk: bytes = field(repr=False)
     session_id: bytes
 
     @classmethod
-    def export(cls, shim: Shim) -> Self:
+    def export(cls, shim: Shim, *, with_session_id: bool = True) -> Self:
         """Of a connection whose handshake is complete."""
         version = shim.version()
         if version == VERSION_NAMES[TLS_1_3]:
             material = shim.export_keying_material(_LABEL_1_3, 2 * KEY_OCTETS, _TYPE)
-            method_id = shim.export_keying_material(_METHOD_ID_LABEL_1_3, _METHOD_ID_OCTETS, _TYPE)
         elif version == VERSION_NAMES[TLS_1_2]:
             material = shim.export_keying_material(_LABEL_1_2, 2 * KEY_OCTETS)
-            method_id = b"".join(shim.hello_randoms())
         else:
             raise Misuse(f"EAP-TLS has no keys of {version or 'a handshake that is not complete'}")
-        return cls(msk=material[:KEY_OCTETS], emsk=material[KEY_OCTETS:], session_id=_TYPE + method_id)
+        session_id = _TYPE + _method_id(shim, version) if with_session_id else b""
+        return cls(msk=material[:KEY_OCTETS], emsk=material[KEY_OCTETS:], session_id=session_id)
+
+
+def _method_id(shim: Shim, version: str) -> bytes:
+    if version == VERSION_NAMES[TLS_1_2]:
+        return b"".join(shim.hello_randoms())
+    return shim.export_keying_material(_METHOD_ID_LABEL_1_3, _METHOD_ID_OCTETS, _TYPE)

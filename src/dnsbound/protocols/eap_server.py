@@ -119,6 +119,26 @@ TRANSITIONS: Final[Mapping[Stage, frozenset[Stage]]] = MappingProxyType(
 """HANDSHAKE leads to PROVEN where the shim has a judge of its own, which blocks."""
 
 
+_RESPONSE: Final = EapCode.RESPONSE
+_TLS: Final = int(EapType.TLS)
+_IDENTITY: Final = int(EapType.IDENTITY)
+_ANSWERS: Final[Mapping[Stage, tuple[int, ...]]] = MappingProxyType(
+    {
+        Stage.NEW: (_IDENTITY,),
+        Stage.IDENTITY: (_IDENTITY,),
+        Stage.START: (_TLS,),
+        Stage.HANDSHAKE: (_TLS,),
+        Stage.JUDGING: (),
+        Stage.PROVEN: (_TLS,),
+        Stage.ALERTED: (_TLS,),
+        Stage.OVER: (),
+    }
+)
+"""Table: of which types a response may be in each stage."""
+_MAY_BE_DECLINED: Final = frozenset({Stage.START})
+"""Where a Nak is an answer, too."""
+
+
 class EapServer:
     """One conversation.
 
@@ -141,10 +161,12 @@ class EapServer:
         self._budget = Budget(EAP_ROUND_TRIPS, round_trips)
         self._stage = Stage.NEW
         self._tls: ServerTls | None = None
-        self._keys: EapKeys | None = None
-        self._request: EapPacket | None = None
-        """The one that waits for its answer."""
-        self._answered = b""
+        self._with_session_id = True
+        self._request = b""
+        """The one that waits for its answer; empty before the first and after the last."""
+        self._awaited: int | None = None
+        """Its identifier."""
+        self._answered: EapPacket | None = None
         """The last answer that was taken, so that its repetition is known."""
         self._identifier = 0
         """Of that answer."""
@@ -169,18 +191,19 @@ class EapServer:
         self._become(Stage.IDENTITY)
         return self._ask(EapType.IDENTITY)
 
-    def receive(self, eap: bytes) -> Outcome:
-        """What one EAP packet leads to. Never raises for what the peer sent."""
+    def receive(self, eap: bytes, *, with_session_id: bool = True) -> Outcome:
+        """What one EAP packet leads to. Never raises for what the peer sent. with_session_id: should it lead to
+        `Accepted`, its keys are wanted with their Session-Id."""
+        self._with_session_id = with_session_id
         try:
             packet = EapPacket.from_wire(eap)
         except Malformed as error:
             return Ignored(why=str(error))
-        octets = packet.to_wire()
-        if octets == self._answered and self._request is not None and packet.identifier != self._request.identifier:
-            return Reply(eap=self._request.to_wire())
+        if self._awaited is not None and packet.identifier != self._awaited and packet == self._answered:
+            return Reply(eap=self._request)
         if (why := self._unexpected(packet)) is not None:
             return Ignored(why=why)
-        self._answered, self._identifier = octets, packet.identifier
+        self._answered, self._identifier = packet, packet.identifier
         try:
             self._budget.spend()
             return self._take(packet)
@@ -190,22 +213,18 @@ class EapServer:
     def _unexpected(self, packet: EapPacket) -> str | None:
         """Why a packet is no response to the request that is out; None for one that is. Such are dropped (RFC 3748
         sections 2.1 and 4.1): anybody near the peer can send one."""
-        if packet.code is not EapCode.RESPONSE:
+        if packet.code is not _RESPONSE:
             return f"a peer sent EAP {packet.code.name}"
-        if self._stage in {Stage.OVER, Stage.JUDGING}:
-            return f"a response in stage {self._stage.value}"
-        if self._request is not None and packet.identifier != self._request.identifier:
-            return f"identifier {packet.identifier} while {self._request.identifier} is awaited"
-        if self._stage in {Stage.NEW, Stage.IDENTITY}:
-            wanted = packet.type == EapType.IDENTITY
-        else:
-            wanted = packet.type == EapType.TLS or (self._stage is Stage.START and is_nak(packet))
-        return None if wanted else f"a response of type {packet.type} in stage {self._stage.value}"
+        if self._awaited is not None and packet.identifier != self._awaited:
+            return f"identifier {packet.identifier} while {self._awaited} is awaited"
+        if packet.type in _ANSWERS[self._stage] or (self._stage in _MAY_BE_DECLINED and is_nak(packet)):
+            return None
+        return f"a response of type {packet.type} in stage {self._stage.value}"
 
     def _take(self, packet: EapPacket) -> Outcome:
-        if packet.type == EapType.IDENTITY:
+        if packet.type == _IDENTITY:
             return self._offer(packet.data)
-        if packet.type != EapType.TLS:
+        if packet.type != _TLS:
             wanted = ", ".join(str(method) for method in desired_methods(packet))
             raise PeerError(f"the peer does not speak EAP-TLS; it wants {wanted}")
         return self._take_tls(TlsFragment.from_wire(packet.data))
@@ -287,15 +306,13 @@ class EapServer:
             return self._reject(Refused(Reason.NO_CREDENTIAL, "EAP admits nobody unauthenticated"))
         if self.tls_version == VERSION_NAMES[TLS_1_3]:
             tls.shim.write(SUCCESS_INDICATION)
-        self._keys = EapKeys.export(tls.shim)
         self._become(Stage.PROVEN)
         return self._send(tls.transport.take())
 
     def _conclude(self, message: bytes) -> Outcome:
         """The peer confirms our last flight by having nothing to say, or refuses us by an alert."""
-        tls, keys = self._tls, self._keys
+        tls = self._tls
         assert tls is not None
-        assert keys is not None
         if message:
             tls.transport.feed(message)
             try:
@@ -305,6 +322,7 @@ class EapServer:
             raise PeerError("data where the end of the conversation was to be confirmed")
         peer = tls.shim.verified_peer()
         assert peer is not None
+        keys = EapKeys.export(tls.shim, with_session_id=self._with_session_id)
         self._finish()
         return Accepted(
             eap=EapPacket(code=EapCode.SUCCESS, identifier=self._identifier).to_wire(),
@@ -337,9 +355,10 @@ class EapServer:
 
     def _ask(self, kind: EapType, fragment: TlsFragment | None = None) -> Reply:
         data = b"" if fragment is None else fragment.to_wire()
-        self._request = EapPacket.request((self._identifier + 1) & 0xFF, kind, data)
+        self._awaited = (self._identifier + 1) & 0xFF
+        self._request = EapPacket.request(self._awaited, kind, data).to_wire()
         self.round_trips += 1
-        return Reply(eap=self._request.to_wire())
+        return Reply(eap=self._request)
 
     def _reject(self, verdict: DnsboundError) -> Rejected:
         self.verdict = without_frames(verdict)
@@ -351,7 +370,8 @@ class EapServer:
     def _finish(self) -> None:
         """Nothing of TLS is kept, nor of fragments."""
         self._become(Stage.OVER)
-        self._tls = self._outgoing = self._request = self._keys = None
+        self._tls = self._outgoing = self._awaited = self._answered = None
+        self._request = b""
         self._incoming = Incoming()
 
     def _become(self, stage: Stage) -> None:

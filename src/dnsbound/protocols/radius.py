@@ -20,13 +20,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from operator import itemgetter
+from struct import Struct
 from types import MappingProxyType
 from typing import Final, Self
 
 from dnsbound.errors import LimitExceeded, Malformed, Misuse, PeerError
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_OCTETS
-from dnsbound.protocols.radius_attributes import MAX_VALUE, TABLED, Attribute, Attributes, Count, count_of, name_of
+from dnsbound.protocols.radius_arrangement import Arrangement, arrangement_of, check_answer_types, check_request_types
+from dnsbound.protocols.radius_attributes import MAX_VALUE, Attribute, Attributes, name_of
 
 HEADER: Final = 20
 """Octets before the attributes: code, identifier, length, authenticator."""
@@ -36,6 +39,14 @@ _CODES: Final = MappingProxyType({int(code): code for code in RadiusCode})
 _EAP: Final = int(RadiusAttribute.EAP_MESSAGE)
 _AUTHENTICATOR: Final = int(RadiusAttribute.MESSAGE_AUTHENTICATOR)
 _PROXY_STATE: Final = int(RadiusAttribute.PROXY_STATE)
+_HEAD: Final = Struct("!BBH")
+_MAC_OCTETS: Final = 16
+_BLOCK: Final = 64
+"""Octets that MD5 takes at a time."""
+_MAC_HEAD: Final = bytes((_AUTHENTICATOR, 2 + _MAC_OCTETS))
+_UNSIGNED: Final = _MAC_HEAD + ZEROES
+_NUMBER: Final = itemgetter(0)
+_VALUE: Final = itemgetter(1)
 
 
 class Discard(StrEnum):
@@ -99,20 +110,6 @@ ANSWERS: Final[Mapping[RadiusCode, frozenset[RadiusCode]]] = MappingProxyType(
 CHOSEN_AUTHENTICATOR: Final = frozenset({RadiusCode.ACCESS_REQUEST, RadiusCode.STATUS_SERVER})
 """Requests whose authenticator is random and proves nothing; that of all others is a digest."""
 
-SAID_ONCE: Final = frozenset(
-    {
-        *(RadiusAttribute.USER_NAME, RadiusAttribute.STATE, RadiusAttribute.NAS_IDENTIFIER),
-        *(RadiusAttribute.NAS_IP_ADDRESS, RadiusAttribute.NAS_IPV6_ADDRESS, RadiusAttribute.NAS_PORT),
-        *(RadiusAttribute.CALLED_STATION_ID, RadiusAttribute.CALLING_STATION_ID, RadiusAttribute.OPERATOR_NAME),
-        *(RadiusAttribute.CHARGEABLE_USER_IDENTITY, RadiusAttribute.ACCT_STATUS_TYPE, RadiusAttribute.ACCT_SESSION_ID),
-    }
-)
-"""What a request is judged, routed or remembered by. Two readers of a repeated one may take different ones."""
-
-_PASSWORDS: Final = frozenset(
-    {RadiusAttribute.USER_PASSWORD, RadiusAttribute.CHAP_PASSWORD, RadiusAttribute.ARAP_PASSWORD}
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadiusPacket:
@@ -122,10 +119,13 @@ class RadiusPacket:
     identifier: int
     authenticator: bytes
     attributes: Attributes
+    arrangement: Arrangement = field(init=False, repr=False, compare=False)
+    """What the types of the attributes say."""
     _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
     """The first value of each attribute: a request is asked for its attributes some thirty times."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "arrangement", arrangement_of(tuple(map(_NUMBER, self.attributes))))
         object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
 
     @classmethod
@@ -141,15 +141,23 @@ class RadiusPacket:
         if code is None:
             raise Malformed(f"RADIUS packet has the unknown code {octets[0]}", 0)
         attributes = _read_attributes(octets, length)
-        return cls(code=code, identifier=octets[1], authenticator=octets[4:HEADER], attributes=attributes)
+        packet = cls(code=code, identifier=octets[1], authenticator=octets[4:HEADER], attributes=attributes)
+        if packet.arrangement.is_scattered:
+            raise Discarded(Discard.SCATTERED_EAP)
+        return packet
 
     def to_wire(self) -> bytes:
         """The octets; Misuse for values of the wrong length, LimitExceeded above 4096 octets."""
-        return _packet(self.code, self.identifier, self.authenticator, _attributes_to_wire(self.attributes))
+        body = _attributes_to_wire(self.attributes)
+        return _head(self.code, self.identifier, len(body)) + _checked(self.authenticator) + body
 
     def first(self, attribute: int) -> bytes | None:
         """The value of the first attribute of this type."""
         return self._firsts.get(attribute)
+
+    def firsts(self, attributes: Iterable[int]) -> tuple[bytes | None, ...]:
+        """The same for each of several types."""
+        return tuple(map(self._firsts.get, attributes))
 
     def all(self, attribute: int) -> tuple[bytes, ...]:
         """The values of all attributes of this type, in order."""
@@ -160,13 +168,13 @@ class RadiusPacket:
     @property
     def eap_message(self) -> bytes | None:
         """The EAP packet, joined (RFC 3579 section 3.1). Empty: EAP-Start. None: there is no EAP-Message."""
-        pieces = self.all(_EAP)
-        return b"".join(pieces) if pieces else None
+        pieces = self.attributes[self.arrangement.eap]
+        return b"".join(map(_VALUE, pieces)) if pieces else None
 
 
 def split_eap_message(eap: bytes) -> Attributes:
     """EAP-Message attributes of one EAP packet, in order (RFC 3579 section 3.1). An empty one says EAP-Start."""
-    return tuple((_EAP, eap[start : start + MAX_VALUE]) for start in range(0, len(eap) or 1, MAX_VALUE))
+    return tuple([(_EAP, eap[start : start + MAX_VALUE]) for start in range(0, len(eap) or 1, MAX_VALUE)])
 
 
 # --- requests
@@ -204,29 +212,30 @@ def request_of(
         raise Misuse(f"{code.name} is no request")
     if (authenticator is not None) != (code in CHOSEN_AUTHENTICATOR):
         raise Misuse(f"{code.name} {'computes its' if authenticator is not None else 'needs an'} authenticator")
-    _check_given(attributes, (_AUTHENTICATOR,))
+    check_request_types(tuple(map(_NUMBER, attributes)))
     signed = code is not RadiusCode.ACCOUNTING_REQUEST
-    octets = _signed(code, identifier, authenticator or ZEROES, attributes, _usable(secret), signed=signed)
-    return octets if authenticator is not None else octets[:4] + _digest(octets, ZEROES, secret) + octets[HEADER:]
+    given = ZEROES if authenticator is None else _checked(authenticator)
+    head, rest = _signed(code, identifier, given, _given_to_wire(attributes), secret, signed=signed)
+    return b"".join((head, given if authenticator is not None else _digest(head, ZEROES, rest, secret), rest))
 
 
 def _check_request(packet: RadiusPacket, octets: bytes, secret: bytes) -> None:
     """Discarded unless whoever sent the request has the secret."""
     octets = octets[: int.from_bytes(octets[2:4], "big")]
     chosen = packet.code in CHOSEN_AUTHENTICATOR
-    if not chosen and not hmac.compare_digest(_digest(octets, ZEROES, secret), packet.authenticator):
-        raise Discarded(Discard.WRONG_REQUEST_AUTHENTICATOR)
+    if not chosen:
+        digest = _digest(octets[:4], ZEROES, octets[HEADER:], secret)
+        if not hmac.compare_digest(digest, packet.authenticator):
+            raise Discarded(Discard.WRONG_REQUEST_AUTHENTICATOR)
     _check_message_authenticator(packet, octets, packet.authenticator if chosen else ZEROES, secret, required=chosen)
 
 
 def _check_once(packet: RadiusPacket) -> None:
     """Discarded for a request that two readers could understand differently."""
-    seen: set[int] = set()
-    for number, _ in packet.attributes:
-        if number in seen and number in SAID_ONCE:
-            raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(number))
-        seen.add(number)
-    if _EAP in seen and not seen.isdisjoint(_PASSWORDS):
+    arrangement = packet.arrangement
+    if arrangement.repeated is not None:
+        raise Discarded(Discard.REPEATED_ATTRIBUTE, name_of(arrangement.repeated))
+    if arrangement.has_several_authentications:
         raise Discarded(Discard.SEVERAL_AUTHENTICATIONS)
 
 
@@ -238,15 +247,15 @@ def answer_to(request: RadiusPacket, code: RadiusCode, attributes: Attributes, s
     were. LimitExceeded when it has more than 4096 octets; Misuse for what such an answer must not carry."""
     if code not in ANSWERS[request.code]:
         raise Misuse(f"{code.name} does not answer {request.code.name}")
-    _check_given(attributes, (_AUTHENTICATOR, _PROXY_STATE))
-    _check_permitted(code, attributes)
-    carried = tuple(attribute for attribute in request.attributes if attribute[0] == _PROXY_STATE)
+    check_answer_types(code, tuple(map(_NUMBER, attributes)))
+    body = _given_to_wire(attributes)
+    if states := request.all(_PROXY_STATE):
+        body += _attributes_to_wire(tuple((_PROXY_STATE, state) for state in states))
     # RFC 2866 section 4.2 gives Accounting-Response no place for it, and its own authenticator covers all of it.
     signed = request.code is not RadiusCode.ACCOUNTING_REQUEST
-    octets = _signed(
-        code, request.identifier, request.authenticator, attributes + carried, _usable(secret), signed=signed
-    )
-    return octets[:4] + _digest(octets, request.authenticator, secret) + octets[HEADER:]
+    authenticator = request.authenticator
+    head, rest = _signed(code, request.identifier, authenticator, body, secret, signed=signed)
+    return b"".join((head, _digest(head, authenticator, rest, secret), rest))
 
 
 def read_answer(octets: bytes, request_octets: bytes, secret: bytes) -> RadiusPacket:
@@ -262,29 +271,40 @@ def read_answer(octets: bytes, request_octets: bytes, secret: bytes) -> RadiusPa
         raise Discarded(Discard.OTHER_IDENTIFIER)
     if answer.code not in ANSWERS[asked.code]:
         raise Discarded(Discard.NOT_AN_ANSWER, f"{answer.code.name} to {asked.code.name}")
-    if not hmac.compare_digest(_digest(octets, asked.authenticator, _usable(secret)), answer.authenticator):
+    digest = _digest(octets[:4], asked.authenticator, octets[HEADER:], secret)
+    if not hmac.compare_digest(digest, answer.authenticator):
         raise Discarded(Discard.WRONG_RESPONSE_AUTHENTICATOR)
     required = asked.code is RadiusCode.ACCESS_REQUEST
     _check_message_authenticator(answer, octets, asked.authenticator, secret, required=required)
     return answer
 
 
-def _check_permitted(code: RadiusCode, attributes: Attributes) -> None:
-    numbers = [number for number, _ in attributes]
-    seen = set(numbers)
-    if code is RadiusCode.ACCOUNTING_RESPONSE and seen - {RadiusAttribute.VENDOR_SPECIFIC}:
-        raise Misuse("Accounting-Response carries nothing but Proxy-State and Vendor-Specific (RFC 2866 section 5.13)")
-    if code not in TABLED:
-        return
-    for number in seen:
-        count = count_of(code, number)
-        if count is Count.NONE or (count is Count.AT_MOST_ONE and numbers.count(number) > 1):
-            raise Misuse(f"{code.name} carries {name_of(number)} {count.value} times")
-    if _EAP in seen and RadiusAttribute.REPLY_MESSAGE in seen:
-        raise Misuse("Reply-Message has no place beside EAP-Message (RFC 3579 section 2.6.5)")
-
-
 # --- authenticators
+
+
+def _digest(head: bytes, authenticator: bytes, rest: bytes, secret: bytes) -> bytes:
+    """Request or Response Authenticator: of the packet with this in the authenticator's place (RFC 2865 section 3)."""
+    octets = b"".join((head, authenticator, rest, _usable(secret)))
+    return hashlib.md5(octets, usedforsecurity=False).digest()
+
+
+def _check_message_authenticator(
+    packet: RadiusPacket, octets: bytes, authenticator: bytes, secret: bytes, *, required: bool
+) -> None:
+    """Discarded unless there is exactly one, and the right one; none at all is right where it is not required."""
+    arrangement = packet.arrangement
+    if arrangement.authenticators != 1:
+        if arrangement.authenticators:
+            raise Discarded(Discard.SEVERAL_MESSAGE_AUTHENTICATORS)
+        if required:
+            raise Discarded(Discard.NO_MESSAGE_AUTHENTICATOR)
+        return
+    index = arrangement.authenticator_at
+    value = packet.attributes[index][1]
+    at = HEADER + 2 * index + 2 + sum(map(len, map(_VALUE, packet.attributes[:index])))
+    covered = b"".join((octets[:4], authenticator, octets[HEADER:at], ZEROES, octets[at + _MAC_OCTETS :]))
+    if len(value) != _MAC_OCTETS or not hmac.compare_digest(_hmac(secret, covered), value):
+        raise Discarded(Discard.WRONG_MESSAGE_AUTHENTICATOR)
 
 
 def _usable(secret: bytes) -> bytes:
@@ -293,106 +313,86 @@ def _usable(secret: bytes) -> bytes:
     return secret
 
 
-def _digest(octets: bytes, authenticator: bytes, secret: bytes) -> bytes:
-    """Request or Response Authenticator: of the packet with this in the authenticator's place (RFC 2865 section 3)."""
-    return hashlib.md5(octets[:4] + authenticator + octets[HEADER:] + secret, usedforsecurity=False).digest()
-
-
-def _check_message_authenticator(
-    packet: RadiusPacket, octets: bytes, authenticator: bytes, secret: bytes, *, required: bool
-) -> None:
-    """Discarded unless there is exactly one, and the right one; none at all is right where it is not required."""
-    values = packet.all(_AUTHENTICATOR)
-    if not values:
-        if required:
-            raise Discarded(Discard.NO_MESSAGE_AUTHENTICATOR)
-        return
-    if len(values) > 1:
-        raise Discarded(Discard.SEVERAL_MESSAGE_AUTHENTICATORS)
-    at = HEADER + 2
-    for number, value in packet.attributes:
-        if number == _AUTHENTICATOR:
-            break
-        at += 2 + len(value)
-    if len(value) != 16 or not hmac.compare_digest(_mac(octets, at, authenticator, secret), value):
-        raise Discarded(Discard.WRONG_MESSAGE_AUTHENTICATOR)
-
-
-def _mac(octets: bytes, at: int, authenticator: bytes, secret: bytes) -> bytes:
-    """Message-Authenticator whose value stands at this offset (RFC 3579 section 3.2)."""
-    covered = b"".join((octets[:4], authenticator, octets[HEADER:at], ZEROES, octets[at + 16 :]))
-    return _hmac(secret, covered)
+def _hmac(secret: bytes, octets: bytes) -> bytes:
+    """HMAC-MD5, from copies of what has its key: choosing the digest and keying it cost more than a packet does."""
+    keyed_inner, keyed_outer = _keyed(secret)
+    inner, outer = keyed_inner.copy(), keyed_outer.copy()
+    inner.update(octets)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 @lru_cache(maxsize=256)
-def _keyed(secret: bytes) -> "hmac.HMAC":
-    return hmac.new(secret, digestmod="md5")
-
-
-def _hmac(secret: bytes, octets: bytes) -> bytes:
-    """HMAC-MD5, from a copy of one that has its key: choosing the digest and keying it cost more than a packet does."""
-    mac = _keyed(secret).copy()
-    mac.update(octets)
-    return mac.digest()
+def _keyed(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """The inner and the outer digest of HMAC with this key (RFC 2104 section 4)."""
+    key = _usable(secret) if len(secret) <= _BLOCK else hashlib.md5(secret, usedforsecurity=False).digest()
+    inner, outer = (bytes(octet ^ pad for octet in key.ljust(_BLOCK, b"\0")) for pad in (0x36, 0x5C))
+    return hashlib.md5(inner, usedforsecurity=False), hashlib.md5(outer, usedforsecurity=False)
 
 
 def _signed(
-    code: RadiusCode, identifier: int, authenticator: bytes, attributes: Attributes, secret: bytes, *, signed: bool
-) -> bytes:
-    """The packet with this authenticator; signed: with Message-Authenticator as its first attribute."""
-    body = _attributes_to_wire(attributes)
+    code: RadiusCode, identifier: int, authenticator: bytes, body: bytes, secret: bytes, *, signed: bool
+) -> tuple[bytes, bytes]:
+    """What stands before and behind the authenticator. signed: with Message-Authenticator as the first attribute, of
+    the packet with `authenticator`."""
     if not signed:
-        return _packet(code, identifier, authenticator, body)
-    unsigned = _packet(code, identifier, authenticator, bytes((_AUTHENTICATOR, 18)) + ZEROES + body)
-    return unsigned[: HEADER + 2] + _hmac(secret, unsigned) + unsigned[HEADER + 18 :]
-
-
-def _check_given(attributes: Attributes, added: tuple[int, ...]) -> None:
-    """Misuse for what is added here, and for empty values, which must be left out (RFC 2865 section 5)."""
-    for number, value in attributes:
-        if number in added:
-            raise Misuse(f"{name_of(number)} is added here")
-        if not value and number != _EAP:
-            raise Misuse(f"{name_of(number)} is empty")
+        return _head(code, identifier, len(body)), body
+    head = _head(code, identifier, len(_UNSIGNED) + len(body))
+    mac = _hmac(secret, b"".join((head, authenticator, _UNSIGNED, body)))
+    return head, b"".join((_MAC_HEAD, mac, body))
 
 
 # --- framing
 
 
-def _packet(code: RadiusCode, identifier: int, authenticator: bytes, body: bytes) -> bytes:
-    length = HEADER + len(body)
+def _head(code: RadiusCode, identifier: int, octets: int) -> bytes:
+    """Code, identifier and length. octets: of the attributes."""
+    length = HEADER + octets
     if length > RADIUS_OCTETS.default:
         raise LimitExceeded(RADIUS_OCTETS.name, f"a packet of {length} octets")
-    if not 0 <= identifier <= 0xFF or len(authenticator) != 16:
-        raise Misuse("a RADIUS packet has an identifier of one octet and an authenticator of 16")
-    return bytes((code, identifier)) + length.to_bytes(2, "big") + authenticator + body
+    if not 0 <= identifier <= 0xFF:
+        raise Misuse(f"an identifier is one octet, not {identifier}")
+    return _HEAD.pack(code, identifier, length)
+
+
+def _checked(authenticator: bytes) -> bytes:
+    if len(authenticator) != len(ZEROES):
+        raise Misuse(f"an authenticator has {len(ZEROES)} octets, not {len(authenticator)}")
+    return authenticator
+
+
+def _given_to_wire(attributes: Attributes) -> bytes:
+    """Misuse, too, for empty values, which must be left out (RFC 2865 section 5); EAP-Start alone is one."""
+    if not all(map(_VALUE, attributes)):
+        for number, value in attributes:
+            if not value and number != _EAP:
+                raise Misuse(f"{name_of(number)} is empty")
+    return _attributes_to_wire(attributes)
 
 
 def _attributes_to_wire(attributes: Attributes) -> bytes:
-    pieces: list[bytes] = []
-    for number, value in attributes:
-        octets = len(value)
-        if not 1 <= number <= 0xFF or octets > MAX_VALUE:
-            raise Misuse(f"attribute {number} cannot have a value of {octets} octets")
-        pieces += (bytes((number, octets + 2)), value)
-    return b"".join(pieces)
+    try:
+        if 0 not in map(_NUMBER, attributes):
+            return b"".join([bytes((number, len(value) + 2)) + value for number, value in attributes])
+    except ValueError:  # a number or a length that is no octet
+        pass
+    raise Misuse(f"an attribute has a number from 1 to 255, and a value of {MAX_VALUE} octets at most")
 
 
 def _read_attributes(octets: bytes, length: int) -> Attributes:
     found: list[Attribute] = []
-    at, former, has_eap = HEADER, 0, False
-    while at + 1 < length and len(found) <= RADIUS_ATTRIBUTES.default:
-        number, end = octets[at], at + octets[at + 1]
+    at = HEADER
+    for _ in range(RADIUS_ATTRIBUTES.default):
+        if at + 2 > length:
+            break
+        end = at + octets[at + 1]
         if end < at + 2 or end > length:
             break
-        if number == _EAP and former != _EAP:
-            if has_eap:
-                raise Discarded(Discard.SCATTERED_EAP)
-            has_eap = True
-        found.append((number, octets[at + 2 : end]))
-        former, at = number, end
-    if len(found) > RADIUS_ATTRIBUTES.default:
-        raise LimitExceeded(RADIUS_ATTRIBUTES.name, f"more than {RADIUS_ATTRIBUTES.default} in one packet")
+        found.append((octets[at], octets[at + 2 : end]))
+        at = end
+    else:
+        if at < length:
+            raise LimitExceeded(RADIUS_ATTRIBUTES.name, f"more than {RADIUS_ATTRIBUTES.default} in one packet")
     if at != length:
         raise Malformed("RADIUS attribute is longer than the packet, or shorter than itself", at)
     return tuple(found)

@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -229,6 +230,12 @@ def name_of(attribute: int) -> str:
     """The registered name, or `Attr-N` as others write what they do not know."""
     rule = _RULE_OF.get(attribute)
     return f"Attr-{attribute}" if rule is None else rule.name
+
+
+@lru_cache(maxsize=256)
+def names_of(numbers: tuple[int, ...]) -> tuple[str, ...]:
+    """The names of these attributes, each once, in order."""
+    return tuple(dict.fromkeys(map(name_of, numbers)))
 
 
 def integer(value: int) -> bytes:

@@ -21,6 +21,8 @@ MICROSOFT: Final = 311
 SEND_KEY: Final = 16
 RECV_KEY: Final = 17
 KEY_OCTETS: Final = 32
+_VENDOR_SPECIFIC: Final = int(RadiusAttribute.VENDOR_SPECIFIC)
+_MICROSOFT: Final = MICROSOFT.to_bytes(4, "big")
 _BLOCK: Final = 16
 _SALT: Final = 2
 
@@ -45,7 +47,8 @@ def mppe_keys(msk: bytes, request_authenticator: bytes, secret: bytes, salts: tu
     """The two attributes of an Access-Accept. msk: 64 octets. salts: of `salts_from`."""
     if len(msk) != 2 * KEY_OCTETS:
         raise Misuse(f"an MSK has 64 octets, not {len(msk)}")
-    if salts[0] == salts[1] or any(len(salt) != _SALT or salt[0] < 0x80 for salt in salts):
+    first, second = salts
+    if first == second or not (len(first) == len(second) == _SALT and first[0] & second[0] & 0x80):
         raise Misuse("salts differ, and have two octets and their first bit set")
     recv, send = msk[:KEY_OCTETS], msk[KEY_OCTETS:]
     return (
@@ -82,13 +85,13 @@ def eap_key_name(request: RadiusPacket, session_id: bytes) -> Attributes:
 
 def _vendor_attribute(number: int, value: bytes) -> Attribute:
     inner = bytes((number, len(value) + 2)) + value
-    return int(RadiusAttribute.VENDOR_SPECIFIC), MICROSOFT.to_bytes(4, "big") + inner
+    return _VENDOR_SPECIFIC, _MICROSOFT + inner
 
 
 def _microsoft(attributes: Attributes) -> Iterator[tuple[int, bytes]]:
     """Microsoft's attributes; several may stand in one Vendor-Specific (RFC 2865 section 5.26)."""
     for number, value in attributes:
-        if number != RadiusAttribute.VENDOR_SPECIFIC or value[:4] != MICROSOFT.to_bytes(4, "big"):
+        if number != RadiusAttribute.VENDOR_SPECIFIC or value[:4] != _MICROSOFT:
             continue
         at = 4
         while at < len(value):

@@ -10,6 +10,7 @@ Sections: RFC 2865 sections 5.4, 5.5, 5.30 to 5.32, RFC 2869 section 5.17, RFC 3
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from dnsbound.iana import RadiusAttribute
@@ -26,6 +27,9 @@ _MAC: Final = re.compile(
     r"|[0-9a-f]{12})",
     re.IGNORECASE,
 )
+_REMEMBERED: Final = 1024
+"""Stations: an access point is the same for all of its clients, and a client is read about several times."""
+_WITHOUT_SEPARATORS: Final = str.maketrans("", "", "-:.")
 _PLACE: Final = re.compile(r"[\w .-]+")
 """What controllers put before the colon in place of the access point's MAC address: its name, group or building."""
 
@@ -40,6 +44,7 @@ class CalledStation:
     ssid: str | None = None
 
     @classmethod
+    @lru_cache(_REMEMBERED)
     def parse(cls, octets: bytes) -> Self:
         """`AA-BB-CC-DD-EE-FF:ssid` (RFC 3580 section 3.20), also with the address in other spellings, and `place:ssid`.
         Anything else is text without a network in it."""
@@ -52,6 +57,24 @@ class CalledStation:
         if colon and _PLACE.fullmatch(place) and not _is_ip_address(text):
             return cls(text=text, ssid=_ssid(said))
         return cls(text=text)
+
+
+_FACTS: Final = tuple(
+    map(
+        int,
+        (
+            RadiusAttribute.NAS_IDENTIFIER,
+            RadiusAttribute.NAS_IP_ADDRESS,
+            RadiusAttribute.NAS_IPV6_ADDRESS,
+            RadiusAttribute.NAS_PORT,
+            RadiusAttribute.NAS_PORT_ID,
+            RadiusAttribute.NAS_PORT_TYPE,
+            RadiusAttribute.CALLED_STATION_ID,
+            RadiusAttribute.CALLING_STATION_ID,
+            RadiusAttribute.FRAMED_MTU,
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +96,16 @@ class NasFacts:
     @classmethod
     def of(cls, request: RadiusPacket) -> Self:
         """Read a request; Malformed for numbers and addresses of the wrong length."""
-        called = request.first(RadiusAttribute.CALLED_STATION_ID)
-        calling = _text(request, RadiusAttribute.CALLING_STATION_ID)
+        identifier, address, address_6, port, port_id, port_type, called, calling, mtu = request.firsts(_FACTS)
         return cls(
-            nas_identifier=_text(request, RadiusAttribute.NAS_IDENTIFIER),
-            nas_address=_address(request),
-            port=_integer(request, RadiusAttribute.NAS_PORT),
-            port_id=_text(request, RadiusAttribute.NAS_PORT_ID),
-            port_type=_integer(request, RadiusAttribute.NAS_PORT_TYPE),
+            nas_identifier=read_text(identifier) if identifier else None,
+            nas_address=_address(address, address_6),
+            port=_integer(RadiusAttribute.NAS_PORT, port),
+            port_id=read_text(port_id) if port_id else None,
+            port_type=_integer(RadiusAttribute.NAS_PORT_TYPE, port_type),
             called_station=None if called is None else CalledStation.parse(called),
-            calling_station=None if calling is None else canonical_station(calling),
-            framed_mtu=_integer(request, RadiusAttribute.FRAMED_MTU),
+            calling_station=canonical_station(read_text(calling)) if calling else None,
+            framed_mtu=_integer(RadiusAttribute.FRAMED_MTU, mtu),
         )
 
     @property
@@ -96,14 +118,15 @@ class NasFacts:
         return self.nas_identifier or self.nas_address or ""
 
 
+@lru_cache(_REMEMBERED)
 def canonical_station(text: str) -> str:
     """A MAC address as `AA-BB-CC-DD-EE-FF` (RFC 3580 section 3.21); any other text as it is."""
     return _canonical_mac(text) if _MAC.fullmatch(text) else text
 
 
 def _canonical_mac(text: str) -> str:
-    digits = re.sub(r"[-:.]", "", text).upper()
-    return "-".join(digits[at : at + 2] for at in range(0, 12, 2))
+    digits = text.translate(_WITHOUT_SEPARATORS).upper()
+    return "-".join([digits[at : at + 2] for at in range(0, 12, 2)])
 
 
 def _ssid(text: str) -> str | None:
@@ -118,19 +141,11 @@ def _is_ip_address(text: str) -> bool:
     return True
 
 
-def _text(request: RadiusPacket, attribute: RadiusAttribute) -> str | None:
-    value = request.first(attribute)
-    return read_text(value) if value else None
-
-
-def _integer(request: RadiusPacket, attribute: RadiusAttribute) -> int | None:
-    value = request.first(attribute)
+def _integer(attribute: RadiusAttribute, value: bytes | None) -> int | None:
     return None if value is None else read_integer(attribute, value)
 
 
-def _address(request: RadiusPacket) -> str | None:
-    for attribute in (RadiusAttribute.NAS_IP_ADDRESS, RadiusAttribute.NAS_IPV6_ADDRESS):
-        value = request.first(attribute)
-        if value is not None:
-            return str(read_address(attribute, value))
-    return None
+def _address(value: bytes | None, value_6: bytes | None) -> str | None:
+    if value is not None:
+        return str(read_address(RadiusAttribute.NAS_IP_ADDRESS, value))
+    return None if value_6 is None else str(read_address(RadiusAttribute.NAS_IPV6_ADDRESS, value_6))

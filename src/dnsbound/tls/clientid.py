@@ -13,6 +13,7 @@ draft-ietf-dance-client-auth-13 section 7; -10 sections 7 and 8; draft-ietf-danc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -141,7 +142,8 @@ PROFILES: Final[Mapping[Profile, ProfileRules]] = MappingProxyType(
 _FITS: Final = (frozenset({Meaning.NAMED, Meaning.IN_CERTIFICATE}), frozenset({Meaning.VIOLATION}))
 
 
-def spoken(profiles: Iterable[Profile], version: int, answer: Answer) -> Profile | None:
+@lru_cache(maxsize=256)
+def spoken(profiles: tuple[Profile, ...], version: int, answer: Answer) -> Profile | None:
     """Which of a door's profiles a client speaks that answered so; None for a client that speaks none of them."""
     candidates = [profile for profile in profiles if version in PROFILES[profile].versions]
     for meanings in _FITS:

@@ -52,7 +52,8 @@ def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> 
     if connection.session_reused():
         return _resumed_claim(connection, rules, source)
     presented = _presented(connection)
-    name, name_source = claimed_by(_answer(connection), presented, rules, version=connection.version())
+    said, version = _answer(connection), connection.version()
+    name, name_source = claimed_by(said, presented, rules, version=version)
     return Claim(
         name=name,
         name_source=name_source,
@@ -60,14 +61,14 @@ def claim_of(connection: Connection, rules: ClaimRules, *, source: str = "") -> 
         possession=PROVED_BY_HANDSHAKE,
         door=rules.door,
         source=source,
-        protocol=_protocol(connection, spoken_profile(connection, rules)),
+        protocol=_protocol(version, spoken(rules.profiles, version, said[0])),
         carried_chain=connection.carried_chain(),
     )
 
 
-def _protocol(connection: Connection, profile: Profile | None) -> str:
-    version = VERSION_NAMES[connection.version()]
-    return version if profile is None else f"{version} {profile.value}"
+def _protocol(version: int, profile: Profile | None) -> str:
+    name = VERSION_NAMES[version]
+    return name if profile is None else f"{name} {profile.value}"
 
 
 def _presented(connection: Connection) -> Presented:
@@ -154,5 +155,5 @@ def _resumed_claim(connection: Connection, rules: ClaimRules, source: str) -> Cl
         possession=Proved(RESUMPTION, until=float(said.ends)),
         door=rules.door,
         source=source,
-        protocol=_protocol(connection, None),
+        protocol=_protocol(connection.version(), None),
     )

@@ -181,6 +181,8 @@ class _Door:
             if exact is None:
                 raise Refused(Reason.NOT_PERMITTED, f"{text} is not on the access list")
             return Permit(exact, None)
+        if len(found) == 1 and exact is None:
+            return Permit(found[0][1], found[0][0])
         found.sort(key=_specificity)
         grants = NO_GRANTS
         for _, added in found:

@@ -182,7 +182,11 @@ class NeedRecords:
 
     def answer(self, answer: Answer, *, now: Moment) -> VerifiedPeer:
         """The verdict. Misuse when the answer belongs to another question."""
-        if answer.name != self.question.name or answer.rdtype != self.question.rdtype:
+        question = self.question
+        # Labels are the same octets nearly always, and quickly compared; names are compared without regard to case.
+        if answer.rdtype != question.rdtype or (
+            answer.name.labels != question.name.labels and answer.name != question.name
+        ):
             raise Misuse(f"the answer is for {answer.name} {answer.rdtype!r}, not for {self.question.name} TLSA")
         self._settle_budget(answer, now)
         check_answer(answer, now=now, begun_at=self._begun_at)

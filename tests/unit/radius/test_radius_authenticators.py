@@ -10,7 +10,6 @@ from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.protocols.radius import (
     ANSWERS,
     CHOSEN_AUTHENTICATOR,
-    SAID_ONCE,
     Discard,
     Discarded,
     RadiusPacket,
@@ -20,6 +19,7 @@ from dnsbound.protocols.radius import (
     read_request_of_any,
     request_of,
 )
+from dnsbound.protocols.radius_arrangement import SAID_ONCE
 from dnsbound.protocols.radius_attributes import name_of
 from unit.radius_requests import AUTHENTICATOR, EAP, SECRET, access_request, asked
 
