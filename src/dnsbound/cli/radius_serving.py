@@ -26,7 +26,6 @@ from dnsbound.edge.radius_workers import RadiusWorker, RadiusWorkers
 from dnsbound.edge.worker import Announcements, Worker
 from dnsbound.edge.worker_processes import run_workers, workers_for
 
-
 _MADE_BETWEEN_COLLECTIONS: Final = 20_000
 """Objects; Python's own 700 are made for every second authentication."""
 
