@@ -4,16 +4,22 @@ A protocol's options are the table `[gate.LABEL.options]`, read once when the co
 the configuration, not of a connection. The filters themselves are in `dnsbound.protocols`.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from dnsbound.edge.gate_mqtt_options import mqtt_rules
+from dnsbound.edge.gate_session_options import sip_options, smtp_gate, xmpp_gate
 from dnsbound.edge.toml_tables import TomlTable
 from dnsbound.errors import Misuse
 from dnsbound.protocols.gate_mqtt import MqttGate
+from dnsbound.protocols.gate_sip import GatedSip
+from dnsbound.protocols.gate_smtp import GatedSmtp
+from dnsbound.protocols.gate_xmpp import GatedXmpp, XmppGreeting
 from dnsbound.protocols.gated import ClearGreeting, GateClient, GatedProtocol, GateIdentity, PassedThrough
+from dnsbound.protocols.smtp_greeting import SmtpGreeting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,30 @@ def _mqtt(options: TomlTable) -> Gated:
     return Gated(protocol=lambda client: MqttGate(named(client), rules), alpn=("mqtt",))
 
 
+def _smtp(options: TomlTable) -> Gated:
+    gate = smtp_gate(options)
+    host, strangers = gate.options.host, gate.strangers
+    return Gated(
+        protocol=lambda client: GatedSmtp(client, gate.options),
+        greeting=(lambda: SmtpGreeting(host, strangers=strangers)) if gate.options.starttls else None,
+        strangers=strangers,
+    )
+
+
+def _xmpp(options: TomlTable) -> Gated:
+    gate = xmpp_gate(options)
+    return Gated(
+        protocol=lambda client: GatedXmpp(named(client), gate.options, secrets.token_hex(16)),
+        greeting=(lambda: XmppGreeting(gate.options.domain, secrets.token_hex(16))) if gate.starttls else None,
+        alpn=("xmpp-client",),
+    )
+
+
+def _sip(options: TomlTable) -> Gated:
+    rules = sip_options(options)
+    return Gated(protocol=lambda client: GatedSip(client, rules))
+
+
 def named(client: GateClient) -> GateIdentity:
     """The client of a protocol that lets no strangers in; Misuse for one that came in all the same."""
     if isinstance(client, GateIdentity):
@@ -51,6 +81,9 @@ def named(client: GateClient) -> GateIdentity:
 GATED: Final[Mapping[str, Reading]] = MappingProxyType(
     {
         "mqtt": _mqtt,
+        "sip": _sip,
+        "smtp": _smtp,
         "tcp": _tcp,
+        "xmpp": _xmpp,
     }
 )
