@@ -16,6 +16,7 @@ import typer.main
 
 from dnsbound.cli.app import app
 from dnsbound.cli.remedies import REMEDY
+from dnsbound.edge.authz_configuration import AuthzConfiguration
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.errors import Reason
 from dnsbound.provision.publish.targets import parse_targets
@@ -210,9 +211,11 @@ def test_configuration_of_others_is_that_of_the_example_that_is_named(document: 
 
 @pytest.mark.parametrize(("document", "before", "block"), list(blocks("toml")))
 def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path) -> None:
-    """Of access lists, of where zones are published, and of RADIUS servers."""
+    """Of access lists, of where zones are published, of RADIUS servers and of the verify service."""
     table = tomllib.loads(block)
-    if "server" in table:
+    if "front" in table:
+        assert authz_configuration(block, tmp_path).fronts
+    elif "server" in table:
         assert radius_configuration(block, tmp_path).networks
     elif "publish" in table:
         assert parse_targets(table["publish"], Path(document))
@@ -231,6 +234,18 @@ def radius_configuration(text: str, directory: Path) -> RadiusConfiguration:
         (directory / name).touch(mode=0o600)
         (directory / name).write_text("a secret that is long enough")
     return RadiusConfiguration.from_text(text, path=directory / "radius.toml")
+
+
+def authz_configuration(text: str, directory: Path) -> AuthzConfiguration:
+    """Of a text that may leave away what a page is not about. Users of Debian's servers need not be here."""
+    if "server" not in tomllib.loads(text):
+        text = f'[server]\naccess = "access.toml"\n{text}'
+    for name in re.findall(r'secret_file = "(.*)"', text):
+        (directory / name).touch(mode=0o600)
+        (directory / name).write_text("0123456789abcdef" * 2)
+    text = re.sub(r"^(users|groups) = .*", r'\1 = ["root"]', text, flags=re.MULTILINE)
+    text = re.sub(r"^socket_group = .*", r'socket_group = "root"', text, flags=re.MULTILINE)
+    return AuthzConfiguration.from_text(text, path=directory / "authz.toml")
 
 
 def test_the_example_of_a_radius_server_is_read_and_has_the_doors_it_names(tmp_path: Path) -> None:

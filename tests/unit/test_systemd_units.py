@@ -20,7 +20,11 @@ def settings(unit: Path) -> dict[str, str]:
 
 
 def test_the_units_are_found() -> None:
-    assert [unit.name for unit in UNITS] == ["dnsbound-radius.service", "dnsbound-run.service"]
+    assert [unit.name for unit in UNITS] == [
+        "dnsbound-authz.service",
+        "dnsbound-radius.service",
+        "dnsbound-run.service",
+    ]
 
 
 @pytest.mark.peer("systemd-analyze")

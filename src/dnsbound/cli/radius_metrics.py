@@ -4,19 +4,16 @@ No metric names a client's device or an address. docs/howto/monitoring.md lists 
 """
 
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from dnsbound.cli.metrics import require_library, served_metrics
-from dnsbound.cli.output import advise
+from dnsbound.cli.told_metrics import told_metrics
 from dnsbound.edge.counted_lookups import SECONDS_BOUNDS
 from dnsbound.edge.radius_counters import LATENCY_BOUNDS
 from dnsbound.edge.radius_totals import RadiusTotals
-from dnsbound.errors import Misuse
 from dnsbound.times import Seconds
 
 if TYPE_CHECKING:
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("dnsbound.radius")
 
 DEFAULT_PORT: Final = 9754
-FILE_SECONDS: Final[Seconds] = 15.0
-"""Between two files."""
-
 EXCHANGE_TOLD: Final = {
     "asked": "Requests passed on to the worker they belong to.",
     "answered": "Requests of other workers that were worked on.",
@@ -159,44 +153,7 @@ def _histogram(name: str, told: str, bounds: Sequence[float], counts: list[int],
 
 @contextmanager
 def radius_metrics(snapshots: "SharedSnapshots", *, file: Path | None, listen: str | None) -> Iterator[None]:
-    """Keep a file up to date, and serve metrics over HTTP, while the block lasts; in a process that has threads.
-
-    Misuse when the file cannot be written, or nothing can be listened on there.
-    """
+    """As `told_metrics`."""
     collector = RadiusCollector(snapshots)
-    with ExitStack() as kept:
-        if file is not None:
-            kept.enter_context(_kept_file(file, collector))
-        if listen is not None:
-            url = kept.enter_context(served_metrics(listen, collector, port=DEFAULT_PORT))
-            advise(f"Metrics at {url}")
+    with told_metrics(collector, file=file, listen=listen, port=DEFAULT_PORT, log=_log):
         yield
-
-
-@contextmanager
-def _kept_file(path: Path, collector: RadiusCollector) -> Iterator[None]:
-    require_library()
-    from prometheus_client import CollectorRegistry, write_to_textfile
-
-    registry = CollectorRegistry()
-    registry.register(collector)
-    ended = threading.Event()
-
-    def keep() -> None:
-        while not ended.wait(FILE_SECONDS):
-            try:
-                write_to_textfile(str(path), registry)
-            except OSError as error:
-                _log.error("%s: %s", path, error.strerror)
-
-    try:
-        write_to_textfile(str(path), registry)
-    except OSError as error:
-        raise Misuse(f"--metrics {path}: {error.strerror or error}") from None
-    thread = threading.Thread(target=keep, name="metrics file")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

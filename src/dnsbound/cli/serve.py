@@ -2,14 +2,18 @@
 
 import typer
 
-from dnsbound.cli import serve_demo_api, serve_dns, serve_est, serve_radius
+from dnsbound.cli import serve_authz, serve_demo_api, serve_dns, serve_est, serve_radius
 from dnsbound.cli.options import example
 
 app = typer.Typer(
-    help="Serve DNS from the inventory, enrolment, network access, or a small API that knows its callers.",
+    help="Serve DNS from the inventory, enrolment, network access, other servers' questions, or a small API.",
     no_args_is_help=True,
 )
 
+app.command(
+    "authz",
+    epilog=example("dnsbound serve authz --config authz.toml", "dnsbound serve authz --config authz.toml --check"),
+)(serve_authz.serve_authz)
 app.command("demo-api", epilog=example("dnsbound serve demo-api --allow car54._device.cars.example --ca-out ca.pem"))(
     serve_demo_api.demo_api
 )

@@ -13,19 +13,23 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from dnsbound.edge.access_file import AccessFile
 from dnsbound.edge.authenticator import Authenticator, LookupSource
 from dnsbound.edge.authz_configuration import AuthzConfiguration
 from dnsbound.edge.authz_faces import FACES
 from dnsbound.edge.authz_sockets import bind_front, remove_socket
-from dnsbound.edge.front import FrontDoor
+from dnsbound.edge.front import Asked, FrontDoor
 from dnsbound.edge.served_front import FrontSettings, ServedFront
 from dnsbound.errors import DnsboundError
 from dnsbound.times import Moment
 from dnsbound.verify.decision import Decision
 from dnsbound.verify.lookup_budget import LookupBudget
+from dnsbound.verify.peer import VerifiedPeer
+
+if TYPE_CHECKING:
+    from dnsbound.edge.door_board import DoorBoard
 
 _log: Final = logging.getLogger("dnsbound.authz")
 
@@ -92,6 +96,8 @@ class AuthzServer:
             per_source=configuration.server.lookups_per_source, per_zone=configuration.server.lookups_per_zone
         )
         self.configuration = configuration
+        self.board: DoorBoard | None = None
+        """Told of whom fronts let in."""
         self.fronts: Final = {
             settings.front.label: ServedFront(settings, self._door(settings)) for settings in configuration.fronts
         }
@@ -108,9 +114,9 @@ class AuthzServer:
     async def __aexit__(self, *_exc: object) -> None:
         await self._open.aclose()
 
-    def authenticators(self) -> dict[str, Authenticator]:
-        """Those in force, by the label of the front."""
-        return {label: served.door.authenticator for label, served in self.fronts.items()}
+    def authenticators(self) -> list[Authenticator]:
+        """Those in force."""
+        return [served.door.authenticator for served in self.fronts.values()]
 
     def reload(self) -> None:
         """Read everything again. With an error in it all stays as it was, and a line of the log says what is wrong."""
@@ -157,4 +163,9 @@ class AuthzServer:
             clock=self._clock,
             on_decision=self._on_decision,
         )
-        return FrontDoor(settings.front, authenticator, counters=None if of is None else of.counters)
+        counters = None if of is None else of.counters
+        return FrontDoor(settings.front, authenticator, counters=counters, on_allowed=self._seen)
+
+    def _seen(self, peer: VerifiedPeer, asked: Asked) -> None:
+        if self.board is not None:
+            self.board.seen(peer, source=asked.source, protocol=asked.protocol)

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Final
 
 from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.runtime_directory import listens
 from dnsbound.errors import Malformed, Misuse
 
 UNIX: Final = "unix:"
 _BACKLOG: Final = 1024
 _NO_PORT: Final = -1
+_LISTENS_SECONDS: Final = 1.0
 _CREDENTIALS: Final = struct.Struct("iII")
 """struct ucred: pid, uid, gid (unix(7))."""
 _PATH_OCTETS: Final = 107
@@ -118,18 +120,9 @@ def _make_way(path: Path) -> None:
         return
     if not is_socket:
         raise Misuse(f"{path}: there is something else than a socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-        except FileNotFoundError:
-            return
-        except TimeoutError:
-            pass  # Its queue is full: somebody is there.
-    raise Misuse(f"{path}: another process listens there")
+    if listens(path, seconds=_LISTENS_SECONDS):
+        raise Misuse(f"{path}: another process listens there")
+    path.unlink(missing_ok=True)
 
 
 def remove_socket(place: Place, bound: socket.socket) -> None:

@@ -13,7 +13,7 @@ What this is not: how a question is written (`protocols.presented_by_fronts`, th
 
 import ipaddress
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -118,11 +118,19 @@ _Answer = TypeVar("_Answer", Allowed, Denied)
 class FrontDoor:
     """Answers one front. For one event loop."""
 
-    def __init__(self, front: Front, authenticator: Authenticator, *, counters: FrontCounters | None = None) -> None:
-        """counters: those of the door whose place it takes."""
+    def __init__(
+        self,
+        front: Front,
+        authenticator: Authenticator,
+        *,
+        counters: FrontCounters | None = None,
+        on_allowed: Callable[[VerifiedPeer, Asked], None] | None = None,
+    ) -> None:
+        """counters: those of the door whose place it takes. on_allowed: told of each yes; must not raise or block."""
         self.front: Final = front
         self.counters: Final = counters or FrontCounters()
         self.authenticator: Final = authenticator
+        self._on_allowed = on_allowed
         self._possession: Final = Asserted(front.label)
 
     def now(self) -> Moment:
@@ -139,7 +147,7 @@ class FrontDoor:
             return self.malformed(error, source=self._source(asked))
         except DnsboundError as error:
             return self._counted(self._broken(error))
-        return None if peer is None else self._counted(Allowed(peer))
+        return None if peer is None else self._allowed(peer, asked)
 
     async def ask(self, asked: Asked) -> Allowed | Denied:
         """The answer. Whatever goes wrong on the way is no yes."""
@@ -147,7 +155,7 @@ class FrontDoor:
         if answer is not None:
             return answer
         try:
-            return self._counted(Allowed(await self.authenticator.authenticate(self._claim(asked))))
+            return self._allowed(await self.authenticator.authenticate(self._claim(asked)), asked)
         except (Refused, Undecided, Malformed) as verdict:
             return self._counted(Denied(verdict))
         except DnsboundError as error:
@@ -158,6 +166,11 @@ class FrontDoor:
         verdict = error if isinstance(error, Malformed) else Malformed(str(error))
         self._report(Refused(Reason.NO_CREDENTIAL, f"the front's question does not parse: {verdict}"), source)
         return self._counted(Denied(verdict))
+
+    def _allowed(self, peer: VerifiedPeer, asked: Asked) -> Allowed:
+        if self._on_allowed is not None:
+            self._on_allowed(peer, asked)
+        return self._counted(Allowed(peer))
 
     def _claim_reported(self, asked: Asked) -> Claim:
         """A client that is refused before it has claimed anything is a decision, too."""

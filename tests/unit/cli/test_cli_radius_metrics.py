@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnsbound.cli import radius_metrics
+from dnsbound.cli import radius_metrics, told_metrics
 from dnsbound.cli.radius_metrics import RadiusCollector
 from dnsbound.edge.counted_lookups import LookupCounts
 from dnsbound.edge.radius_counters import LATENCY_BOUNDS, RadiusCounters
@@ -76,7 +76,7 @@ def test_a_file_and_http_say_the_same(snapshots, tmp_path, capsys):
 def test_the_file_is_kept_up_to_date(snapshots, tmp_path, monkeypatch):
     from interop.daemon import eventually
 
-    monkeypatch.setattr(radius_metrics, "FILE_SECONDS", 0.01)
+    monkeypatch.setattr(told_metrics, "FILE_SECONDS", 0.01)
     path = tmp_path / "radius.prom"
     with radius_metrics.radius_metrics(snapshots, file=path, listen=None):
         snapshots.put(0, RadiusTotals(starts=40).to_octets())
