@@ -373,18 +373,6 @@ RADIUS_CONNECTION_IDLE_SECONDS: Final = Limit(
 RADIUS_SOURCE_PORTS: Final = Limit(
     "radius-source-ports", 16, 1, 1024, "UDP ports a client asks one server from: each has 256 identifiers"
 )
-FRONT_JSON_OCTETS: Final = Limit("front-json-octets", 65_536, 1024, 1_048_576, "of one JSON question of a front")
-FRONT_WORD_CHARACTERS: Final = Limit("front-word-characters", 256, 64, 4096, "of a word for the log in a question")
-FRONT_FORM_FIELDS: Final = Limit("front-form-fields", 64, 8, 1024, "fields of a form or a query of a front")
-FRONT_REQUESTS_AT_ONCE: Final = Limit(
-    "front-requests-at-once", 32, 1, 1024, "questions of one connection of a front that are looked up at the same time"
-)
-POLICY_REQUEST_OCTETS: Final = Limit("policy-request-octets", 65_536, 4096, 1_048_576, "of one request of Postfix")
-POLICY_ATTRIBUTES: Final = Limit("policy-attributes", 128, 32, 1024, "Postfix 3.7 sends 29 attributes in a request")
-SSH_KEY_OCTETS: Final = Limit("ssh-key-octets", 4096, 512, 16_384, "RSA of 16384 bits is 2071 octets (RFC 4253 6.6)")
-SSH_ACCOUNT_NAMES: Final = Limit(
-    "ssh-account-names", 64, 1, 4096, "names whose grants name one account: each may be looked up at a login"
-)
 ACCOUNTING_QUEUE: Final = Limit(
     "accounting-queue",
     10_000,

@@ -72,6 +72,10 @@ class JsonMembers:
             raise Malformed(f"{self._what}: {member} is not an object")
         return JsonMembers(f"{self._what}: {member}", value)
 
+    def all_texts(self) -> dict[str, str]:
+        """Every member that is left, each a text."""
+        return {member: self.text(member) for member in list(self._members)}
+
     def done(self) -> None:
         """Malformed when a member is left that nobody asked for: what it was to say would be lost."""
         for member in self._members:

@@ -14,16 +14,18 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from dnsbound.credential.presented import LeafDigests, Presented
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.limits import POLICY_ATTRIBUTES, POLICY_REQUEST_OCTETS
 from dnsbound.names import ClientName
+from dnsbound.protocols.identity_headers import NAME
+from dnsbound.protocols.presented_by_fronts import digest_of_text
 
 SMTPD_ACCESS_POLICY: Final = "smtpd_access_policy"
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
-_DIGEST: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:?)*[0-9A-Fa-f]{2}")
-_DIGEST_OCTETS: Final = (32, 64)
-"""SHA-256 and SHA-512 (RFC 6698 section 7.4)."""
-HEADER: Final = "Dnsbound-Name"
+_DIGESTS: Final = {"ccert_pubkey_fingerprint": "spki", "ccert_fingerprint": "certificate"}
+_ALGORITHMS: Final = {32: "sha256", 64: "sha512"}
+"""By octets: the two digests of RFC 6698 section 7.4."""
 
 
 class PolicyUse(StrEnum):
@@ -85,28 +87,22 @@ class PolicyRequest:
         return " ".join(word for word in words if word)
 
     @property
-    def key_digest(self) -> bytes | None:
-        """Of the public key; None without a certificate. Malformed when it is no SHA-2 digest."""
-        return self._digest("ccert_pubkey_fingerprint")
-
-    @property
-    def certificate_digest(self) -> bytes | None:
-        """Of the certificate, as `key_digest`."""
-        return self._digest("ccert_fingerprint")
-
-    def _digest(self, attribute: str) -> bytes | None:
-        text = self.attributes.get(attribute, "")
-        if not text:
-            return None
-        if not _DIGEST.fullmatch(text):
-            raise Malformed(f"policy request: {attribute} is no digest in hexadecimal")
-        octets = bytes.fromhex(text.replace(":", ""))
-        if len(octets) not in _DIGEST_OCTETS:
-            raise Malformed(
-                f"policy request: {attribute} has {len(octets)} octets, neither SHA-256 nor SHA-512: set"
-                " smtpd_tls_fingerprint_digest = sha256"
-            )
-        return octets
+    def presented(self) -> Presented:
+        """The client's leaf, as far as it is told; empty without a certificate. Malformed when a digest is of neither
+        SHA-256 nor SHA-512."""
+        found: dict[str, bytes] = {}
+        for attribute, kind in _DIGESTS.items():
+            if not (text := self.attributes.get(attribute, "")):
+                continue
+            digest = digest_of_text(text)
+            algorithm = _ALGORITHMS.get(len(digest))
+            if algorithm is None:
+                raise Malformed(
+                    f"policy request: {attribute} is neither of SHA-256 nor of SHA-512: set"
+                    " smtpd_tls_fingerprint_digest = sha256"
+                )
+            found[f"{kind}_{algorithm}"] = digest
+        return Presented(digests=LeafDigests(**found)) if found else Presented()
 
     @property
     def takes_headers(self) -> bool:
@@ -177,5 +173,5 @@ def answer_to(request: PolicyRequest, use: PolicyUse, outcome: PolicyOutcome, na
     action = ACTIONS.get((use, outcome), _FALLBACK)
     if action == "PREPEND":
         takes = request.takes_headers and name is not None
-        action = f"PREPEND {HEADER}: {name.canonical}" if takes and name is not None else _DUNNO
+        action = f"PREPEND {NAME}: {name.canonical}" if takes and name is not None else _DUNNO
     return f"action={action}\n\n".encode("ascii")

@@ -6,7 +6,7 @@ is a question, one in a line is its answer, in the order they were asked.
      "valid_until": "2026-11-23T02:30:00Z"}
 
 Members of a question: `v`, which is 1; at most one of `certificate` (PEM, or base64 of DER; further certificates behind
-it in PEM), `public_key` (base64 of a DER SubjectPublicKeyInfo) and `digests` (hexadecimal: `spki_sha256`,
+it in PEM), `public_key` (PEM, or base64 of a DER SubjectPublicKeyInfo) and `digests` (hexadecimal: `spki_sha256`,
 `certificate_sha256`, `spki_sha512`, `certificate_sha512`); `name`, which is claimed; `source` and `protocol`, for the
 log; `id`, which comes back. Any other is an error. Verdicts: `allowed`, `refused` and `undecided`, the latter two with
 `reason`; `malformed` with `detail` for a line that is none. Only `allowed` is a yes.
@@ -14,29 +14,29 @@ log; `id`, which comes back. Any other is an error. Verdicts: `allowed`, `refuse
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from dnsbound.credential.presented import Presented
 from dnsbound.errors import LimitExceeded, Malformed, Reason
 from dnsbound.limits import FRONT_JSON_OCTETS, FRONT_WORD_CHARACTERS
+from dnsbound.protocols.identity_headers import grants_text
 from dnsbound.protocols.json_object import JsonMembers
+from dnsbound.protocols.presented_by_fronts import digests_of_texts, presented_of_body
+from dnsbound.times import Moment, iso
 
 VERSION: Final = 1
-DIGEST_OCTETS: Final[Mapping[str, int]] = MappingProxyType(
-    {"spki_sha256": 32, "certificate_sha256": 32, "spki_sha512": 64, "certificate_sha512": 64}
-)
 _WHAT: Final = "question"
+_CREDENTIALS: Final = ("certificate", "public_key", "digests")
+_PEM_KEY: Final = "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineQuestion:
-    """One line. certificate, public_key: as they were written; what they are is the reader's of credentials."""
+    """One line. name: claimed; None where the credential is to show it."""
 
     id: str = ""
-    certificate: str = ""
-    public_key: str = ""
-    digests: Mapping[str, bytes] = field(default_factory=dict)
+    presented: Presented
     name: str | None = None
     source: str = ""
     protocol: str = ""
@@ -47,28 +47,26 @@ class LineQuestion:
         members = JsonMembers.from_wire(line, _WHAT)
         if members.number("v", 0) != VERSION:
             raise Malformed(f"{_WHAT}: v is {VERSION}")
-        digests = members.below("digests")
+        if sum(credential in members for credential in _CREDENTIALS) > 1:
+            raise Malformed(f"{_WHAT}: {', '.join(_CREDENTIALS)} are told one at a time")
         question = cls(
             id=_short(members, "id"),
-            certificate=members.text("certificate"),
-            public_key=members.text("public_key"),
-            digests={word: _digest(digests, word) for word in DIGEST_OCTETS if word in digests},
+            presented=_presented(members),
             name=members.text("name") if "name" in members else None,
             source=_short(members, "source"),
             protocol=_short(members, "protocol"),
         )
-        digests.done()
         members.done()
-        if sum((bool(question.certificate), bool(question.public_key), bool(question.digests))) > 1:
-            raise Malformed(f"{_WHAT}: certificate, public_key and digests are told one at a time")
         return question
 
-    def to_wire(self) -> bytes:
-        """With the newline that ends it."""
-        shown: dict[str, Any] = {"v": VERSION, "id": self.id, "certificate": self.certificate}
-        shown |= {"public_key": self.public_key, "name": self.name, "source": self.source, "protocol": self.protocol}
-        shown["digests"] = {word: digest.hex() for word, digest in self.digests.items()}
-        return _line({member: value for member, value in shown.items() if value not in ("", None, {})})
+
+def _presented(members: JsonMembers) -> Presented:
+    if "digests" in members:
+        return Presented(digests=digests_of_texts(members.below("digests").all_texts()))
+    if "public_key" in members:
+        text = members.text("public_key")
+        return presented_of_body((text if "-----" in text else _PEM_KEY.format(text)).encode())
+    return presented_of_body(members.text("certificate").encode())
 
 
 def _short(members: JsonMembers, member: str) -> str:
@@ -76,17 +74,6 @@ def _short(members: JsonMembers, member: str) -> str:
     if len(text) > FRONT_WORD_CHARACTERS.default or not text.isprintable():
         raise Malformed(f"{_WHAT}: {member} is too long, or not printable")
     return text
-
-
-def _digest(digests: JsonMembers, word: str) -> bytes:
-    text = digests.text(word)
-    try:
-        octets = bytes.fromhex(text)
-    except ValueError:
-        raise Malformed(f"{_WHAT}: {word} is not hexadecimal") from None
-    if len(octets) != DIGEST_OCTETS[word]:
-        raise Malformed(f"{_WHAT}: {word} has {DIGEST_OCTETS[word]} octets, not {len(octets)}")
-    return octets
 
 
 class Lines:
@@ -115,10 +102,12 @@ class Lines:
         return not self._pending
 
 
-def allowed_line(question: LineQuestion, *, name: str, door: str, grants: Mapping[str, Any], valid_until: str) -> bytes:
-    """valid_until: RFC 3339."""
+def allowed_line(
+    question: LineQuestion, *, name: str, door: str, grants: Mapping[str, Any], valid_until: Moment
+) -> bytes:
+    """name: canonical."""
     shown = {"v": VERSION, "id": question.id, "verdict": "allowed", "name": name, "door": door}
-    return _line({**shown, "grants": dict(grants), "valid_until": valid_until})
+    return _line({**shown, "grants": json.loads(grants_text(grants)), "valid_until": iso(valid_until)})
 
 
 def denied_line(question: LineQuestion, *, verdict: str, reason: Reason) -> bytes:
@@ -132,11 +121,4 @@ def malformed_line(detail: str) -> bytes:
 
 
 def _line(shown: dict[str, Any]) -> bytes:
-    return json.dumps(shown, separators=(",", ":"), default=_plain).encode("ascii") + b"\n"
-
-
-def _plain(value: object) -> object:
-    """Grants are frozen: mappings and tuples of plain values."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(type(value).__name__)
+    return json.dumps(shown, separators=(",", ":")).encode("ascii") + b"\n"
