@@ -32,6 +32,36 @@ XMPP_NEGOTIATION_OCTETS: Final = Limit(
     "octets of one side until SASL is done; RFC 6120 section 13.12 wants 10,000 for a stanza",
 )
 XMPP_NEGOTIATION_DEPTH: Final = Limit("xmpp-negotiation-depth", 8, 4, 64, "elements in each other before SASL is done")
+FRONT_JSON_OCTETS: Final = Limit("front-json-octets", 131_072, 1024, 1_048_576, "of one JSON question of a front")
+FRONT_WORD_CHARACTERS: Final = Limit("front-word-characters", 256, 64, 4096, "of a word for the log in a question")
+FRONT_FORM_FIELDS: Final = Limit("front-form-fields", 64, 8, 1024, "fields of a form or a query of a front")
+POLICY_REQUEST_OCTETS: Final = Limit("policy-request-octets", 65_536, 4096, 1_048_576, "of one request of Postfix")
+POLICY_ATTRIBUTES: Final = Limit("policy-attributes", 128, 32, 1024, "Postfix 3.7 sends 29 attributes in a request")
+POLICY_IDLE_SECONDS: Final = Limit(
+    "policy-idle-seconds", 1200, 1, 86_400, "Postfix itself ends a connection after smtpd_policy_service_max_ttl, 1000 s"
+)
+GRPC_IDLE_SECONDS: Final = Limit(
+    "grpc-idle-seconds", 3600, 1, 604_800, "of a front's HTTP/2 connection; Envoy keeps one for each of its threads"
+)
+GRPC_STREAMS: Final = Limit("grpc-streams", 1024, 1, 100_000, "questions of one gRPC connection at the same time")
+SSH_KEY_OCTETS: Final = Limit("ssh-key-octets", 4096, 512, 16_384, "RSA of 16384 bits is 2071 octets (RFC 4253 6.6)")
+SSH_ACCOUNT_NAMES: Final = Limit(
+    "ssh-account-names", 64, 1, 4096, "names whose grants name one account: each may be looked up at a login"
+)
+MATERIAL_NAMES: Final = Limit("material-names", 10_000, 1, 1_000_000, "names that one materialiser looks up")
+MATERIAL_AT_ONCE: Final = Limit("material-at-once", 16, 1, 1024, "lookups of one materialiser at the same time")
+MATERIAL_SECONDS: Final = Limit(
+    "material-seconds", 300, 1, 86_400, "after which a materialiser asks about each name again at the latest"
+)
+MATERIAL_RETRY_SECONDS: Final = Limit(
+    "material-retry-seconds", 10, 1, 3600, "after which a materialiser asks again what nobody could answer"
+)
+MATERIAL_GRACE_SECONDS: Final = Limit(
+    "material-grace-seconds", 0, 0, 604_800, "how long a file outlives its evidence while the DNS cannot be asked"
+)
+MATERIAL_HOOK_SECONDS: Final = Limit(
+    "material-hook-seconds", 30, 1, 600, "after which the command that follows a change is ended"
+)
 FRONT_CONNECTIONS: Final = Limit(
     "front-connections", 1024, 1, 1_000_000, "connections of one front at once; nginx keeps one for each it needs"
 )

@@ -8,7 +8,7 @@ import json
 from typing import Any, Final, NoReturn
 
 from dnsbound.errors import LimitExceeded, Malformed
-from dnsbound.limits import FRONT_JSON_OCTETS
+from dnsbound.door_limits import FRONT_JSON_OCTETS
 
 _FEW: Final = 40
 """Characters of a stranger's text that an error repeats."""

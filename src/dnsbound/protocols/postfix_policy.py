@@ -16,7 +16,7 @@ from typing import Final
 
 from dnsbound.credential.presented import LeafDigests, Presented
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
-from dnsbound.limits import POLICY_ATTRIBUTES, POLICY_REQUEST_OCTETS
+from dnsbound.door_limits import POLICY_ATTRIBUTES, POLICY_REQUEST_OCTETS
 from dnsbound.names import ClientName
 from dnsbound.protocols.identity_headers import NAME
 from dnsbound.protocols.presented_by_fronts import digest_of_text

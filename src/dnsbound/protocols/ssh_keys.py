@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
-from dnsbound.limits import SSH_KEY_OCTETS
+from dnsbound.door_limits import SSH_KEY_OCTETS
 from dnsbound.names import ClientName
 
 ACCOUNTS: Final = "ssh_accounts"

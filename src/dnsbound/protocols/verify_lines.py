@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from dnsbound.credential.presented import Presented
-from dnsbound.errors import LimitExceeded, Malformed, Reason
-from dnsbound.limits import FRONT_JSON_OCTETS, FRONT_WORD_CHARACTERS
+from dnsbound.errors import LimitExceeded, Malformed
+from dnsbound.door_limits import FRONT_JSON_OCTETS, FRONT_WORD_CHARACTERS
 from dnsbound.protocols.identity_headers import grants_text
 from dnsbound.protocols.json_object import JsonMembers
 from dnsbound.protocols.presented_by_fronts import digests_of_texts, presented_of_body
@@ -110,9 +110,9 @@ def allowed_line(
     return _line({**shown, "grants": json.loads(grants_text(grants)), "valid_until": iso(valid_until)})
 
 
-def denied_line(question: LineQuestion, *, verdict: str, reason: Reason) -> bytes:
-    """verdict: `refused` or `undecided`."""
-    return _line({"v": VERSION, "id": question.id, "verdict": verdict, "reason": reason.value})
+def denied_line(question: LineQuestion, *, verdict: str, reason: str) -> bytes:
+    """verdict: `refused` or `undecided`. reason: a word of `Reason`, or `malformed`."""
+    return _line({"v": VERSION, "id": question.id, "verdict": verdict, "reason": reason})
 
 
 def malformed_line(detail: str) -> bytes:
