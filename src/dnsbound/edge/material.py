@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dnsbound.errors import Malformed
 from dnsbound.credential.certificate_facts import spki_of
+from dnsbound.errors import Malformed
 from dnsbound.names import ClientName
 from dnsbound.protocols.ssh_keys import SshKey
 from dnsbound.times import Moment
@@ -30,7 +30,8 @@ class Material:
     name: ClientName
     kind: MaterialKind
     octets: bytes
-    valid_until: Moment
+    kept_until: Moment
+    """When it must be gone at the latest, if nobody vouches for it again."""
     grants: Mapping[str, Any]
 
     @property

@@ -8,13 +8,14 @@ as their evidence, and no longer. What this is not: the reading of that evidence
 
 import json
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from dnsbound.edge.file_status import FileStatus
 from dnsbound.edge.material import Material, MaterialKind
 from dnsbound.edge.material_forms import WHOLE, Files
-from dnsbound.edge.secret_files import read_public_file, remove_unfinished, write_public_file
+from dnsbound.edge.secret_files import remove_unfinished, write_public_file
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.protocols.identity_headers import grants_text
@@ -30,8 +31,8 @@ class MaterialFiles:
         self._path = path
         self._one_file = one_file
         self._state = path.parent / f".{path.name}{STATE}" if one_file else path / STATE
-        self._written: dict[str, FileStatus | None] = {}
-        """What was written here, as it was afterwards; None for what an earlier process has written."""
+        self._written: dict[str, tuple[bytes, FileStatus] | None] = {}
+        """Digest and status of what was written here; None for what an earlier process has written."""
         self.kept: list[Material] = []
         """What an earlier process has found, with the evidence it had."""
 
@@ -62,24 +63,23 @@ class MaterialFiles:
             self._write_state(materials, [*self._written, *added])
             for name in added:
                 write_public_file(self._place(name), files[name])
-                self._written[name] = FileStatus.of(self._place(name))
+                self._written[name] = (sha256(files[name]).digest(), FileStatus.from_stat(self._place(name).stat()))
         except OSError as error:
             raise Misuse(f"{self._path}: {(error.strerror or str(error)).lower()}") from error
         return changed + added
 
     def _is_as(self, name: str, octets: bytes) -> bool:
+        """Whether the file is there, with this in it, and nobody has touched it since it was written."""
         status = FileStatus.of(self._place(name))
         if status is None or name not in self._written:
             return False
-        if self._written[name] != status and read_public_file(self._place(name)) != octets:
+        digest, known = sha256(octets).digest(), self._written[name]
+        if known is not None:
+            return known == (digest, status)
+        if self._place(name).read_bytes() != octets:
             return False
-        if self._written[name] == status and not self._holds(name, octets):
-            return False
-        self._written[name] = status
+        self._written[name] = (digest, status)
         return True
-
-    def _holds(self, name: str, octets: bytes) -> bool:
-        return read_public_file(self._place(name)) == octets
 
     def _place(self, name: str) -> Path:
         return self._path if name == WHOLE else self._path / name
@@ -96,7 +96,7 @@ class MaterialFiles:
         if FileStatus.of(self._state) is None:
             return
         try:
-            value = json.loads(read_public_file(self._state))
+            value = json.loads(self._state.read_bytes())
             if value["v"] != _VERSION:
                 raise ValueError("of another version")
             self._written = {str(name): None for name in value["files"]}
@@ -113,7 +113,7 @@ def _to_json(material: Material) -> dict[str, Any]:
         "name": material.name.canonical,
         "kind": material.kind.value,
         "octets": material.octets.hex(),
-        "until": material.valid_until,
+        "until": material.kept_until,
         "grants": json.loads(grants_text(material.grants)),
     }
 
@@ -123,6 +123,6 @@ def _from_json(value: Mapping[str, Any]) -> Material:
         name=ClientName.parse(value["name"]),
         kind=MaterialKind(value["kind"]),
         octets=bytes.fromhex(value["octets"]),
-        valid_until=float(value["until"]),
+        kept_until=float(value["until"]),
         grants=value["grants"],
     )
