@@ -38,7 +38,11 @@ FRONT_FORM_FIELDS: Final = Limit("front-form-fields", 64, 8, 1024, "fields of a 
 POLICY_REQUEST_OCTETS: Final = Limit("policy-request-octets", 65_536, 4096, 1_048_576, "of one request of Postfix")
 POLICY_ATTRIBUTES: Final = Limit("policy-attributes", 128, 32, 1024, "Postfix 3.7 sends 29 attributes in a request")
 POLICY_IDLE_SECONDS: Final = Limit(
-    "policy-idle-seconds", 1200, 1, 86_400, "Postfix itself ends a connection after smtpd_policy_service_max_ttl, 1000 s"
+    "policy-idle-seconds",
+    1200,
+    1,
+    86_400,
+    "Postfix itself ends a connection after smtpd_policy_service_max_ttl, 1000 s",
 )
 GRPC_IDLE_SECONDS: Final = Limit(
     "grpc-idle-seconds", 3600, 1, 604_800, "of a front's HTTP/2 connection; Envoy keeps one for each of its threads"

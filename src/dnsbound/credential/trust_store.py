@@ -1,4 +1,4 @@
-"""Certificates as files that other TLS stacks trust: the name OpenSSL looks one up by, and which may be put there at all.
+"""Certificates as files that other TLS stacks trust: the name OpenSSL looks one up by, and which may be put there.
 
 Whoever puts a certificate into a server's trust store trusts it for everything that server concludes from it. So one
 that could sign others is never put there: its holder would make certificates in anybody's name. Nor is one that says

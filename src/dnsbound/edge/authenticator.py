@@ -21,7 +21,7 @@ from dnsbound.edge.no_lookups import NoLookups
 from dnsbound.errors import DnsboundError, LimitExceeded, Misuse, Reason, Refused, Undecided
 from dnsbound.names import ClientName
 from dnsbound.times import Moment, Seconds
-from dnsbound.verify.access import AccessSource
+from dnsbound.verify.access import AccessList, AccessSource, Permit
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.decision import Decision
@@ -129,10 +129,20 @@ class Authenticator:
         """Generation of the access list in force; sessions let in by an older one are due."""
         return self._access.current().generation
 
+    @property
+    def access_list(self) -> AccessList:
+        """The access list in force."""
+        return self._access.current()
+
+    def permit(self, name: ClientName) -> Permit:
+        """What the access list in force grants the name at this door; Refused where it is not there. It says nothing of
+        who may be behind it."""
+        return self._access.current().permit(self.door, name)
+
     def permits(self, name: ClientName) -> bool:
-        """Whether the access list in force has the name at this door. It says nothing of who may be behind it."""
+        """Whether the access list in force has the name at this door, as `permit`."""
         try:
-            self._access.current().permit(self.door, name)
+            self.permit(name)
         except Refused:
             return False
         return True

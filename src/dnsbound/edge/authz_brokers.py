@@ -3,8 +3,8 @@
 RabbitMQ tells a user name and no key. So its questions are about a name that somebody else has verified before RabbitMQ
 heard of it, the gate in front of it, which the front's settings must say (`verified_by`); the name is then looked for
 on the access list and judged by its grants alone. Its trust store, which verifies clients itself, is another matter:
-`danger_trust_store` names a directory that the materialiser writes, and serves what is in it; docs/howto/materialiser.md
-says what is dangerous about it. EMQX can hand over the certificate, so its logins are claims like any other.
+`danger_trust_store` names a directory that the materialiser writes, and serves what is in it; what is dangerous about
+it is said in docs/howto/materialiser.md. EMQX can hand over the certificate, so its logins are claims like any other.
 
 What this is not: how those questions are written (`protocols.rabbitmq_http`, `protocols.emqx_http`).
 """
@@ -32,6 +32,7 @@ from dnsbound.protocols.rabbitmq_http import ALLOW, DENY, RabbitAsked, RabbitQue
 _TEXT: Final = (b"Content-Type", b"text/plain")
 _JSON: Final = (b"Content-Type", b"application/json")
 _PEM: Final = (b"Content-Type", b"application/x-pem-file")
+_QUESTIONS: Final = frozenset(question.value for question in RabbitQuestion)
 _LISTING: Final = "certificates"
 
 
@@ -56,7 +57,7 @@ class RabbitRoute:
         options = request.options if isinstance(request.options, RabbitOptions) else RabbitOptions()
         if word == _LISTING and options.trust_store is not None:
             return _listed(options.trust_store, file)
-        if file or word not in RabbitQuestion:
+        if file or word not in _QUESTIONS:
             return HttpResponse(status=HTTPStatus.NOT_FOUND)
         octets = request.body if request.method == "POST" else request.query.encode()
         try:

@@ -8,6 +8,7 @@ and limits like that of every other face, and passes octets on.
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import socket
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from dnsbound.door_limits import FRONT_BODY_OCTETS, FRONT_DRAIN_SECONDS, GRPC_IDLE_SECONDS, GRPC_STREAMS
-from dnsbound.edge.authz_routes import status_of, HttpOptions
+from dnsbound.edge.authz_routes import HttpOptions, status_of
 from dnsbound.edge.front import Allowed, Asked, Denied, Front
 from dnsbound.edge.served_front import FrontConnection, ServedFront, StreamServer
 from dnsbound.edge.toml_tables import TomlTable
@@ -28,8 +29,16 @@ from dnsbound.protocols.identity_headers import identity_headers
 
 _UNDECIDED: Final = {"403": HTTPStatus.FORBIDDEN, "503": HTTPStatus.SERVICE_UNAVAILABLE}
 _BEARER: Final = "Bearer "
+_NEEDED: Final = ("grpc", "envoy.service.auth.v3.external_auth_pb2", "google.rpc.status_pb2")
 
 _log: Final = logging.getLogger("dnsbound.authz")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is a part of
+        return False
 
 
 class EnvoyFace:
@@ -37,11 +46,8 @@ class EnvoyFace:
 
     def options(self, table: TomlTable, front: Front) -> HttpOptions:
         del front
-        try:
-            import envoy.service.auth.v3.external_auth_pb2
-            import grpc.aio  # noqa: F401 (whether they are there)
-        except ImportError:
-            raise table.wrong("needs the extra `envoy`: pip install dnsbound[envoy]", "protocol") from None
+        if not all(map(_is_installed, _NEEDED)):
+            raise table.wrong("needs the extra `envoy`: pip install dnsbound[envoy]", "protocol")
         return HttpOptions(undecided=table.chosen("undecided", _UNDECIDED, HTTPStatus.FORBIDDEN))
 
     async def serve(self, served: ServedFront, sock: socket.socket) -> "EnvoyServer":
@@ -104,7 +110,7 @@ class Checks:
         began = time.perf_counter()
         try:
             return await self._checked(CheckQuestion(message), context)
-        except Exception:  # whatever is broken here must not let anyone in
+        except Exception:  # noqa: BLE001 (whatever is broken here must not let anyone in)
             _log.exception("front %s: a question failed", self._served.front.label)
             return denied(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
@@ -127,9 +133,7 @@ class Checks:
     def _allowed(self, question: CheckQuestion, answer: Allowed) -> Any:  # noqa: ANN401 (see above)
         peer = answer.peer
         try:
-            fields = identity_headers(
-                name=peer.name, door=peer.door, grants=peer.grants, valid_until=peer.valid_until
-            )
+            fields = identity_headers(name=peer.name, door=peer.door, grants=peer.grants, valid_until=peer.valid_until)
         except DnsboundError:
             _log.exception("front %s: %s cannot be told", self._served.front.label, peer.name)
             return denied(HTTPStatus.INTERNAL_SERVER_ERROR)

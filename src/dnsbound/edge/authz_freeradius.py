@@ -1,4 +1,4 @@
-"""The face for FreeRADIUS's `rlm_rest`, behind its own EAP-TLS: is the certificate that its store has trusted still good?
+"""The face for FreeRADIUS's `rlm_rest`, behind its own EAP-TLS: is a certificate that it trusts still good?
 
 The question tells a name and a serial number, and no key (`protocols.freeradius_rest`). So the certificate of that name
 and number is taken from the directory that the materialiser wrote into FreeRADIUS's store, and judged anew. Who is not

@@ -14,13 +14,13 @@ from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from dnsbound.door_limits import POLICY_IDLE_SECONDS
-from dnsbound.edge.authz_sockets import TcpPlace
 from dnsbound.edge.front import Allowed, Asked, Denied, Front
 from dnsbound.edge.served_front import FrontConnection, ServedFront, StreamServer
 from dnsbound.edge.toml_tables import TomlTable
-from dnsbound.errors import DnsboundError, Misuse
+from dnsbound.errors import DnsboundError
 from dnsbound.protocols.postfix_policy import PolicyOutcome, PolicyRequest, PolicyRequests, PolicyUse, answer_to
 from dnsbound.protocols.verify_lines import LineQuestion, Lines, allowed_line, denied_line, malformed_line
+from dnsbound.verify.claim import NameSource
 
 _Q = TypeVar("_Q")
 
@@ -132,18 +132,19 @@ class PolicyFace:
     """A `Face`."""
 
     def options(self, table: TomlTable, front: Front) -> PolicyOptions:
-        del front
+        _check_socket(table, front)
+        if NameSource.STATED not in front.claim_from:
+            raise table.wrong('is ["stated"]: a mail server tells digests, in which there is no name', "claim_from")
         return PolicyOptions(table.chosen("use", {use.value: use for use in PolicyUse}, PolicyUse.REQUIRE))
 
     async def serve(self, served: ServedFront, sock: socket.socket) -> StreamServer:
-        return await StreamServer.start(_without_secret(served), sock, PolicyConnection)
+        return await StreamServer.start(served, sock, PolicyConnection)
 
 
-def _without_secret(served: ServedFront) -> ServedFront:
-    """Misuse over TCP: these protocols have no place for a secret."""
-    if isinstance(served.settings.place, TcpPlace) or served.front.secrets:
-        raise Misuse(f"front {served.front.label}: protocol {served.front.protocol} is spoken over Unix sockets alone")
-    return served
+def _check_socket(table: TomlTable, front: Front) -> None:
+    """Malformed over TCP: these protocols have no place for a secret."""
+    if front.secrets:
+        raise table.wrong(f"{front.protocol} has no place for a secret: it is spoken over Unix sockets", "secret_file")
 
 
 class PolicyConnection(QuestionConnection[PolicyRequest]):
@@ -197,10 +198,10 @@ class LineFace:
 
     def options(self, table: TomlTable, front: Front) -> None:
         """It has no keys of its own."""
-        del table, front
+        _check_socket(table, front)
 
     async def serve(self, served: ServedFront, sock: socket.socket) -> StreamServer:
-        return await StreamServer.start(_without_secret(served), sock, LineConnection)
+        return await StreamServer.start(served, sock, LineConnection)
 
 
 class LineConnection(QuestionConnection[bytes]):

@@ -1,4 +1,4 @@
-"""A directory of certificates by the name they were enrolled under: `NAME.pem`, each with one or more certificates in PEM.
+"""A directory of certificates by the name they were enrolled under: `NAME.pem`, each with certificates in PEM.
 
 The materialiser takes from it what the DNS does not hold itself (records other than 3 0 0), and writes directories of
 the same form for the faces that ask about a client whose certificate they are not told. A file that does not parse is

@@ -48,7 +48,9 @@ class MaterialFiles:
             raise Misuse(f"{self._path}: {(error.strerror or str(error)).lower()}") from error
         foreign = sorted(name for name in present if not name.startswith(".") and name not in self._written)
         if foreign:
-            raise Misuse(f"{self._path}: {foreign[0]!r} was not written by the materialiser, whose directory this is to be")
+            raise Misuse(
+                f"{self._path}: {foreign[0]!r} was not written by the materialiser, whose directory this is to be"
+            )
 
     def write(self, files: Files, materials: Iterable[Material]) -> list[str]:
         """Make the files these, and no others. The names of those that changed, none where all are as they should be.
@@ -97,12 +99,13 @@ class MaterialFiles:
             return
         try:
             value = json.loads(self._state.read_bytes())
-            if value["v"] != _VERSION:
-                raise ValueError("of another version")
+            of_version = value["v"]
             self._written = {str(name): None for name in value["files"]}
             self.kept = [_from_json(entry) for entry in value["material"]]
         except (ValueError, KeyError, TypeError, Malformed, RecursionError) as error:
             raise Misuse(f"{self._state}: it cannot be read: {error}") from error
+        if of_version != _VERSION:
+            raise Misuse(f"{self._state}: of version {of_version}, not {_VERSION}")
         for name in self._written:
             if name.startswith(".") or "/" in name:
                 raise Misuse(f"{self._state}: {name!r} is no file of a materialiser")

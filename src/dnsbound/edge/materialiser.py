@@ -19,7 +19,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -54,10 +54,10 @@ _LOOK_SECONDS: Final[Seconds] = 1.0
 """How often the access list is looked at."""
 _STATE_SECONDS: Final[Seconds] = 30.0
 """How often it is written down until when things hold, where nothing else has changed."""
-_KINDS: Final = {
-    (Selector.CERTIFICATE, MatchingType.FULL): MaterialKind.CERTIFICATE,
+_KINDS: Final[Mapping[tuple[int, int], MaterialKind]] = {
+    (Selector.CERT, MatchingType.FULL): MaterialKind.CERTIFICATE,
     (Selector.SPKI, MatchingType.FULL): MaterialKind.PUBLIC_KEY,
-    (Selector.CERTIFICATE, MatchingType.SHA2_256): MaterialKind.PIN,
+    (Selector.CERT, MatchingType.SHA2_256): MaterialKind.PIN,
 }
 """What a record of usage 3 holds that could be put into a file."""
 
@@ -109,7 +109,7 @@ class Materialiser:
         self._generation: int | None = None
         self._warnings: Final = RepeatedWarnings(_log)
         self._task: asyncio.Task[None] | None = None
-        self._shape: list[object] | None = None
+        self._shape: object = None
         """Of what was written last: unchanged, nothing is made anew."""
         self._write_at: Moment = 0.0
 
@@ -137,7 +137,7 @@ class Materialiser:
                 await self.round()
             except DnsboundError as error:
                 self._warnings.warn("round", f"{self.settings.label}: {error}")
-            except Exception:  # what was written must not be left to age because of one mistake
+            except Exception:  # noqa: BLE001 (what was written must not be left to age because of one mistake)
                 _log.exception("%s: a round failed", self.settings.label)
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -178,23 +178,18 @@ class Materialiser:
         for text, _ in access.grants(self.settings.door):
             if "*" in text:
                 patterns += 1
-            elif self._is_permitted(text):
+            elif self._authenticator.permits(ClientName.parse(text)):
                 wanted[text] = None
         if patterns:
             self._say("patterns", f"door {self.settings.door}: {patterns} patterns stand for names that are not known")
         if len(wanted) > self.settings.names:
-            self._say("names", f"door {self.settings.door} has {len(wanted)} names; {self.settings.names} are looked up")
+            self._say(
+                "names", f"door {self.settings.door} has {len(wanted)} names; {self.settings.names} are looked up"
+            )
         kept = list(wanted)[: self.settings.names]
         self._known = {name: self._known.get(name, _Known()) for name in kept}
         for known in self._known.values():
             known.due = 0.0  # what a name is granted may be another thing now
-
-    def _is_permitted(self, text: str) -> bool:
-        try:
-            self._authenticator.permit(ClientName.parse(text))
-        except Refused:
-            return False
-        return True
 
     async def _refresh(self, text: str, limit: asyncio.Semaphore) -> None:
         known = self._known[text]

@@ -52,7 +52,9 @@ class CheckQuestion:
         those it does not tell stay: `allowed_headers` is not to be set."""
         http = self._attributes.request.http
         names = {*http.headers, *(pair.key for pair in http.header_map.headers)}
-        return sorted(name for name in names if name != _ENVOYS_OWN and is_identity_header(name.encode("latin-1", "replace")))
+        return sorted(
+            name for name in names if name != _ENVOYS_OWN and is_identity_header(name.encode("latin-1", "replace"))
+        )
 
 
 def allowed(question: CheckQuestion, fields: Iterable[tuple[bytes, bytes]]) -> Any:  # noqa: ANN401 (see above)
@@ -72,9 +74,7 @@ def allowed(question: CheckQuestion, fields: Iterable[tuple[bytes, bytes]]) -> A
     ]
     ours = {option.header.key for option in written}
     remove = [name for name in question.fields_to_remove() if name not in ours]
-    return CheckResponse(
-        status=Status(code=_OK), ok_response=OkHttpResponse(headers=written, headers_to_remove=remove)
-    )
+    return CheckResponse(status=Status(code=_OK), ok_response=OkHttpResponse(headers=written, headers_to_remove=remove))
 
 
 def denied(status: HTTPStatus) -> Any:  # noqa: ANN401 (see above)

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.door_limits import FRONT_FORM_FIELDS, FRONT_JSON_OCTETS
+from dnsbound.errors import LimitExceeded, Malformed
 
 _ESCAPES: Final = re.compile(rb"(?:[^%]|%[0-9A-Fa-f]{2})*")
 

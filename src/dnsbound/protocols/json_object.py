@@ -7,8 +7,8 @@ What this is not: a reader of schemas. `JsonMembers` takes members one by one, e
 import json
 from typing import Any, Final, NoReturn
 
-from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.door_limits import FRONT_JSON_OCTETS
+from dnsbound.errors import LimitExceeded, Malformed
 
 _FEW: Final = 40
 """Characters of a stranger's text that an error repeats."""

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Final
 
 from dnsbound.credential.presented import LeafDigests, Presented
-from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.door_limits import POLICY_ATTRIBUTES, POLICY_REQUEST_OCTETS
+from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.protocols.identity_headers import NAME
 from dnsbound.protocols.presented_by_fronts import digest_of_text

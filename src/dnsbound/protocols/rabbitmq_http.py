@@ -1,4 +1,4 @@
-"""What RabbitMQ's `rabbitmq_auth_backend_http` asks, and what its `rabbitmq_trust_store` reads by HTTP (3.10 and later).
+"""What RabbitMQ's `rabbitmq_auth_backend_http` asks, and what its `rabbitmq_trust_store` reads by HTTP (from 3.10 on).
 
 The backend asks four questions, each a form or a query: may a user log in, enter a virtual host, use a resource, and
 publish or subscribe under a topic. The answer is the word `allow` or `deny`, always with status 200. It tells a user
@@ -70,7 +70,9 @@ class RabbitAsked:
         )
 
 
-def permits(asked: RabbitAsked, grants: Mapping[str, Any], *, vhost: str, exchange: str) -> bool:
+def permits(  # noqa: PLR0911 (a table of few questions)
+    asked: RabbitAsked, grants: Mapping[str, Any], *, vhost: str, exchange: str
+) -> bool:
     """Whether grants let a verified name do what was asked. vhost: the one its door is in; exchange: of MQTT.
 
     A name reaches its virtual host, its own queues, the exchange of MQTT, and there the topics it is granted. Malformed

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
-from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.door_limits import SSH_KEY_OCTETS
+from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.names import ClientName
 
 ACCOUNTS: Final = "ssh_accounts"

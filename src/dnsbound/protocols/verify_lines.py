@@ -1,5 +1,6 @@
-"""The line protocol, version 1, for scripts and for servers that can write a line to a socket: one JSON object in a line
-is a question, one in a line is its answer, in the order they were asked.
+"""The line protocol, version 1, for scripts and for servers that can write a line to a socket.
+
+One JSON object in a line is a question, one in a line is its answer, in the order they were asked:
 
     {"v": 1, "id": "7", "certificate": "-----BEGIN ...", "name": "car54._device.cars.example", "source": "192.0.2.7"}
     {"v": 1, "id": "7", "verdict": "allowed", "name": "car54._device.cars.example", "door": "api", "grants": {},
@@ -18,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from dnsbound.credential.presented import Presented
-from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.door_limits import FRONT_JSON_OCTETS, FRONT_WORD_CHARACTERS
+from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.protocols.identity_headers import grants_text
 from dnsbound.protocols.json_object import JsonMembers
 from dnsbound.protocols.presented_by_fronts import digests_of_texts, presented_of_body
