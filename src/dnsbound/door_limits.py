@@ -157,3 +157,10 @@ MQTT_UNANSWERED: Final = Limit(
 MQTT_TOPIC_WORK: Final = Limit(
     "mqtt-topic-work", 65_536, 1024, 1_048_576, "levels compared for one topic against all granted filters"
 )
+HTTP_HEAD_OCTETS: Final = Limit(
+    "http-head-octets", 32_768, 4096, 262_144, "octets of an HTTP message before its content; nginx takes 32 KiB"
+)
+HTTP_FIELDS: Final = Limit("http-fields", 128, 32, 1024, "header fields of one HTTP request; Apache httpd takes 100")
+HTTP_PIPELINED: Final = Limit(
+    "http-pipelined", 16, 1, 1024, "RFC 9112 section 9.3.2: requests of a connection that no answer has come to yet"
+)

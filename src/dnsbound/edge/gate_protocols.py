@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from dnsbound.edge.gate_http_options import http_rules
 from dnsbound.edge.gate_mqtt_options import mqtt_rules
 from dnsbound.edge.gate_session_options import sip_options, smtp_gate, xmpp_gate
 from dnsbound.edge.toml_tables import TomlTable
 from dnsbound.errors import Misuse
+from dnsbound.protocols.gate_http import HttpGate
 from dnsbound.protocols.gate_mqtt import MqttGate
 from dnsbound.protocols.gate_sip import GatedSip
 from dnsbound.protocols.gate_smtp import GatedSmtp
@@ -71,6 +73,11 @@ def _sip(options: TomlTable) -> Gated:
     return Gated(protocol=lambda client: GatedSip(client, rules))
 
 
+def _http(options: TomlTable) -> Gated:
+    rules, strangers = http_rules(options)
+    return Gated(protocol=lambda client: HttpGate(client, rules), alpn=("http/1.1",), strangers=strangers)
+
+
 def named(client: GateClient) -> GateIdentity:
     """The client of a protocol that lets no strangers in; Misuse for one that came in all the same."""
     if isinstance(client, GateIdentity):
@@ -80,6 +87,7 @@ def named(client: GateClient) -> GateIdentity:
 
 GATED: Final[Mapping[str, Reading]] = MappingProxyType(
     {
+        "http": _http,
         "mqtt": _mqtt,
         "sip": _sip,
         "smtp": _smtp,

@@ -47,8 +47,13 @@ def is_identity_header(name: bytes) -> bool:
     name: as it came, in any case. Each octet that is neither letter nor digit counts as a hyphen, as it does for a back
     end that makes a variable of the name. Every name that begins with `Dnsbound` is ours.
     """
-    spelling = _MARK.sub(b"-", name).decode("ascii").lower().strip("-")
-    return spelling.startswith(_OURS) or spelling in _RFC_9440 or _OTHER_FRONT_ENDS.fullmatch(spelling) is not None
+    told = spelling(name)
+    return told.startswith(_OURS) or told in _RFC_9440 or _OTHER_FRONT_ENDS.fullmatch(told) is not None
+
+
+def spelling(name: bytes) -> str:
+    """A field name as the least careful back end reads it: lower case, and each mark a hyphen."""
+    return _MARK.sub(b"-", name).decode("ascii").lower().strip("-")
 
 
 def identity_headers(
