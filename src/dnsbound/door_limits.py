@@ -120,7 +120,7 @@ GATE_LIFETIME_SECONDS: Final = Limit(
     "gate-lifetime-seconds", 0, 0, 31_536_000, "how long a gated connection may last; 0 is no end"
 )
 GATE_SHUTDOWN_SECONDS: Final = Limit(
-    "gate-shutdown-seconds", 300, 0, 86_400, "how long a gate that ends waits for its connections"
+    "gate-shutdown-seconds", 300, 0, 3_500, "how long a gate that ends waits for its connections"
 )
 GATE_CLEAR_OCTETS: Final = Limit(
     "gate-clear-octets", 65_536, 512, 1_048_576, "octets a client may say in clear before TLS begins"

@@ -17,6 +17,7 @@ import typer.main
 from dnsbound.cli.app import app
 from dnsbound.cli.remedies import REMEDY
 from dnsbound.edge.authz_configuration import AuthzConfiguration
+from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.errors import Reason
 from dnsbound.provision.publish.targets import parse_targets
@@ -215,6 +216,8 @@ def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path)
     table = tomllib.loads(block)
     if "front" in table:
         assert authz_configuration(block, tmp_path).fronts
+    elif "gate" in table:
+        assert GateConfiguration.from_text(block, path=tmp_path / "gate.toml").gates
     elif "server" in table:
         assert radius_configuration(block, tmp_path).networks
     elif "publish" in table:

@@ -22,6 +22,7 @@ def settings(unit: Path) -> dict[str, str]:
 def test_the_units_are_found() -> None:
     assert [unit.name for unit in UNITS] == [
         "dnsbound-authz.service",
+        "dnsbound-gate.service",
         "dnsbound-radius.service",
         "dnsbound-run.service",
     ]

@@ -24,6 +24,7 @@ from dnsbound.cli import (
     eap,
     enrol,
     explain,
+    gate,
     identity,
     identity_owner,
     identity_revoke,
@@ -134,6 +135,7 @@ app.add_typer(zone.app, name="zone")
 app.add_typer(inventory.app, name="inventory")
 app.add_typer(serve.app, name="serve")
 app.add_typer(radius_sessions.app, name="radius")
+app.add_typer(gate.app, name="gate")
 app.add_typer(enrol.app, name="enrol")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(chain.app, name="chain")

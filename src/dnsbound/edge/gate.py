@@ -78,7 +78,8 @@ class Gate:
         for connection in list(self.connections):
             connection.drain()
         for protocol in list(self._begun):
-            protocol.abort()
+            if hasattr(protocol, "plain"):  # its connection has been made
+                protocol.abort()
 
     # --- for connections
 

@@ -131,10 +131,12 @@ class GateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateServerSettings:
-    """`[server]`. lookups: a minute, of names by pattern, for one source and below one zone. reload_seconds: how often
-    the files are read again without being asked; None for never."""
+    """`[server]`. access: the access list; None where whoever makes the server brings one. decisions: the decision log.
+    status: where the status endpoint is. lookups: a minute, of names by pattern, for one source and below one zone.
+    reload_seconds: how often the files are read again without being asked; None for never."""
 
-    access: Path
+    access: Path | None = None
+    decisions: Path | None = None
     workers: int = 1
     shutdown_seconds: int = GATE_SHUTDOWN_SECONDS.default
     reload_seconds: int | None = None
@@ -163,8 +165,12 @@ class GateConfiguration:
     @classmethod
     def from_text(cls, text: str, *, path: Path) -> Self:
         """path: what relative paths are relative to, and what errors begin with."""
-        table = TomlTable.of(TomlText(path=path, text=text))
-        server = _server(table.table("server"))
+        return cls.from_table(TomlTable.of(TomlText(path=path, text=text)), path=path)
+
+    @classmethod
+    def from_table(cls, table: TomlTable, *, path: Path, brings_access: bool = False) -> Self:
+        """brings_access: it names no access list, since whoever makes the server has one."""
+        server = _server(table.table("server"), brings_access=brings_access)
         gates = tuple(read_gate(one) for one in table.table("gate").each())
         table.done()
         if not gates:
@@ -182,9 +188,10 @@ class GateConfiguration:
                 raise Malformed(f"{gate.place}: door: the access list {self.server.access} has no {gate.door!r}")
 
 
-def _server(table: TomlTable) -> GateServerSettings:
+def _server(table: TomlTable, *, brings_access: bool) -> GateServerSettings:
     settings = GateServerSettings(
-        access=table.path("access"),
+        access=None if brings_access else table.path("access"),
+        decisions=table.path("decisions") if "decisions" in table else None,
         workers=table.number("workers", WORKERS) if "workers" in table else 1,
         shutdown_seconds=table.number("shutdown_seconds", GATE_SHUTDOWN_SECONDS),
         reload_seconds=table.number("reload_seconds", GATE_RELOAD_SECONDS) if "reload_seconds" in table else None,

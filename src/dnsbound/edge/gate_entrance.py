@@ -48,7 +48,7 @@ class Entrance(asyncio.Protocol):
         self._slots = gate.context.handshake_slots
         self._socket: asyncio.Transport
         """As it was accepted."""
-        self._plain: asyncio.Transport
+        self.plain: asyncio.Transport
         """The same, or with the addresses that a load balancer told."""
         self._held = bytearray()
         self._said = 0
@@ -62,8 +62,8 @@ class Entrance(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._socket = self._plain = cast("asyncio.Transport", transport)
-        source = _host(self._plain)
+        self._socket = self.plain = cast("asyncio.Transport", transport)
+        source = _host(self.plain)
         self._awaits_header = _is_among(source, self._gate.rule.accept_proxy_from)
         # All clients of a load balancer come from its address: none of them may use up the others' share.
         if not self._take("" if self._awaits_header else source):
@@ -110,9 +110,9 @@ class Entrance(asyncio.Protocol):
         self._awaits_header = False
         if header.source is not None and header.destination is not None:
             told = AddressedTransport(self._socket, header.source, header.destination)
-            self._plain = cast("asyncio.Transport", told)
+            self.plain = cast("asyncio.Transport", told)
         self._give_back()
-        if self._take(_host(self._plain)):
+        if self._take(_host(self.plain)):
             self._go_on()
 
     def _go_on(self) -> None:
@@ -129,14 +129,14 @@ class Entrance(asyncio.Protocol):
 
     def _carry_out(self, step: "Step") -> None:
         if step.to_client:
-            self._plain.write(step.to_client)
+            self.plain.write(step.to_client)
         if step.end is not None:
             self._failed(step.end)
         elif step.upgrade:
             self._begin_tls(b"")
         elif step.in_clear:
             self._begin_in_clear(step.to_backend)
-        elif self._plain.get_write_buffer_size() > GATE_CLEAR_OCTETS.default:
+        elif self.plain.get_write_buffer_size() > GATE_CLEAR_OCTETS.default:
             self._failed(PeerError("it does not take what it asked for"))
 
     def _begin_tls(self, octets: bytes) -> None:
@@ -146,7 +146,7 @@ class Entrance(asyncio.Protocol):
         # Paused while the protocols are exchanged: uvloop chooses how it receives when reading starts.
         self._socket.pause_reading()
         self._socket.set_protocol(protocol)
-        protocol.connection_made(self._plain)
+        protocol.connection_made(self.plain)
         self._socket.resume_reading()
         rest = memoryview(octets)
         while rest and not self._socket.is_closing():
@@ -163,13 +163,13 @@ class Entrance(asyncio.Protocol):
         connection = GateConnection(self._gate, replay=replay)
         self._leave()
         self._socket.set_protocol(connection)
-        connection.connection_made(self._plain)
+        connection.connection_made(self.plain)
 
     # --- ends
 
     def _failed(self, error: DnsboundError) -> None:
         self._gate.counters.clear_failed += 1
-        _log.debug("gate %s: %s said in clear: %s", self._gate.rule.label, _host(self._plain), error)
+        _log.debug("gate %s: %s said in clear: %s", self._gate.rule.label, _host(self.plain), error)
         self._leave()
         self._socket.close()
 

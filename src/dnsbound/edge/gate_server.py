@@ -29,7 +29,7 @@ from dnsbound.edge.gate import Gate
 from dnsbound.edge.gate_configuration import GateConfiguration, GateRule
 from dnsbound.edge.gate_context import gate_context
 from dnsbound.edge.gate_counters import GateCounters
-from dnsbound.edge.gate_sockets import Bound
+from dnsbound.edge.gate_sockets import BACKLOG, Bound
 from dnsbound.edge.ticket_keys import OwnTicketKeys
 from dnsbound.errors import DnsboundError, Misuse
 from dnsbound.times import Moment
@@ -74,8 +74,10 @@ class GateServer:
         self._listeners: list[asyncio.Server] = []
         self._closing: list[asyncio.Future[None]] = []
         """Done once a listener and all connections of it are gone."""
-        self._file = None if access is not None else AccessInForce(AccessFile(configuration.server.access))
-        self._access: AccessSource = access if access is not None else self._in_force()
+        self._file = None if access is not None else AccessInForce(_access_file(configuration))
+        self._access: AccessSource = access if self._file is None else self._file  # type: ignore[assignment] # one is there
+        self._authenticators: list[Authenticator] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._lookups = _lookup_budget(configuration)
         self.configuration = configuration
         configuration.check_doors(self._access.current().doors)
@@ -85,26 +87,29 @@ class GateServer:
             authenticator = self._authenticator(rule, counters)
             self.gates[rule.label] = Gate(rule, self._context(rule, authenticator), authenticator, counters)
 
-    def _in_force(self) -> AccessInForce:
-        assert self._file is not None
-        return self._file
-
     # --- serving
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for label, gate in self.gates.items():
             for listening in self._sockets[label]:
-                self._listeners.append(await loop.create_server(gate.protocol, sock=listening, backlog=4096))
+                listener = await loop.create_server(gate.protocol, sock=listening, backlog=BACKLOG)
+                self._listeners.append(listener)
+        self._plan_reload()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         await self._stop_listening()
-        for gate in self.gates.values():
-            gate.abandon()
-        await asyncio.gather(*self._closing)
+        gone = asyncio.gather(*self._closing)
+        while not gone.done():
+            # Again, since a connection that was accepted just now has not begun yet.
+            for gate in self.gates.values():
+                gate.abandon()
+            await asyncio.wait([gone], timeout=_ABANDON_SECONDS)
 
     async def _stop_listening(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         for listener in self._listeners:
             # From before the end: `wait_closed` of Python 3.11 waits for nothing once `close` was called.
             self._closing.append(asyncio.ensure_future(listener.wait_closed()))
@@ -128,25 +133,37 @@ class GateServer:
         for gate in self.gates.values():
             await gate.empty.wait()
 
+    @property
+    def authenticators(self) -> tuple[Authenticator, ...]:
+        """Of each gate, and of doors that a gate had before, live sessions of which may be left."""
+        return tuple(self._authenticators)
+
     # --- reading again
 
-    def reload(self) -> bool:
-        """Read the files again and serve by them; whether that could be done. What is wrong with them is logged, and
-        all stays as it was."""
+    def _plan_reload(self) -> None:
+        seconds = self.configuration.server.reload_seconds
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_reload)
+
+    def _timed_reload(self) -> None:
+        self.reload()
+        self._plan_reload()
+
+    def reload(self) -> None:
+        """Read the files again and serve by them. What is wrong with them is logged, and all stays as it was then."""
         try:
             configuration = self.configuration if self._reread is None else self._reread()
             self._take(configuration)
         except (DnsboundError, OSError) as error:
             _log.error("%s; the gates stay as they were", error)
-            return False
-        _log.info("the configuration was read again: %d gates", len(configuration.gates))
-        return True
+        else:
+            _log.info("the configuration was read again: %d gates", len(configuration.gates))
 
     def _take(self, configuration: GateConfiguration) -> None:
         former = {rule.label: rule.listen for rule in self.configuration.gates}
         if former != {rule.label: rule.listen for rule in configuration.gates}:
             raise Misuse("which gates there are and where they listen changes with a new start alone")
-        file = None if self._file is None else AccessFile(configuration.server.access)
+        file = None if self._file is None else _access_file(configuration)
         access = self._access.current() if file is None else file.current()
         configuration.check_doors(access.doors)
         made: list[tuple[Gate, GateRule, Context, Authenticator]] = []
@@ -170,7 +187,7 @@ class GateServer:
         carried = None
         if rule.tls.carried_from:
             carried = CarriedChains(rule.tls.carried_from, anchors=self._anchors)
-        return Authenticator(
+        authenticator = Authenticator(
             self._access,
             self._resolver,
             door=rule.door,
@@ -179,6 +196,8 @@ class GateServer:
             on_decision=decided,
             carried_chains=carried,
         )
+        self._authenticators.append(authenticator)
+        return authenticator
 
     def _context(self, rule: GateRule, authenticator: Authenticator) -> Context:
         return gate_context(rule, authenticator, self._ticket_keys(rule) if rule.tls.ticket_seconds else None)
@@ -188,6 +207,15 @@ class GateServer:
             return self._shared_keys(rule.door)
         seconds = rule.tls.ticket_seconds
         return self._own_keys.setdefault((rule.door, seconds), OwnTicketKeys(seconds))
+
+
+_ABANDON_SECONDS: Final = 0.2
+
+
+def _access_file(configuration: GateConfiguration) -> AccessFile:
+    if configuration.server.access is None:
+        raise Misuse("the configuration names no access list")
+    return AccessFile(configuration.server.access)
 
 
 def _lookup_budget(configuration: GateConfiguration) -> LookupBudget:

@@ -13,7 +13,7 @@ from dnsbound.edge.gate_configuration import GateRule
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.errors import Misuse
 
-_BACKLOG: Final = 4096
+BACKLOG: Final = 4096
 """What the system allows may be less (net.core.somaxconn)."""
 
 Bound: TypeAlias = Mapping[str, tuple[socket.socket, ...]]
@@ -35,7 +35,7 @@ def listen_at(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:
     """OSError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     made = socket.create_server(
-        (endpoint.host, endpoint.port), family=family, backlog=_BACKLOG, reuse_port=reuse_port, dualstack_ipv6=False
+        (endpoint.host, endpoint.port), family=family, backlog=BACKLOG, reuse_port=reuse_port, dualstack_ipv6=False
     )
     made.settimeout(0)
     return made

@@ -60,7 +60,7 @@ WITHOUT_INVENTORY = {
     *("record", "match", "explain", "bytes", "demo", "lab", "completion", "serve demo-api"),
     *("enrol request", "enrol renew", "chain export", "chain verify", "who"),
     # Network access has a database of its own, of sessions; the names are the DNS's.
-    *("serve radius", "serve authz", "radius sessions", "radius disconnect", "radius prune", "eap test"),
+    *("serve radius", "serve authz", "radius sessions", "radius disconnect", "radius prune", "eap test", "gate server"),
     "config",
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}

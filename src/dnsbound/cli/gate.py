@@ -1,0 +1,130 @@
+"""`dnsbound gate server`: TLS with client authentication by DNS name before any TCP service, until Ctrl-C or SIGTERM.
+
+In the manner of ghostunnel, whose names its options have where they mean the same. SIGHUP reads everything again.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, example
+
+app = typer.Typer(
+    help="Stand before a TCP service and admit its clients by their DNS names.",
+    no_args_is_help=True,
+)
+
+_Seconds = str | None
+_LISTEN = "Take connections there: ADDRESS:PORT or [ADDRESS]:PORT; may be repeated."
+
+
+def server(
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Gates of a gate.toml, in place of the options.")
+    ] = None,
+    listen: Annotated[list[str] | None, typer.Option("--listen", metavar="ADDRESS", help=_LISTEN)] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="ADDRESS", help="The back end: unix:PATH or 127.0.0.1:PORT.")
+    ] = None,
+    credential: Annotated[
+        Path | None, typer.Option("--credential", help="Key and certificates of this server, as PEM.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option("--cert", help="The certificates alone, with --key.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The private key alone, with --cert.")] = None,
+    allow_dns: Annotated[
+        list[str] | None, typer.Option("--allow-dns", metavar="NAME", help="Who may come in; may be repeated.")
+    ] = None,
+    access: Annotated[Path | None, typer.Option("--access", help="An access list, with --door.")] = None,
+    door: Annotated[str | None, typer.Option("--door", help="The door of the access list.")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="What is spoken: tcp, http, mqtt, ...")] = None,
+    proxy_protocol: Annotated[bool, typer.Option("--proxy-protocol", help="As --proxy-protocol-mode conn.")] = False,
+    proxy_protocol_mode: Annotated[
+        str | None,
+        typer.Option(
+            "--proxy-protocol-mode", help="Tell the back end by PROXY v2: conn, tls (the name too), tls-full."
+        ),
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="ADDRESS", help="Serve /_status and /_metrics on this machine.")
+    ] = None,
+    connect_timeout: Annotated[
+        _Seconds, typer.Option("--connect-timeout", help="For the back end to accept.", show_default="10s")
+    ] = None,
+    close_timeout: Annotated[
+        _Seconds, typer.Option("--close-timeout", help="Of silence, once one side has ended.", show_default="60s")
+    ] = None,
+    idle_timeout: Annotated[
+        _Seconds, typer.Option("--idle-timeout", help="Of silence in both directions.", show_default="none")
+    ] = None,
+    max_conn_lifetime: Annotated[
+        _Seconds, typer.Option("--max-conn-lifetime", help="Of any connection.", show_default="none")
+    ] = None,
+    shutdown_timeout: Annotated[
+        _Seconds, typer.Option("--shutdown-timeout", help="For connections to end by themselves.", show_default="5m")
+    ] = None,
+    timed_reload: Annotated[
+        _Seconds, typer.Option("--timed-reload", help="Read everything again that often.", show_default="SIGHUP alone")
+    ] = None,
+    max_concurrent_conns: Annotated[
+        int | None, typer.Option("--max-concurrent-conns", help="Connections at once.", show_default="20000")
+    ] = None,
+    danger_unsafe_target: Annotated[
+        bool, typer.Option("--danger-unsafe-target", help="Let the target be another machine, in clear.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
+    ] = False,
+    resolver: ResolverOption = None,
+    anchors: AnchorsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Admit clients by DNS name over TLS, and pass their connections on to a service on this machine.
+
+    One gate by options, or any number by a file. SIGHUP reads credentials, access list and file again; connections
+    that are there stay. SIGTERM takes no more of them and waits for those that are there.
+    """
+    from dnsbound.cli.gate_options import Asked, gates_asked_for
+
+    values: dict[str, Any] = {
+        "listen": listen,
+        "target": target,
+        "credential": credential,
+        "certificate": cert,
+        "key": key,
+        "allow_dns": allow_dns,
+        "access": access,
+        "door": door,
+        "protocol": protocol,
+        "proxy_protocol": proxy_protocol_mode or ("conn" if proxy_protocol else None),
+        "status": status,
+        "connect_seconds": connect_timeout,
+        "close_seconds": close_timeout,
+        "idle_seconds": idle_timeout,
+        "lifetime_seconds": max_conn_lifetime,
+        "shutdown_seconds": shutdown_timeout,
+        "reload_seconds": timed_reload,
+        "connections": max_concurrent_conns,
+        "danger_unsafe_target": danger_unsafe_target or None,
+    }
+    asked: Asked = gates_asked_for(config, {name: value for name, value in values.items() if value is not None})
+    if check:
+        from dnsbound.cli.finding_output import tell_findings
+        from dnsbound.cli.gate_checks import gate_findings
+
+        raise typer.Exit(tell_findings(gate_findings(asked, resolver, anchors), as_json=as_json))
+    from dnsbound.cli.gate_serving import Around, GateServing
+
+    around = Around(resolver=resolver, anchors=anchors, as_json=as_json, access=asked.access, reread=asked.load)
+    GateServing(asked.load(), around).run()
+
+
+app.command(
+    "server",
+    epilog=example(
+        "dnsbound gate server --config gate.toml",
+        "dnsbound gate server --listen 0.0.0.0:8883 --target 127.0.0.1:1883 --credential server.pem "
+        "--allow-dns car54._device.cars.example",
+    ),
+)(server)
