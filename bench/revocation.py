@@ -1,4 +1,4 @@
-"""From `dnsbound id revoke` to a closed door: how long it takes, and which part of it is caching.
+"""From `dnsbound revoke` to a closed door: how long it takes, and which part of it is caching.
 
 A client has logged in and stays; the command is started; from then on the authoritative server is asked, and the client
 logs in anew, again and again. What lies between the start of the command and the last answer with the record is ours:
@@ -84,7 +84,7 @@ class _Site:
         return done.stdout
 
     def revoke(self, name: str) -> None:
-        self.run("id", "revoke", name, "--yes", "--reason", "bench")
+        self.run("revoke", name, "--yes", "--reason", "bench")
         if self.publishes:
             self.run("publish")
 

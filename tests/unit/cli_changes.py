@@ -133,13 +133,13 @@ IDENTITIES = (
         ready=REGISTERED,
     ),
     Change(
-        command=("id", "revoke", CAR, "--yes"),
+        command=("revoke", CAR, "--yes", "--no-publish"),
         events=said("revoke", CAR),
         calls="identities revoke",
         ready=REGISTERED,
     ),
     Change(
-        command=("id", "revoke", SECOND, "--yes"),
+        command=("revoke", SECOND, "--yes"),
         events=said("block", SECOND),
         calls="blocks block",
         ready=WITH_AUTHORITY,

@@ -90,7 +90,7 @@ def test_publishing_and_revoking_count_at_the_next_query(environment: dict[str, 
             keys = ask(port, "cars.example", "DNSKEY").answer[0]
             dns.dnssec.validate(tlsa, rrsig, {dns.name.from_text("cars.example"): keys})
             assert rrsig[0].expiration - time.time() <= 3600
-        run(environment, "id", "revoke", CAR, "--yes")
+        run(environment, "revoke", CAR, "--yes")
         assert ask(port).answer == []
 
 
@@ -112,7 +112,7 @@ def test_delv_validates_with_what_zone_ds_prints(environment: dict[str, str], tm
 
         assert "; fully validated" in delv(CAR)
         assert "; negative response, fully validated" in delv("nope.cars.example")
-        run(environment, "id", "revoke", CAR, "--yes")
+        run(environment, "revoke", CAR, "--yes")
         assert "; negative response, fully validated" in delv(CAR)
 
 

@@ -26,8 +26,8 @@ from dnsbound.cli import (
     explain,
     gate,
     identity,
+    identity_block,
     identity_owner,
-    identity_revoke,
     identity_transfer,
     inventory,
     lab,
@@ -37,6 +37,7 @@ from dnsbound.cli import (
     publish,
     radius_sessions,
     record,
+    revoke,
     roll,
     serve,
     who,
@@ -112,14 +113,11 @@ identity.app.command("untag", epilog=example("dnsbound id untag car54._device.ca
 identity.app.command("set-owner", epilog=example("dnsbound id set-owner car54._device.cars.example 'Rental Ltd'"))(
     identity_owner.set_owner
 )
-identity.app.command("revoke", epilog=example("dnsbound id revoke car54._device.cars.example --yes"))(
-    identity_revoke.revoke
-)
 identity.app.command("block", epilog=example("dnsbound id block car54._device.cars.example --reason stolen"))(
-    identity_revoke.block
+    identity_block.block
 )
 identity.app.command("unblock", epilog=example("dnsbound id unblock car54._device.cars.example"))(
-    identity_revoke.unblock
+    identity_block.unblock
 )
 identity.app.command(
     "transfer",
@@ -144,6 +142,10 @@ app.command("record", epilog=example("dnsbound record car54.pem --name car54._de
 app.command(
     "publish", epilog=example("dnsbound publish", "dnsbound publish cars.example --check", "dnsbound publish --wait 60")
 )(publish.publish)
+app.command(
+    "revoke",
+    epilog=example("dnsbound revoke car54._device.cars.example --yes --reason stolen"),
+)(revoke.revoke)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command(

@@ -38,7 +38,7 @@ def keys_and_records(store: "Inventory", progress: Callable[[int], None]) -> Ite
                 yield Finding(check=check, level=Level.FAIL, found=problem, remedy="dnsbound id show NAME")
     if wrong:
         found = f"{wrong} of {total} identities have a record without a key, or none at all"
-        yield Finding(check=check, level=Level.FAIL, found=found, remedy="dnsbound id roll, or id revoke")
+        yield Finding(check=check, level=Level.FAIL, found=found, remedy="dnsbound id roll, or dnsbound revoke")
     else:
         yield Finding(check=check, level=Level.OK, found=f"the records of all {total} identities match their keys")
 

@@ -122,6 +122,7 @@ def publish(
             from dnsbound.cli.publish_wait import Waits
 
             waits = Waits(wait, held.enter_context(opened_resolver(resolver, anchors)))
+            held.callback(waits.close)
         if fix:
             code = run.each(lambda target: _fix(run, target, manner, waits))
         else:
@@ -152,14 +153,15 @@ def _publish(run: _Run, target: "Target", manner: "Manner", waits: "Waits | None
     run.publishing.tell(target, moved, actor=actor(), reason=run.reason)
     embedded = isinstance(target, EmbeddedTarget)
     _tell_moved(run, target, moved, embedded=embedded)
-    code = _code_of(moved)
+    code = code_of(moved)
     if waits is not None and not embedded:
         served = waits.wait(target, run.publishing.standing(target), as_json=run.as_json)
         code = max(code, served, key=_WORST.index)
     return code
 
 
-def _code_of(moved: "Moved") -> ExitCode:
+def code_of(moved: "Moved") -> ExitCode:
+    """Of a run: a refusal outweighs what could not be found out."""
     if moved.refused or moved.held_back:
         return ExitCode.NO
     return ExitCode.UNDECIDED if moved.undecided or moved.more else ExitCode.YES

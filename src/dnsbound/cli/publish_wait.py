@@ -44,7 +44,21 @@ class Waits:
 
         return keep
 
+    def close(self) -> None:
+        """What was kept of a zone that nobody waited for is not needed any more."""
+        if self._kept is not None:
+            self._kept.close()
+
     def wait(self, target: "Target", all_changes: "Iterator[Change]", *, as_json: bool) -> ExitCode:
+        """Wait, tell what came of it, and what that is as an exit code. Arguments as of `waited`."""
+        waited = self.waited(target, all_changes)
+        _tell(target, waited, as_json=as_json)
+        if waited.is_complete:
+            return ExitCode.YES
+        decided = any(isinstance(one.outcome, NotYet) for one in waited.missing)
+        return ExitCode.NO if decided else ExitCode.UNDECIDED
+
+    def waited(self, target: "Target", all_changes: "Iterator[Change]") -> Waited:
         """all_changes: what should stand at every name, for targets that publish all at once and tell no names."""
         assert self._kept is not None
         with self._kept as kept:
@@ -60,12 +74,7 @@ class Waits:
                     progress(now.served - seen)
                     seen = now.served
 
-                waited = Observer(servers).wait_until_served_blocking(wanted, seconds=self._seconds, progress=through)
-        _tell(target, waited, as_json=as_json)
-        if waited.is_complete:
-            return ExitCode.YES
-        decided = any(isinstance(one.outcome, NotYet) for one in waited.missing)
-        return ExitCode.NO if decided else ExitCode.UNDECIDED
+                return Observer(servers).wait_until_served_blocking(wanted, seconds=self._seconds, progress=through)
 
 
 def _kept_wanted(kept: IO[str]) -> Iterator[Wanted]:

@@ -144,7 +144,7 @@ def test_from_the_first_key_to_the_closed_door(published: Site) -> None:
     doctored = json.loads(site.ask("doctor", CAR, "--json").out)
     assert [check for check in doctored["checks"] if check["level"] != "ok"] == []
 
-    assert site.dnsbound("id", "revoke", CAR, "--yes").code == 0
+    assert site.dnsbound("revoke", CAR, "--yes").code == 0
     seconds = eventually(lambda: site.curl(url, *credential(site)).code in REFUSED_BY_PEER, PATIENCE)
     assert seconds < 3 * TTL
     assert site.decisions()[-1]["reason"] == "no-tlsa"

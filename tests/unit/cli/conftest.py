@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,3 +81,9 @@ def in_world(internet, monkeypatch):
     for name, value in internet.trust_env().items():
         monkeypatch.setenv(name, value)
     return internet
+
+
+@pytest.fixture
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]

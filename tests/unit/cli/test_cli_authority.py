@@ -1,4 +1,4 @@
-"""`dnsbound authority`, `id block` and `id unblock`, and `id revoke` below a wildcard."""
+"""`dnsbound authority`, `id block` and `id unblock`, and `dnsbound revoke` below a wildcard."""
 
 import json
 import time
@@ -88,7 +88,7 @@ def test_revoke_counts_asks_and_removes(published):
 
 def test_revoking_an_identity_below_a_wildcard_blocks_its_name(published):
     assert "no longer speaks for it" in published("id", "new", CAR).err
-    ran = published("id", "revoke", CAR, "--yes", "--reason", "stolen", "--json")
+    ran = published("revoke", CAR, "--yes", "--reason", "stolen", "--json")
     assert (ran.code, json.loads(ran.out)["blocked"]) == (0, True)
     assert BLOCKED in exported(published)
     assert published("id", "new", CAR, "--out", "two").code == 1
@@ -96,16 +96,16 @@ def test_revoking_an_identity_below_a_wildcard_blocks_its_name(published):
 
 
 def test_revoking_a_name_that_only_its_authority_knows(published):
-    assert published("id", "revoke", CAR, stdin=b"n\n").code == 1
+    assert published("revoke", CAR, stdin=b"n\n").code == 1
     assert BLOCKED not in exported(published)
-    ran = published("id", "revoke", CAR, "--yes", "--reason", "stolen")
+    ran = published("revoke", CAR, "--yes", "--reason", "stolen")
     assert (ran.code, ran.lines) == (0, [f"{CAR}  blocked below {WILDCARD}"])
     assert BLOCKED in exported(published)
-    assert published("id", "revoke", CAR, "--yes").code == 1
+    assert published("revoke", CAR, "--yes").code == 1
 
 
 def test_without_a_wildcard_there_is_nothing_to_revoke(cars):
-    assert cars("id", "revoke", CAR, "--yes").code == 1
+    assert cars("revoke", CAR, "--yes").code == 1
     assert BLOCKED not in exported(cars)
     ran = cars("id", "block", CAR, "--json")
     assert (ran.code, json.loads(ran.out)["wildcard"]) == (0, None)
@@ -131,7 +131,7 @@ def test_a_block_several_labels_down_tells_whom_else_it_shuts_out(published):
 
 def test_gaps_of_names_that_were_revoked_before(cars):
     assert cars("id", "new", CAR).code == 0
-    assert cars("id", "revoke", CAR, "--yes").code == 0
+    assert cars("revoke", CAR, "--yes").code == 0
     assert cars("authority", "gaps").code == 0
     assert f"dnsbound id block {CAR}" in cars("authority", "publish", WILDCARD, "--cert", "ca.pem").err
     ran = cars("authority", "gaps", "--json")
@@ -164,7 +164,7 @@ def test_gaps_of_a_revocation_list(published, authority):
     assert (ran.code, json.loads(ran.out)["kind"]) == (1, "listed-not-blocked")
     assert "out of date" in ran.err
     assert published("authority", "gaps", "--crl", "listed.crl").code == 0
-    assert published("id", "revoke", CAR, "--yes").code == 0
+    assert published("revoke", CAR, "--yes").code == 0
     assert published("authority", "gaps", "--crl", "listed.crl", "--issued", "issued.pem").code == 0
 
 

@@ -96,7 +96,7 @@ def test_a_record_that_was_lost(fleet):
 @pytest.mark.peer("knotd")
 def test_a_revocation_nobody_published(fleet, dnsbound):
     check, _ = fleet
-    assert dnsbound("id", "revoke", CAR, "--yes").code == 0
+    assert dnsbound("revoke", CAR, "--yes", "--no-publish").code == 0
     code, found = check()
     assert code == 1
     assert found[CAR]["found"].endswith("1 records that were removed are still there")

@@ -54,7 +54,7 @@ def test_completion_completes(program, monkeypatch):
     monkeypatch.setenv("COMP_CWORD", "2")
     ran = program()
     assert ran.code == 0
-    assert {"new", "list", "show", "revoke"} <= set(ran.out.split())
+    assert {"new", "list", "show", "block"} <= set(ran.out.split())
 
 
 HEAVY = ("sqlalchemy", "alembic", "uvicorn", "starlette", "cryptography", "dns.name", "asyncio", "uvloop")

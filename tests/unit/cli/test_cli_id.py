@@ -135,7 +135,7 @@ def test_a_credential_file_handed_over_as_certificate_brings_its_public_part_alo
 def test_list_and_filters(dnsbound):
     for name in (NAME, "car55._device.cars.example", "car1._device.trucks.example"):
         assert dnsbound("id", "new", name).code == 0
-    assert dnsbound("id", "revoke", NAME, "--yes").code == 0
+    assert dnsbound("revoke", NAME, "--yes", "--no-publish").code == 0
     assert [line.split()[0] for line in dnsbound("id", "list").lines] == [
         NAME,
         "car55._device.cars.example",
@@ -147,18 +147,18 @@ def test_list_and_filters(dnsbound):
 
 def test_revoke_asks_first(dnsbound):
     dnsbound("id", "new", NAME)
-    refused = dnsbound("id", "revoke", NAME, stdin=b"n\n")
+    refused = dnsbound("revoke", NAME, stdin=b"n\n")
     assert refused.code == 1
     assert json.loads(dnsbound("id", "show", NAME, "--json").out)["state"] == "active"
-    unanswered = dnsbound("id", "revoke", NAME, stdin=b"")
+    unanswered = dnsbound("revoke", NAME, stdin=b"")
     assert unanswered.code == 2
     assert json.loads(dnsbound("id", "show", NAME, "--json").out)["state"] == "active"
-    agreed = dnsbound("id", "revoke", NAME, "--reason", "stolen", stdin=b"y\n")
+    agreed = dnsbound("revoke", NAME, "--no-publish", "--reason", "stolen", stdin=b"y\n")
     assert agreed.code == 0
     shown = json.loads(dnsbound("id", "show", NAME, "--json").out)
     assert (shown["state"], shown["records"]) == ("revoked", [])
     assert shown["events"][-1]["reason"] == "stolen"
-    assert dnsbound("id", "revoke", NAME, "--yes").code == 1
+    assert dnsbound("revoke", NAME, "--yes").code == 1
 
 
 def test_people_see_the_same_facts(dnsbound):
@@ -172,7 +172,7 @@ def test_people_see_the_same_facts(dnsbound):
 
 def test_names_outside_every_zone_are_told_so(dnsbound):
     assert "No zone" in dnsbound("id", "new", NAME).err
-    assert "No zone" in dnsbound("id", "revoke", NAME, "--yes").err
+    assert "No zone" in dnsbound("revoke", NAME, "--yes").err
 
 
 def test_where_the_inventory_lies(dnsbound, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def filled(dnsbound):
     """Two identities: one with an owner and tags, one revoked."""
     assert dnsbound("id", "new", NAME, "--owner", "Cars Ltd", "--tag", "blue", "--reason", "delivered").code == 0
     assert dnsbound("id", "new", OTHER).code == 0
-    assert dnsbound("id", "revoke", OTHER, "--yes", "--reason", "sold").code == 0
+    assert dnsbound("revoke", OTHER, "--yes", "--no-publish", "--reason", "sold").code == 0
 
 
 def names(ran):
@@ -105,7 +105,7 @@ def test_restoring_over_something_asks(dnsbound, filled):
 @pytest.mark.parametrize("danger", [False, True])
 def test_a_restore_names_who_was_revoked_since(dnsbound, filled, danger):
     assert dnsbound("inventory", "backup", "fleet.backup").code == 0
-    assert dnsbound("id", "revoke", NAME, "--yes").code == 0
+    assert dnsbound("revoke", NAME, "--yes", "--no-publish").code == 0
     assert dnsbound("zone", "create", "cars.example").code == 0
     assert dnsbound("id", "block", "lost._device.cars.example").code == 0
     restore = ("inventory", "restore", "fleet.backup", "--replace", "--yes", *(("--danger-revoked",) if danger else ()))

@@ -81,7 +81,7 @@ def test_revoking_a_device_tells_of_its_leases(dnsbound, in_world):
         assert dnsbound("zone", "create", zone).code == 0
     assert dnsbound("id", "new", MAKERS).code == 0
     assert grant(dnsbound, "--danger-unchecked").code == 0
-    assert "1 leases lead to it" in dnsbound("id", "revoke", MAKERS, "--yes").err
+    assert "1 leases lead to it" in dnsbound("revoke", MAKERS, "--yes").err
 
 
 def test_the_runner_begins_a_lease_and_ends_it(hire):

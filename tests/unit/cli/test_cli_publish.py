@@ -1,7 +1,6 @@
 """`dnsbound publish` on the command line: what it says, its exit codes, and one clear line for what is wrong."""
 
 import json
-import socket
 
 import pytest
 
@@ -26,12 +25,6 @@ def targets(tmp_path):
 @pytest.fixture
 def file_target(targets, tmp_path):
     return targets(f'[publish."{ZONE}"]\nto = "zonefile"\nfile = "{tmp_path}/fleet.zone"\n')
-
-
-@pytest.fixture
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def new(dnsbound, name=CAR):
@@ -79,7 +72,7 @@ def test_zones_of_the_inventory_need_no_publishing(dnsbound):
 def test_removals_wait_for_somebody_to_agree(dnsbound, file_target):
     new(dnsbound)
     dnsbound("publish", *file_target)
-    assert dnsbound("id", "revoke", CAR, "--yes").code == 0
+    assert dnsbound("revoke", CAR, "--yes", "--no-publish").code == 0
     held = dnsbound("publish", "--limit", "0", *file_target)
     assert (held.code, "--allow-removals" in held.err) == (1, True)
     assert dnsbound("publish", "--limit", "0", "--allow-removals", *file_target).code == 0

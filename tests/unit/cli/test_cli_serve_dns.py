@@ -69,7 +69,7 @@ def test_issue_and_revoke_while_serving(dnsbound, validated):
         present = validated(server, NAME)
         assert "; fully validated" in present
         assert line.split()[-1].upper() in present.replace(" ", "").upper()
-        assert dnsbound("id", "revoke", NAME, "--yes").code == 0
+        assert dnsbound("revoke", NAME, "--yes").code == 0
         assert "; negative response, fully validated" in validated(server, NAME)
 
 

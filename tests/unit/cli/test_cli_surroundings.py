@@ -71,7 +71,7 @@ def test_a_reader_that_went_away_is_no_no(arguments):
 def test_an_unanswered_question_leaves_its_line(dnsbound, tmp_path):
     inventory = ("--inventory", tmp_path / "i.db")
     assert dnsbound("id", "new", "car54._device.cars.example", "--out", tmp_path, *inventory).code == 0
-    ran = dnsbound("id", "revoke", "car54._device.cars.example", *inventory)
+    ran = dnsbound("revoke", "car54._device.cars.example", *inventory)
     assert ran.code == 2
     question, advice = ran.err.splitlines()
     assert question.startswith("Revoke car54._device.cars.example?")

@@ -52,12 +52,12 @@ def test_cancelled(owned):
 @pytest.mark.parametrize(("gone", "stays"), [(OLD, NEW), (NEW, OLD)])
 def test_revoking_one_of_two_names_says_that_the_other_stands(owned, gone, stays):
     assert owned("id", "transfer", OLD, NEW).code == 0
-    ran = owned("id", "revoke", gone, "--yes")
+    ran = owned("revoke", gone, "--yes")
     assert ran.code == 0
-    assert f"dnsbound id revoke {stays}" in ran.err
+    assert f"dnsbound revoke {stays}" in ran.err
     assert (state(owned, gone), state(owned, stays)) == ("revoked", "active")
     assert owned("id", "transfer", OLD, "--finish").code == 1, "the transfer is over"
-    told = json.loads(owned("id", "revoke", stays, "--yes", "--json").out)
+    told = json.loads(owned("revoke", stays, "--yes", "--json").out)
     assert (told["standing"], told["transfer"]) == ([], None)
 
 
@@ -65,16 +65,16 @@ def test_revoking_one_of_several_names_of_a_key(owned):
     others = [f"van{number}._device.hire.example" for number in range(7)]
     for name in others:
         assert owned("id", "new", name, "--cert", f"{OLD}.pem", "--usage", "3", "--selector", "1").code == 0
-    ran = owned("id", "revoke", OLD, "--yes")
-    assert (ran.code, f"`dnsbound id revoke {others[0]}`" in ran.err, "2 more" in ran.err) == (0, True, True)
-    told = json.loads(owned("id", "revoke", others[0], "--yes", "--json").out)
+    ran = owned("revoke", OLD, "--yes")
+    assert (ran.code, f"`dnsbound revoke {others[0]}`" in ran.err, "2 more" in ran.err) == (0, True, True)
+    told = json.loads(owned("revoke", others[0], "--yes", "--json").out)
     assert (told["standing"], told["transfer"]) == (others[1:], None)
 
 
 @pytest.mark.parametrize(("to", "said"), [((), "revoke it there"), ((NEW,), f"as {NEW}: revoke it there")])
 def test_revoking_what_another_inventory_may_have_taken(owned, to, said):
     assert owned("id", "transfer", OLD, *to, "--export", "car.json", "--overlap", "30d").code == 0
-    ran = owned("id", "revoke", OLD, "--yes")
+    ran = owned("revoke", OLD, "--yes")
     assert (ran.code, said in ran.err) == (0, True)
 
 

@@ -59,7 +59,7 @@ WRONG = [
     (("id", "list", "--inventory", "."), 2, "inventory"),
     (("id", "list", "--inventory", "{store}", "--state", "odd"), 2, "odd"),
     (("id", "show", NAME, "--inventory", "{store}"), 1, "not in the inventory"),
-    (("id", "revoke", NAME, "--yes", "--inventory", "{store}"), 1, "not an active identity of the inventory"),
+    (("revoke", NAME, "--yes", "--inventory", "{store}"), 1, "not an active identity of the inventory"),
     (("zone", "ds", "cars.example", "--inventory", "{store}"), 1, "not in the inventory"),
     (("zone", "export", "cars.example", "--inventory", "{store}"), 1, "not in the inventory"),
     (("zone", "roll-key", "cars.example", "--inventory", "{store}"), 1, "not in the inventory"),

@@ -75,7 +75,7 @@ _SENTENCES: Final = {
 _REMEDIES: Final = {
     GapKind.REVOKED: "dnsbound id block {name}",
     GapKind.LISTED: "dnsbound id block {name}",
-    GapKind.LISTED_ACTIVE: "dnsbound id revoke {name}",
+    GapKind.LISTED_ACTIVE: "dnsbound revoke {name}",
     GapKind.SILENCED: "publish the authority at *.{name} too, or give devices names of one label below the wildcard",
 }
 
