@@ -10,13 +10,13 @@ from dnsbound.adapters.fronts.listing import MODULES
 
 @pytest.mark.parametrize("server", MODULES)
 def test_json_has_every_file_and_our_part(dnsbound, server):
-    ran = dnsbound("config", server, "--door", "gate of cars", "--json")
+    ran = dnsbound("config", server, "--door", "gate-of-cars", "--json")
     assert ran.code == 0, ran.err
     told = json.loads(ran.out)
     assert told["server"] == server
     assert all(file["text"] and file["place"] for file in told["files"])
-    assert 'door = "gate of cars"' in told["authz"]
-    assert '[door."gate of cars"]' in told["access"]
+    assert 'door = "gate-of-cars"' in told["authz"]
+    assert '[door."gate-of-cars"]' in told["access"]
 
 
 def _secret(tmp_path):

@@ -18,6 +18,7 @@ LABEL: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _HOST: Final = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
 )
+_VISIBLE: Final = re.compile(r"[!-~]+")
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _VERSION: Final = re.compile(r"\d+(\.\d+){0,3}")
@@ -121,7 +122,8 @@ class Settings:
             raise Misuse(f"the label is a small letter, then small letters, digits and hyphens, not {self.label!r}")
         if not is_host(self.server_name):
             raise Misuse(f"{self.server_name!r} is no host name")
-        quoting.printable(self.door, "the door")
+        if _VISIBLE.fullmatch(self.door) is None:
+            raise Misuse(f"door {self.door!r} cannot be told in a header: it is not visible ASCII")
         for path in (self.certificate, self.key, self.directory):
             if not path.is_absolute():
                 raise Misuse(f"{str(path)!r} is not absolute: the server runs in another directory")

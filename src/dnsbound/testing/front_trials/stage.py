@@ -43,7 +43,7 @@ from dnsbound.testing.world import World
 Kind: TypeAlias = Literal["http", "tcp"]
 
 SERVER_NAME: Final = "door.api.example"
-DOOR: Final = "trial of a door"
+DOOR: Final = 'the-"trial"'
 """A name that has to be quoted."""
 REVOKED_SECONDS: Final = 20.0
 """How long a removed record may still be believed: its TTL is 2 s, and the machine may be slow."""
