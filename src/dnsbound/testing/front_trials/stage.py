@@ -63,6 +63,8 @@ class Stage:
     """The same, until its record is removed."""
     stranger: Device
     """With a record, and on no list."""
+    admitted: list[str]
+    """The names on the access list, as the verify service will read it when it starts."""
     back_end: BackEnd
     roots: Path
     """PEM file of who vouches for the server's certificate."""
@@ -85,6 +87,7 @@ class Stage:
             self.world = held.enter_context(World())
             cars = self.world.organisation("cars.example")
             self.right, self.leaving, self.stranger = (cars.device(label) for label in ("car54", "car55", "car66"))
+            self.admitted = [self.right.name.text, self.leaving.name.text]
             self.back_end = held.enter_context(http_back_end() if self.kind == "http" else tcp_back_end())
             self.roots = self.directory / "roots.pem"
             self.roots.write_bytes(self.world.web_root_pem)
@@ -155,7 +158,7 @@ class Stage:
     def start_verifier(self, snippet: Snippet, settings: Settings) -> Program:
         """`dnsbound serve authz` with the front that the snippet asks for."""
         access = access_door(settings).splitlines()[0]
-        names = ", ".join(f'"{device.name.text}"' for device in (self.right, self.leaving))
+        names = ", ".join(f'"{name}"' for name in self.admitted)
         (self.directory / "access.toml").write_text(f"{access}\nallow = [{names}]\n")
         configuration = self.directory / "authz.toml"
         configuration.write_text(f'[server]\naccess = "access.toml"\n{authz_front(snippet.facts, settings)}')
