@@ -103,10 +103,12 @@ class Gated:
                 await asyncio.sleep(0.01)
 
 
-def write_files(world: World, directory: Path, *allow: str, door: str = "api", toml: str = "") -> Path:
-    """access.toml, server.pem and gate.toml there; the path of the last."""
+def write_files(
+    world: World, directory: Path, *allow: str, door: str = "api", toml: str = "", access: str | None = None
+) -> Path:
+    """access.toml, server.pem and gate.toml there; the path of the last. access: the whole text of the first."""
     names = ", ".join(f'"{name}"' for name in allow or ("*._device.cars.example",))
-    (directory / "access.toml").write_text(f"[door.{door}]\nallow = [{names}]\n")
+    (directory / "access.toml").write_text(access or f"[door.{door}]\nallow = [{names}]\n")
     credential = directory / "server.pem"
     credential.write_bytes(world.web_credential(SERVER).to_pem())
     credential.chmod(0o600)
@@ -125,10 +127,17 @@ def gate_toml(target: str, options: str = "", *, server: str = "", door: str = "
 
 @asynccontextmanager
 async def gated(
-    world: World, directory: Path, target: str, options: str = "", *, allow: tuple[str, ...] = (), server: str = ""
+    world: World,
+    directory: Path,
+    target: str,
+    options: str = "",
+    *,
+    allow: tuple[str, ...] = (),
+    server: str = "",
+    access: str | None = None,
 ) -> AsyncIterator[Gated]:
-    """A gate before a back end. options: further lines of `[gate.one]`; server: of `[server]`."""
-    path = write_files(world, directory, *allow, toml=gate_toml(target, options, server=server))
+    """A gate before a back end. options: more lines of `[gate.one]`; server: of `[server]`; access: an access.toml."""
+    path = write_files(world, directory, *allow, toml=gate_toml(target, options, server=server), access=access)
     configuration = GateConfiguration.load(path)
     (sockets,) = bind_gates(configuration.gates)
     with world.resolver() as resolver:
