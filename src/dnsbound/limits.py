@@ -394,3 +394,4 @@ DISCONNECTS_AT_ONCE: Final = Limit("disconnects-at-once", 64, 1, 10_000, "networ
 DISCONNECT_ATTEMPTS: Final = Limit(
     "disconnect-attempts", 8, 1, 1000, "how often an access server is asked to end one session; four minutes in all"
 )
+SDP_OCTETS: Final = Limit("sdp-octets", 65_536, 1024, 1_048_576, "one session description of a WebRTC peer")

@@ -40,6 +40,7 @@ SAYS: Final = {
         r"\[False, True\]",
         "stays as it was: .*access.toml: access list, line 2: .*",
     ],
+    "call_webrtc.py": ["car54._device.cars.example: 52 km/h", "the impostor: tlsa-mismatch"],
     "client_aiohttp.py": [HELLO],
     "client_asyncio.py": [HELLO, "shut out: .*alert.*"],
     "client_httpx.py": [HELLO, HELLO],
