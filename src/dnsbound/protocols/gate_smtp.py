@@ -1,9 +1,10 @@
 """SMTP through the gate: the mail server learns by XCLIENT whose connection it is, and the client sees its answers.
 
-The gate greets the mail server itself, tells it the client's address and, as LOGIN, its verified name, and passes on
-the client's session from its EHLO. What the server offers is offered to the client as far as the gate knows how the
-extension is framed; STARTTLS, AUTH and XCLIENT of the server are the gate's own matter. A client may authenticate by
-SASL EXTERNAL, as itself or as a mailbox that its grant `mailbox` lists; it is who it is without that, too.
+The gate greets the mail server itself, and answers the client's EHLO with what the server offers, as far as the gate
+knows how an extension is framed; STARTTLS, AUTH and XCLIENT of the server are the gate's own matter. A client may
+authenticate by SASL EXTERNAL, as itself or as a mailbox that its grant `mailbox` lists; it is who it is without that,
+too. With the first command that needs the server the gate introduces the client: its address and, as LOGIN, who it is.
+That is done once, because Postfix takes XCLIENT once in a connection. From then on the session is passed on.
 
 Every octet has one meaning here: lines and messages end as `dnsbound.protocols.smtp_lines` says, a command that is not
 known is not passed on, and nothing follows DATA before its reply. A message that breaks these rules is never finished.
@@ -20,26 +21,23 @@ from enum import Enum, auto
 from typing import Final
 
 from dnsbound.door_limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED
-from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError
+from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, PeerError
 from dnsbound.limits import Budget
 from dnsbound.protocols.gate_steps import GrowingStep
 from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step
 from dnsbound.protocols.sasl_external import authorization_identity, granted_texts
+from dnsbound.protocols.smtp_extensions import offers, passed_on
 from dnsbound.protocols.smtp_greeting import TRY_LATER
 from dnsbound.protocols.smtp_lines import Command, Content, Replies, Reply, cut_line
-from dnsbound.protocols.xclient import xclient
+from dnsbound.protocols.xclient import missing_attributes, xclient
 
 MAILBOX_GRANT: Final = "mailbox"
 """The grant that says as which mailboxes, besides its own name, a client may act: a text or a list of them."""
 
-EXTENSIONS: Final = frozenset(
-    {b"PIPELINING", b"SIZE", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"DSN", b"CHUNKING", b"BINARYMIME", b"SMTPUTF8"}
-    | {b"DELIVERBY", b"MT-PRIORITY", b"FUTURERELEASE", b"LIMITS", b"NO-SOLICITING", b"HELP", b"VRFY", b"EXPN"}
-)
-"""Extensions of the server that the client is told of: those that add parameters, or commands this gate can frame."""
-
 _PASSED: Final = frozenset({"MAIL", "RCPT", "RSET", "NOOP", "VRFY", "EXPN", "HELP"})
 """Commands of one line whose one reply is passed back."""
+_INTRODUCED: Final = _PASSED | {"DATA", "BDAT"}
+"""Commands before which the server is told who the client is."""
 _CHUNK_DIGITS: Final = 15
 
 
@@ -81,8 +79,10 @@ class GatedSmtp:
         "_greeted",
         "_held",
         "_hello",
+        "_introduced",
         "_login",
         "_mode",
+        "_offer",
         "_options",
         "_replies",
         "_step",
@@ -101,7 +101,10 @@ class GatedSmtp:
         self._attributes: frozenset[bytes] = frozenset()
         self._extensions: frozenset[bytes] = frozenset()
         self._hello = b""
+        self._offer = Reply(250, (options.host.encode("ascii"),))
+        """The server's answer to the gate's own EHLO."""
         self._greeted = options.starttls
+        self._introduced = not options.xclient
         self._welcomed = bool(client.tls_version)
         """The gate's own greeting in clear has answered the first EHLO of a stranger who goes on without TLS."""
         self._content = Content()
@@ -207,6 +210,8 @@ class GatedSmtp:
         match command.verb:
             case "EHLO" | "HELO" if command.argument:
                 self._greet(command.verb, line)
+            case verb if not self._introduced and verb in _INTRODUCED:
+                self._introduce(line)
             case verb if verb in _PASSED:
                 self._relay(line, self._pass)
             case "DATA" if not command.argument:
@@ -228,11 +233,37 @@ class GatedSmtp:
 
     def _greet(self, verb: str, line: bytes) -> None:
         self._hello = line
-        if self._welcomed:
+        if not self._welcomed:
+            self._welcomed = True
+        elif self._introduced:
             self._relay(line, self._answer_hello if verb == "EHLO" else self._pass)
         else:
-            self._welcomed = True
-            self._relay(line, self._heard_hello)
+            offered = self._offered(self._offer) if verb == "EHLO" else Reply(250, self._offer.lines[:1])
+            self._answer_with(offered.to_wire())
+
+    def _introduce(self, line: bytes) -> None:
+        """Tell the server who the client is, and greet it in the client's words; then go on with the line."""
+        self._held[:0] = line + b"\r\n"
+        self._mode = _Mode.WAITING
+        client = self._client
+        login = None if self._login is None else self._login.encode("utf-8")
+        told = xclient(self._attributes, client=client.client, server=client.server, login=login)
+        self._relay(told, self._server_told)
+
+    def _server_told(self, reply: Reply) -> None:
+        if reply.code != 220:
+            raise BackendError(f"the mail server refuses XCLIENT: {reply.code}")
+        self._introduced = True
+        if self._hello:
+            self._relay(self._hello, self._server_greeted_again)
+        else:
+            self._mode = _Mode.COMMANDS
+
+    def _server_greeted_again(self, reply: Reply) -> None:
+        if reply.code != 250:
+            raise BackendError(f"the mail server does not take the EHLO that was answered: {reply.code}")
+        self._extensions = frozenset(offers(reply))
+        self._mode = _Mode.COMMANDS
 
     def _begin_chunk(self, argument: bytes, line: bytes) -> None:
         """BDAT: its octets follow at once, whatever the server will answer, so a server that does not know it must
@@ -251,11 +282,14 @@ class GatedSmtp:
         self._awaited.append(then)
 
     def _answer(self, reply: bytes) -> None:
+        self._answer_with(reply + b"\r\n")
+
+    def _answer_with(self, reply: bytes) -> None:
         """The gate's own reply, behind those that are awaited."""
         if self._awaited:
-            self._awaited.append(reply + b"\r\n")
+            self._awaited.append(reply)
         else:
-            self._step.to_client += reply + b"\r\n"
+            self._step.to_client += reply
 
     # --- AUTH EXTERNAL
 
@@ -287,36 +321,17 @@ class GatedSmtp:
         except Malformed:
             self._answer(b"501 5.5.2 Cannot decode the response")
             return
-        if wanted.lower() in ("", self._login):
-            self._authenticated = True
-            self._answer(b"235 2.7.0 Authentication successful")
-        elif self._options.xclient and wanted in self._mailboxes():
-            self._become(wanted)
-        else:
-            self._answer(b"535 5.7.8 Authentication credentials invalid")
+        if wanted.lower() not in ("", self._login):
+            if self._introduced or wanted not in self._mailboxes():
+                self._answer(b"535 5.7.8 Authentication credentials invalid")
+                return
+            self._login = wanted
+        self._authenticated = True
+        self._answer(b"235 2.7.0 Authentication successful")
 
     def _mailboxes(self) -> tuple[str, ...]:
         grants = self._client.grants if isinstance(self._client, GateIdentity) else {}
         return granted_texts(grants, MAILBOX_GRANT)
-
-    def _become(self, mailbox: str) -> None:
-        """Tell the server anew who the client is. It forgets its greeting with that, so the gate repeats it."""
-        self._mode = _Mode.WAITING
-        self._tell(mailbox.encode("utf-8"), self._told_mailbox)
-
-    def _told_mailbox(self, reply: Reply) -> None:
-        if reply.code != 220:
-            self._mode = _Mode.COMMANDS
-            self._step.to_client += b"454 4.7.0 Temporary authentication failure\r\n"
-            return
-        self._relay(self._hello, self._greeted_again)
-
-    def _greeted_again(self, reply: Reply) -> None:
-        if reply.code != 250:
-            raise BackendError(f"the mail server greets no more after XCLIENT: {reply.code}")
-        self._authenticated = True
-        self._mode = _Mode.COMMANDS
-        self._step.to_client += b"235 2.7.0 Authentication successful\r\n"
 
     # --- what the server says
 
@@ -347,50 +362,30 @@ class GatedSmtp:
     def _server_greeted(self, reply: Reply) -> None:
         if reply.code != 220:
             raise BackendError(f"the mail server does not greet: {reply.code}")
-        if not self._options.xclient:
-            self._ready(reply)
-            return
-        self._relay(b"EHLO " + self._options.host.encode("ascii"), self._server_offered)
-
-    def _server_offered(self, reply: Reply) -> None:
-        words = [line.split() for line in reply.lines[1:]] if reply.code == 250 else []
-        offers = [line[1:] for line in words if line and line[0].upper() == b"XCLIENT"]
-        self._attributes = frozenset(attribute.upper() for offer in offers for attribute in offer)
-        self._tell(None if self._login is None else self._login.encode("ascii"), self._server_told)
-
-    def _tell(self, login: bytes | None, then: Callable[[Reply], None]) -> None:
-        client = self._client
-        try:
-            self._step.to_backend += xclient(self._attributes, client=client.client, server=client.server, login=login)
-        except Misuse as error:
-            raise BackendError(str(error)) from error
-        self._awaited.append(then)
-
-    def _server_told(self, reply: Reply) -> None:
-        if reply.code != 220:
-            raise BackendError(f"the mail server refuses XCLIENT: {reply.code}")
-        self._ready(reply)
-
-    def _ready(self, greeting: Reply) -> None:
         if not self._greeted:
             self._greeted = True
-            self._step.to_client += greeting.to_wire()
+            self._step.to_client += reply.to_wire()
+        if self._introduced:
+            self._mode = _Mode.COMMANDS
+        else:
+            self._relay(b"EHLO " + self._options.host.encode("ascii"), self._server_offered)
+
+    def _server_offered(self, reply: Reply) -> None:
+        """Whether the server lets itself be told is known before the client has said a word."""
+        self._attributes = frozenset(attribute.upper() for attribute in offers(reply).get(b"XCLIENT", ()))
+        if missing := sorted(missing_attributes(self._attributes, named=self._login is not None)):
+            wanted = b" ".join(missing).decode("ascii")
+            raise BackendError(f"the mail server does not take XCLIENT {wanted} from this gate")
+        self._offer = reply
         self._mode = _Mode.COMMANDS
 
-    def _heard_hello(self, reply: Reply) -> None:
-        if reply.code != 250:
-            raise BackendError(f"the mail server does not take the EHLO that was answered: {reply.code}")
-
     def _answer_hello(self, reply: Reply) -> None:
-        """The server's answer to EHLO, with what this gate passes on and offers itself."""
-        if reply.code != 250:
-            self._step.to_client += reply.to_wire()
-            return
-        first, *offers = reply.lines
-        kept = [offer for offer in offers if offer.split(b" ")[0].upper() in EXTENSIONS]
-        self._extensions = frozenset(offer.split(b" ")[0].upper() for offer in kept)
-        own = (b"AUTH EXTERNAL",) if self._external else ()
-        self._step.to_client += Reply(250, (first, *kept, *own)).to_wire()
+        self._step.to_client += (self._offered(reply) if reply.code == 250 else reply).to_wire()
+
+    def _offered(self, reply: Reply) -> Reply:
+        """A server's answer to EHLO, with what this gate passes on and offers itself."""
+        self._extensions = frozenset(offers(reply))
+        return passed_on(reply, *([b"AUTH EXTERNAL"] if self._external else []))
 
     def _data_answered(self, reply: Reply) -> None:
         """What came before this is a message to one reader and commands to another (RFC 2920 section 3.1)."""

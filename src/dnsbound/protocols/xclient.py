@@ -1,15 +1,15 @@
 """XCLIENT: how a mail server is told whose connection it really is that stands before it.
 
 The command and its attributes are Postfix's, described in its XCLIENT_README; other servers took them over. It is
-honoured for configured addresses only, so the gate's must be among them. Every attribute that the server offers is
-sent, or it would go on believing what it found out about the gate itself: that a client is `localhost`.
+honoured for configured addresses only, so the gate's must be among them, and Postfix takes it once: the client's
+address is in force from then on. Every attribute that the server offers is sent, or it would go on believing what it
+found out about the gate itself: that a client is `localhost`.
 """
 
 import ipaddress
 import re
 from typing import Final
 
-from dnsbound.errors import Misuse
 from dnsbound.protocols.gated import Address
 
 UNAVAILABLE: Final = b"[UNAVAILABLE]"
@@ -24,16 +24,16 @@ def xtext(octets: bytes) -> bytes:
     return b"".join(bytes((octet,)) if _PLAIN.fullmatch(bytes((octet,))) else b"+%02X" % octet for octet in octets)
 
 
+def missing_attributes(offered: frozenset[bytes], *, named: bool) -> frozenset[bytes]:
+    """What a server must let itself be told, and does not offer. named: the client has a name."""
+    return frozenset({b"ADDR", b"LOGIN"} if named else {b"ADDR"}) - offered
+
+
 def xclient(offered: frozenset[bytes], *, client: Address, server: Address, login: bytes | None) -> bytes:
-    """The command, with its CRLF.
+    """The command, without its CRLF.
 
     offered: attributes, as the server lists them in its answer to EHLO. login: who the client is; None for nobody.
-    Misuse when the server does not let itself be told the address, or who the client is.
     """
-    if missing := {b"ADDR", *([b"LOGIN"] if login is not None else [])} - offered:
-        raise Misuse(
-            f"the mail server does not take XCLIENT {b' '.join(sorted(missing)).decode('ascii')} from this gate"
-        )
     known = {
         b"ADDR": _address(client[0]),
         b"PORT": b"%d" % client[1],
@@ -44,7 +44,7 @@ def xclient(offered: frozenset[bytes], *, client: Address, server: Address, logi
         b"LOGIN": UNAVAILABLE if login is None else xtext(login),
     }
     told = [attribute + b"=" + value for attribute, value in known.items() if attribute in offered]
-    return b"XCLIENT " + b" ".join(told) + b"\r\n"
+    return b"XCLIENT " + b" ".join(told)
 
 
 def _address(host: str) -> bytes:

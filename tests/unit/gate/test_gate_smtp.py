@@ -42,14 +42,20 @@ class Session:
         self.take(self.filter.backend_said(octets))
         return self.to_client
 
-    def ready(self, offer: bytes = OFFER) -> "Session":
+    def greeted(self, offer: bytes = OFFER) -> "Session":
         """Up to the answer of the client's EHLO."""
         self.backend(b"220 back\r\n")
         self.backend(offer)
-        self.backend(b"220 back\r\n")
         self.client(b"EHLO car\r\n")
-        self.backend(offer)
-        self.to_client = b""
+        self.to_client = self.to_backend = b""
+        return self
+
+    def ready(self, offer: bytes = OFFER) -> "Session":
+        """Up to the answer of the first command, before which the client was introduced."""
+        self.greeted(offer).client(b"RSET\r\n")
+        for said in (b"220 back\r\n", offer, b"250 reset\r\n"):
+            self.backend(said)
+        self.to_client = self.to_backend = b""
         return self
 
 
@@ -57,46 +63,67 @@ def test_sm_08_the_server_is_told_who_the_client_is() -> None:
     session = Session()
     session.client(b"EHLO car\r\n")
     assert session.to_backend == b"", "nothing before the server's greeting"
-    session.backend(b"220 back ESMTP\r\n")
-    assert session.to_backend == b"EHLO mail.isp.example\r\n"
-    session.to_backend = b""
-    session.backend(OFFER)
-    assert session.to_backend == XCLIENT + NAME.encode() + b"\r\n"
-    session.to_backend = b""
     assert session.backend(b"220 back ESMTP\r\n") == b"", "after STARTTLS there is no second greeting"
-    assert session.to_backend == b"EHLO car\r\n"
+    assert session.to_backend == b"EHLO mail.isp.example\r\n"
     assert session.backend(OFFER) == b"250-back\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 AUTH EXTERNAL\r\n"
+    assert session.client(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n") == XCLIENT + NAME.encode() + b"\r\n"
+    session.to_backend = b""
+    session.backend(b"220 back ESMTP\r\n")
+    assert session.to_backend == b"EHLO car\r\n"
+    session.to_backend = b""
+    assert session.backend(OFFER) == b"", "the client's greeting was answered before"
+    assert session.to_backend == b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n"
+    assert session.backend(b"250 from\r\n250 to\r\n") == b"250 from\r\n250 to\r\n"
+    assert session.client(b"EHLO again\r\n") == b"EHLO again\r\n", "told once, greeted as often as the client likes"
+    assert session.backend(OFFER).startswith(b"250-back\r\n250-PIPELINING\r\n250-8BITMIME\r\n")
+
+
+def test_a_client_that_greets_in_the_old_way_or_not_at_all() -> None:
+    session = Session()
+    session.backend(b"220 back\r\n")
+    session.backend(OFFER)
+    session.client(b"HELO car\r\n")
+    assert session.to_client == b"250 back\r\n"
+    session.client(b"MAIL FROM:<>\r\n")
+    session.to_backend = b""
+    session.backend(b"220 back\r\n")
+    assert session.to_backend == b"HELO car\r\n"
+    session = Session()
+    session.backend(b"220 back\r\n")
+    session.backend(OFFER)
+    session.client(b"MAIL FROM:<>\r\n")
+    session.to_backend = b""
+    session.backend(b"220 back\r\n")
+    assert session.to_backend == b"MAIL FROM:<>\r\n"
 
 
 def test_sm_03_the_servers_own_starttls_auth_and_unknown_extensions_are_not_offered() -> None:
-    session = Session()
     words = [b"back", b"STARTTLS", b"AUTH PLAIN", b"XFORWARD NAME", b"BURL", b"XCLIENT ADDR LOGIN", b"DSN"]
     offer = b"".join(b"250-" + word + b"\r\n" for word in words[:-1]) + b"250 DSN\r\n"
+    session = Session()
     session.backend(b"220 back\r\n")
     session.backend(offer)
-    session.backend(b"220 back\r\n")
     session.client(b"EHLO car\r\n")
-    assert session.backend(offer) == b"250-back\r\n250-DSN\r\n250 AUTH EXTERNAL\r\n"
+    assert session.to_client == b"250-back\r\n250-DSN\r\n250 AUTH EXTERNAL\r\n"
 
 
 def test_with_tls_from_the_start_the_client_is_greeted() -> None:
     session = Session(starttls=False)
-    assert session.backend(b"220 back\r\n") == b""
+    assert session.backend(b"220 back\r\n") == b"220 back\r\n"
     assert session.backend(OFFER) == b""
-    assert session.backend(b"220 back again\r\n") == b"220 back again\r\n"
+    assert session.filter.unreachable(BackendError("down")).to_client.startswith(b"421 ")
 
 
 def test_strangers_are_told_as_nobody_and_offered_no_login() -> None:
     session = Session(stranger())
     session.backend(b"220 back\r\n")
     session.backend(OFFER)
-    assert session.to_backend.endswith(b"LOGIN=[UNAVAILABLE]\r\n")
-    session.backend(b"220 back\r\n")
     session.client(b"EHLO x\r\n")
-    assert b"AUTH" not in session.backend(OFFER)
-    session.client(b"AUTH EXTERNAL =\r\n")
     assert session.to_client.startswith(b"250-back\r\n")
+    assert b"AUTH" not in session.to_client
+    session.client(b"AUTH EXTERNAL =\r\n")
     assert session.to_client.endswith(b"502 5.5.1 Authentication is not offered\r\n")
+    assert session.client(b"MAIL FROM:<>\r\n").endswith(b"LOGIN=[UNAVAILABLE]\r\n")
 
 
 def test_a_stranger_in_clear_hears_the_answer_to_its_greeting_once() -> None:
@@ -109,11 +136,13 @@ def test_a_stranger_in_clear_hears_the_answer_to_its_greeting_once() -> None:
     session = Session(stranger(""))
     session.client(step.to_backend)
     session.backend(b"220 back\r\n")
-    session.backend(OFFER)
-    session.to_backend = b""
+    assert session.backend(OFFER) == b""
+    assert session.to_backend.endswith(b"LOGIN=[UNAVAILABLE]\r\n")
     session.backend(b"220 back\r\n")
-    assert session.to_backend == b"EHLO x\r\nMAIL FROM:<>\r\n"
-    assert session.backend(OFFER + b"250 ok\r\n") == b"250 ok\r\n"
+    session.to_backend = b""
+    assert session.backend(OFFER) == b""
+    assert session.to_backend == b"MAIL FROM:<>\r\n"
+    assert session.backend(b"250 ok\r\n") == b"250 ok\r\n"
 
 
 @pytest.mark.parametrize("command", [b"XCLIENT ADDR=192.0.2.1", b"XFORWARD NAME=x", b"ETRN x", b"BURL x", b"ODD"])
@@ -204,7 +233,7 @@ def test_sm_07_a_chunk_that_cannot_be_framed_ends_the_session(line: bytes, offer
 
 @pytest.mark.parametrize("authzid", ["", NAME, NAME.upper()])
 def test_sm_09_external_as_oneself(authzid: str) -> None:
-    session = Session().ready()
+    session = Session().greeted()
     initial = base64.b64encode(authzid.encode()) or b"="
     assert session.client(b"AUTH EXTERNAL " + initial + b"\r\n") == b""
     assert session.to_client == b"235 2.7.0 Authentication successful\r\n"
@@ -213,7 +242,7 @@ def test_sm_09_external_as_oneself(authzid: str) -> None:
 
 
 def test_sm_09_external_by_challenge() -> None:
-    session = Session().ready()
+    session = Session().greeted()
     session.client(b"AUTH external\r\n")
     assert session.to_client == b"334 \r\n"
     session.client(b"\r\n")
@@ -221,14 +250,19 @@ def test_sm_09_external_by_challenge() -> None:
 
 
 def test_sm_09_external_as_a_granted_mailbox() -> None:
-    session = Session(identity(mailbox=["fleet@cars.example"])).ready()
+    session = Session(identity(mailbox=["fleet@cars.example"])).greeted()
     wanted = base64.b64encode(b"fleet@cars.example")
-    assert session.client(b"AUTH EXTERNAL " + wanted + b"\r\n") == XCLIENT + b"fleet@cars.example\r\n"
-    session.to_backend = b""
-    assert session.backend(b"220 back\r\n") == b""
-    assert session.to_backend == b"EHLO car\r\n"
-    assert session.backend(OFFER) == b"235 2.7.0 Authentication successful\r\n"
-    assert session.client(b"MAIL FROM:<fleet@cars.example>\r\n") == b"MAIL FROM:<fleet@cars.example>\r\n"
+    assert session.client(b"AUTH EXTERNAL " + wanted + b"\r\n") == b""
+    assert session.to_client == b"235 2.7.0 Authentication successful\r\n"
+    assert session.client(b"MAIL FROM:<fleet@cars.example>\r\n") == XCLIENT + b"fleet@cars.example\r\n"
+
+
+def test_sm_09_who_was_introduced_cannot_become_a_mailbox() -> None:
+    session = Session(identity(mailbox=["fleet@cars.example"])).ready()
+    session.client(b"AUTH EXTERNAL " + base64.b64encode(b"fleet@cars.example") + b"\r\n")
+    assert session.to_client == b"535 5.7.8 Authentication credentials invalid\r\n"
+    session.client(b"AUTH EXTERNAL =\r\n")
+    assert session.to_client.endswith(b"235 2.7.0 Authentication successful\r\n")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +270,7 @@ def test_sm_09_external_as_a_granted_mailbox() -> None:
     [(b"Kg!!", b"501"), (b"*", b"501"), (base64.b64encode(b"admin@cars.example"), b"535"), (b"AGFiAGNk", b"501")],
 )
 def test_sm_09_external_as_anybody_else(response: bytes, code: bytes) -> None:
-    session = Session(identity(mailbox="fleet@cars.example")).ready()
+    session = Session(identity(mailbox="fleet@cars.example")).greeted()
     for _ in range(SASL_ATTEMPTS.default):
         session.to_client = b""
         session.client(b"AUTH EXTERNAL\r\n" + response + b"\r\n")
@@ -247,7 +281,7 @@ def test_sm_09_external_as_anybody_else(response: bytes, code: bytes) -> None:
 
 
 def test_passwords_are_not_taken() -> None:
-    session = Session().ready()
+    session = Session().greeted()
     assert session.client(b"AUTH PLAIN AGEAYg==\r\n") == b""
     assert session.to_client == b"504 5.5.4 Unrecognized authentication type\r\n"
 
@@ -257,17 +291,28 @@ def test_passwords_are_not_taken() -> None:
     [
         [b"554 no\r\n"],
         [b"220 back\r\n", b"250-back\r\n250 DSN\r\n"],
+        [b"220 back\r\n", b"502 what?\r\n"],
         [b"220 back\r\n", b"250-back\r\n250 XCLIENT ADDR\r\n"],
         [b"220 back\r\n", OFFER, b"550 not you\r\n"],
+        [b"220 back\r\n", OFFER, b"220 back\r\n", b"550 not your host\r\n"],
         [b"HTTP/1.1 400 Bad Request\r\n"],
-        [b"220 back\r\n", OFFER, b"220 back\r\n", b"250 what?\r\n"],
         [b"2" * 20_000],
     ],
 )
 def test_sm_11_a_server_that_cannot_be_used_is_told_as_421(said: list[bytes]) -> None:
     session = Session()
+    session.client(b"HELO x\r\nMAIL FROM:<>\r\n")
     heard = b"".join(session.backend(octets) for octets in said)
-    assert heard.startswith(b"421 ")
+    assert heard.removeprefix(b"250 back\r\n").startswith(b"421 ")
+    assert isinstance(session.end, BackendError)
+
+
+def test_sm_11_a_server_that_speaks_unasked_ends_the_session() -> None:
+    session = Session().ready()
+    assert session.backend(b"421 too long\r\n") == b"421 too long\r\n"
+    assert isinstance(session.end, BackendError)
+    session = Session().ready()
+    assert session.backend(b"250 what?\r\n").startswith(b"421 ")
     assert isinstance(session.end, BackendError)
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from dnsbound.errors import Misuse
-from dnsbound.protocols.xclient import xclient, xtext
+from dnsbound.protocols.xclient import missing_attributes, xclient, xtext
 
 ALL = frozenset({b"NAME", b"ADDR", b"PORT", b"PROTO", b"HELO", b"LOGIN", b"DESTADDR", b"DESTPORT"})
 CLIENT, SERVER = ("192.0.2.54", 51234), ("198.51.100.1", 25)
@@ -12,7 +11,7 @@ CLIENT, SERVER = ("192.0.2.54", 51234), ("198.51.100.1", 25)
 def test_everything_that_is_offered() -> None:
     assert xclient(ALL, client=CLIENT, server=SERVER, login=b"car54._device.cars.example") == (
         b"XCLIENT ADDR=192.0.2.54 PORT=51234 DESTADDR=198.51.100.1 DESTPORT=25 NAME=[UNAVAILABLE]"
-        b" LOGIN=car54._device.cars.example\r\n"
+        b" LOGIN=car54._device.cars.example"
     )
 
 
@@ -31,15 +30,21 @@ def test_a_stranger_is_nobody() -> None:
     ],
 )
 def test_addresses(host: str, told: bytes) -> None:
-    assert (
-        xclient(frozenset({b"ADDR"}), client=(host, 1), server=SERVER, login=None) == b"XCLIENT ADDR=" + told + b"\r\n"
-    )
+    assert xclient(frozenset({b"ADDR"}), client=(host, 1), server=SERVER, login=None) == b"XCLIENT ADDR=" + told
 
 
-@pytest.mark.parametrize("offered", [frozenset(), ALL - {b"ADDR"}, ALL - {b"LOGIN"}])
-def test_a_server_that_cannot_be_told_is_not_used(offered: frozenset[bytes]) -> None:
-    with pytest.raises(Misuse):
-        xclient(offered, client=CLIENT, server=SERVER, login=b"car54")
+@pytest.mark.parametrize(
+    ("offered", "named", "missing"),
+    [
+        (frozenset(), True, {b"ADDR", b"LOGIN"}),
+        (ALL - {b"ADDR"}, True, {b"ADDR"}),
+        (ALL - {b"LOGIN"}, True, {b"LOGIN"}),
+        (ALL - {b"LOGIN"}, False, set()),
+        (ALL, True, set()),
+    ],
+)
+def test_what_a_server_must_let_itself_be_told(offered: frozenset[bytes], missing: set[bytes], *, named: bool) -> None:
+    assert missing_attributes(offered, named=named) == missing
 
 
 def test_xtext() -> None:
