@@ -4,6 +4,7 @@ The sockets are bound before the workers are forked, which share them: whichever
 has a resolver, and so a cache of evidence, of its own.
 """
 
+import asyncio
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,22 @@ class AuthzServing:
         self._snapshots = SharedSnapshots(self._count)
         self._bound = bind_fronts(configuration)
 
+    def materialise(self) -> list[tuple[str, list[str]]]:
+        """Write the files of every materialiser once, without serving anybody; what changed, by its label. Misuse where
+        they cannot be written."""
+        with closing(self._snapshots), closing(self._bound):
+            return asyncio.run(self._materialise())
+
+    async def _materialise(self) -> list[tuple[str, list[str]]]:
+        changed = []
+        async with AsyncExitStack() as held:
+            lookups = CountedLookups(held.enter_context(opened_resolver(self._around.resolver, self._around.anchors)))
+            write_decisions(held, self._configuration.server.decisions)
+            for materialiser in AuthzServer(self._configuration, lookups, self._bound).materialisers():
+                materialiser.open()
+                changed.append((materialiser.settings.label, await materialiser.round()))
+        return changed
+
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""
         log_to_stderr()
@@ -74,6 +91,8 @@ class AuthzServing:
                 held.enter_context(authz_metrics(self._snapshots, file=around.metrics_file, listen=listen))
             server.board = open_board(held, "authz", authenticators=server.authenticators)
             await held.enter_async_context(server)
+            for materialiser in server.materialisers() if worker.index == 0 else ():
+                await held.enter_async_context(materialiser)
             worker.ready()
             await worker.ending.wait()
 

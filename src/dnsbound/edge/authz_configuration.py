@@ -11,7 +11,7 @@
     claim_from = ["san"]
 
 Every key is described in docs/howto/verify-service.md. Paths are relative to the file; an unknown key is an error. What
-a protocol's own keys mean is its face's (`authz_faces`). Nothing here opens a socket or asks the DNS.
+a protocol's own keys mean is its face's (`authz_faces`); `[materialise.LABEL]` is `material_configuration`'s. Nothing here opens a socket or asks the DNS.
 """
 
 import re
@@ -25,6 +25,8 @@ from dnsbound.door_limits import FRONT_CONNECTIONS, FRONT_SECRET_CHARACTERS
 from dnsbound.edge.authz_faces import FACES
 from dnsbound.edge.authz_sockets import PeerUsers, Place, TcpPlace, UnixPlace, group_of, place_of, user_of
 from dnsbound.edge.front import FRONT_NAME_SOURCES, Front
+from dnsbound.edge.material_configuration import read_materials
+from dnsbound.edge.materialiser import MaterialSettings
 from dnsbound.edge.secret_files import read_public_file, read_secret_file
 from dnsbound.edge.served_front import FrontSettings
 from dnsbound.edge.toml_tables import TomlTable, TomlText
@@ -63,6 +65,7 @@ class AuthzConfiguration:
     server: AuthzServerSettings
     fronts: tuple[FrontSettings, ...]
     places: MappingProxyType[str, str]
+    materials: tuple[MaterialSettings, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -85,10 +88,17 @@ class AuthzConfiguration:
             fronts.append(_front(one))
             if any(_same(fronts[-1].place, other.place) for other in fronts[:-1]):
                 raise one.wrong("another front listens there: which of them asks could not be told", "listen")
+        materials = read_materials(table.table("materialise"))
         table.done()
-        if not fronts:
+        if not fronts and not materials:
             raise table.wrong("no [front.NAME]: nobody could ask")
-        return cls(path=path, server=server, fronts=tuple(fronts), places=MappingProxyType(places))
+        return cls(
+            path=path,
+            server=server,
+            fronts=tuple(fronts),
+            places=MappingProxyType(places),
+            materials=materials,
+        )
 
     def check_doors(self, doors: Iterable[str]) -> None:
         """Malformed, with the line of the front, for a door that the access list does not have."""
@@ -98,6 +108,10 @@ class AuthzConfiguration:
             if front.door not in known:
                 place = self.places[front.label]
                 raise Malformed(f"{place}: door: the access list {self.server.access} has no {front.door!r}")
+        for material in self.materials:
+            if material.door not in known:
+                place = f"{self.path}: [materialise.{material.label}]"
+                raise Malformed(f"{place}: door: the access list {self.server.access} has no {material.door!r}")
 
 
 def _server(table: TomlTable) -> AuthzServerSettings:

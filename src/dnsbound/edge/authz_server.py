@@ -21,6 +21,7 @@ from dnsbound.edge.authz_configuration import AuthzConfiguration
 from dnsbound.edge.authz_faces import FACES
 from dnsbound.edge.authz_sockets import bind_front, remove_socket
 from dnsbound.edge.front import Asked, FrontDoor
+from dnsbound.edge.materialiser import Materialiser
 from dnsbound.edge.served_front import FrontSettings, ServedFront
 from dnsbound.errors import DnsboundError
 from dnsbound.times import Moment
@@ -136,6 +137,8 @@ class AuthzServer:
         later = self._configure(configuration)
         if configuration.server != former.server:
             later.append("[server]")
+        if configuration.materials != former.materials:
+            later.append("[materialise]")
         if later:
             _log.warning("%s: %s: takes effect at the next start", former.path, ", ".join(later))
         _log.info("%s: %d fronts in force", former.path, len(self.fronts))
@@ -154,17 +157,27 @@ class AuthzServer:
             served.configure(settings, self._door(settings, of=served.door))
         return sorted(later)
 
+    def materialisers(self) -> list[Materialiser]:
+        """What writes files. To be entered in one process alone."""
+        return [
+            Materialiser(settings, self._authenticator(settings.door), self._resolver, clock=self._clock)
+            for settings in self.configuration.materials
+        ]
+
     def _door(self, settings: FrontSettings, *, of: FrontDoor | None = None) -> FrontDoor:
-        authenticator = Authenticator(
+        counters = None if of is None else of.counters
+        authenticator = self._authenticator(settings.front.door)
+        return FrontDoor(settings.front, authenticator, counters=counters, on_allowed=self._seen)
+
+    def _authenticator(self, door: str) -> Authenticator:
+        return Authenticator(
             self._access,
             self._resolver,
-            door=settings.front.door,
+            door=door,
             lookups=self._lookups,
             clock=self._clock,
             on_decision=self._on_decision,
         )
-        counters = None if of is None else of.counters
-        return FrontDoor(settings.front, authenticator, counters=counters, on_allowed=self._seen)
 
     def _seen(self, peer: VerifiedPeer, asked: Asked) -> None:
         if self.board is not None:
