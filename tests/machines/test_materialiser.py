@@ -17,7 +17,7 @@ from dnsbound.edge.access_file import AccessFile
 from dnsbound.edge.authenticator import Authenticator
 from dnsbound.edge.material_files import STATE
 from dnsbound.edge.material_forms import FORMS
-from dnsbound.edge.materialiser import MaterialSettings, Materialiser
+from dnsbound.edge.materialiser import Materialiser, MaterialSettings
 from dnsbound.errors import Misuse, Reason
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.protocols.ssh_keys import SshKey

@@ -215,8 +215,9 @@ def test_configuration_of_others_is_that_of_the_example_that_is_named(document: 
 def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path) -> None:
     """Of access lists, of where zones are published, of RADIUS servers and of the verify service."""
     table = tomllib.loads(block)
-    if "front" in table:
-        assert authz_configuration(block, tmp_path).fronts
+    if "front" in table or "materialise" in table:
+        configuration = authz_configuration(block, tmp_path)
+        assert configuration.fronts or configuration.materials
     elif "gate" in table:
         assert GateConfiguration.from_text(block, path=tmp_path / "gate.toml").gates
     elif "server" in table:

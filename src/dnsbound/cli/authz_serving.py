@@ -4,7 +4,6 @@ The sockets are bound before the workers are forked, which share them: whichever
 has a resolver, and so a cache of evidence, of its own.
 """
 
-import asyncio
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +50,6 @@ class AuthzServing:
         self._count = workers_for(settings.workers)
         self._snapshots = SharedSnapshots(self._count)
         self._bound = bind_fronts(configuration)
-
-    def materialise(self) -> list[tuple[str, list[str]]]:
-        """Write the files of every materialiser once, without serving anybody; what changed, by its label. Misuse where
-        they cannot be written."""
-        with closing(self._snapshots), closing(self._bound):
-            return asyncio.run(self._materialise())
-
-    async def _materialise(self) -> list[tuple[str, list[str]]]:
-        changed = []
-        async with AsyncExitStack() as held:
-            lookups = CountedLookups(held.enter_context(opened_resolver(self._around.resolver, self._around.anchors)))
-            write_decisions(held, self._configuration.server.decisions)
-            for materialiser in AuthzServer(self._configuration, lookups, self._bound).materialisers():
-                materialiser.open()
-                changed.append((materialiser.settings.label, await materialiser.round()))
-        return changed
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""

@@ -22,6 +22,9 @@ def serve_authz(
     check: Annotated[
         bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
     ] = False,
+    materialise: Annotated[
+        bool, typer.Option("--materialise-once", help="Write the files of [materialise] once, and end.")
+    ] = False,
     metrics: Annotated[
         Path | None, typer.Option("--metrics", help="Keep a file of Prometheus metrics up to date.", dir_okay=False)
     ] = None,
@@ -42,10 +45,17 @@ def serve_authz(
         from dnsbound.cli.finding_output import tell_findings
 
         raise typer.Exit(tell_findings(authz_findings(config, resolver, anchors), as_json=as_json))
-    from dnsbound.cli.authz_serving import AuthzAround, AuthzServing
     from dnsbound.edge.authz_configuration import AuthzConfiguration
+
+    configuration = AuthzConfiguration.load(config)
+    if materialise:
+        from dnsbound.cli.materialising import materialise_once
+
+        materialise_once(configuration, resolver=resolver, anchors=anchors, as_json=as_json)
+        return
+    from dnsbound.cli.authz_serving import AuthzAround, AuthzServing
 
     around = AuthzAround(
         resolver=resolver, anchors=anchors, metrics_file=metrics, metrics_listen=metrics_listen, as_json=as_json
     )
-    AuthzServing(AuthzConfiguration.load(config), around).run()
+    AuthzServing(configuration, around).run()

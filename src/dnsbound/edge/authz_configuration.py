@@ -11,7 +11,8 @@
     claim_from = ["san"]
 
 Every key is described in docs/howto/verify-service.md. Paths are relative to the file; an unknown key is an error. What
-a protocol's own keys mean is its face's (`authz_faces`); `[materialise.LABEL]` is `material_configuration`'s. Nothing here opens a socket or asks the DNS.
+a protocol's own keys mean is its face's (`authz_faces`), what `[materialise.NAME]` means is `material_configuration`'s.
+Nothing here opens a socket or asks the DNS.
 """
 
 import re
