@@ -153,6 +153,9 @@ BOARD_SEEN: Final = Limit(
 )
 BOARD_ROWS: Final = Limit("board-rows", 1000, 1, 100_000, "clients that one answer of a board names")
 BOARD_QUESTIONS: Final = Limit("board-questions", 8, 1, 256, "questions that a board answers at the same time")
+ACCESS_EDIT_OCTETS: Final = Limit(
+    "access-edit-octets", 4_194_304, 1024, 67_108_864, "octets of an access list that is edited in place"
+)
 BOARD_LINE_OCTETS: Final = Limit("board-line-octets", 65_536, 1024, 1_048_576, "one line of what boards say and hear")
 PATTERN_LITERAL_LABELS: Final = Limit(
     "pattern-literal-labels", 2, 1, 127, "literal labels an access pattern ends in at least"

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from dnsbound.cli import (
+    access,
     adopt,
     authority,
     chain,
@@ -127,6 +128,7 @@ identity.app.command(
     ),
 )(identity_transfer.transfer)
 app.add_typer(identity.app, name="id")
+app.add_typer(access.app, name="access")
 app.add_typer(lease.app, name="lease")
 app.add_typer(authority.app, name="authority")
 app.add_typer(zone.app, name="zone")

@@ -95,6 +95,11 @@ def inventory_place(option: str | None) -> Path | str:
     return Configuration.load().inventory or _xdg("XDG_DATA_HOME", ".local/share") / "inventory.db"
 
 
+def access_place(option: Path | None) -> Path:
+    """Where the access list is."""
+    return option or _xdg("XDG_CONFIG_HOME", ".config") / "access.toml"
+
+
 def zone_keys_directory(option: Path | None, inventory: Path | str) -> Path:
     """Where keys of new zones are put: beside the inventory's file unless told otherwise."""
     beside = inventory.parent if isinstance(inventory, Path) else _xdg("XDG_DATA_HOME", ".local/share")

@@ -45,7 +45,7 @@ def match(
     if as_json:
         emit(facts(found, client) | {"possession": POSSESSION})
     else:
-        _tell(found)
+        tell(found)
     raise typer.Exit(found.exit_code)
 
 
@@ -68,7 +68,8 @@ def root_certificates(source: str | None) -> tuple[bytes, ...]:
     return chain
 
 
-def _tell(found: Judgement) -> None:
+def tell(found: Judgement) -> None:
+    """For people: each record, and the verdict."""
     for result in found.results:
         why = f": {result.why}" if result.why else ""
         say(f"{result.record.to_text()}  {result.state.value}{why}")
