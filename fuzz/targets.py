@@ -43,6 +43,7 @@ from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.network_access import NETWORK_ACCESS_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
+from fuzz.presented import PRESENTED_TARGETS
 from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
@@ -235,6 +236,7 @@ TARGETS: dict[str, Target] = {
     **EAP_TARGETS,
     **ENROLMENT_TARGETS,
     **NETWORK_ACCESS_TARGETS,
+    **PRESENTED_TARGETS,
     **OWNERSHIP_TARGETS,
     **HANDSHAKE_TARGETS,
     **TICKET_TARGETS,

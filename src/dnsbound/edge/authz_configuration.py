@@ -17,12 +17,17 @@ Nothing here opens a socket or asks the DNS.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-from dnsbound.door_limits import FRONT_CONNECTIONS, FRONT_SECRET_CHARACTERS
+from dnsbound.door_limits import (
+    FRONT_CONNECTIONS,
+    FRONT_IDLE_SECONDS,
+    FRONT_REQUEST_SECONDS,
+    FRONT_SECRET_CHARACTERS,
+)
 from dnsbound.edge.authz_faces import FACES
 from dnsbound.edge.authz_sockets import PeerUsers, Place, TcpPlace, UnixPlace, group_of, place_of, user_of
 from dnsbound.edge.front import FRONT_NAME_SOURCES, Front
@@ -144,20 +149,17 @@ def _front(table: TomlTable) -> FrontSettings:
     )
     peers = _peers(table, place, secrets)
     connections = table.number("connections", FRONT_CONNECTIONS)
+    request_seconds = table.number("request_seconds", FRONT_REQUEST_SECONDS)
+    idle_seconds = table.number("idle_seconds", FRONT_IDLE_SECONDS)
     options = FACES[protocol].options(table, front)
     table.done()
     return FrontSettings(
-        front=Front(
-            label=front.label,
-            door=front.door,
-            protocol=front.protocol,
-            claim_from=front.claim_from,
-            secrets=secrets,
-            options=options,
-        ),
+        front=replace(front, options=options),
         place=place,
         peers=peers,
         connections=connections,
+        request_seconds=request_seconds,
+        idle_seconds=idle_seconds,
     )
 
 

@@ -113,6 +113,7 @@ class HttpConnection(FrontConnection):
         event = self._http.next_event()
         if isinstance(event, h11.Request):
             self._request, self._began = event, time.perf_counter()
+            _check_framing(event)
             if self._http.they_are_waiting_for_100_continue:
                 self._send(h11.InformationalResponse(status_code=100, headers=[]))
         elif isinstance(event, h11.Data):
@@ -220,6 +221,12 @@ class HttpConnection(FrontConnection):
 
     def _send(self, *events: h11.InformationalResponse | h11.Response | h11.EndOfMessage) -> None:
         self.write(b"".join(filter(None, (self._http.send(event) for event in events))))
+
+
+def _check_framing(request: h11.Request) -> None:
+    """RFC 9112 section 6.3: a length and chunks at once may be an attempt to hide a request within another."""
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in request.headers}:
+        raise h11.RemoteProtocolError("a length and chunks at once", HTTPStatus.BAD_REQUEST)
 
 
 def _bearer(request: h11.Request) -> bytes:

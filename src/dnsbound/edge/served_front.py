@@ -28,12 +28,15 @@ _log: Final = logging.getLogger("dnsbound.authz")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontSettings:
-    """All that is said of one front. peers: who may connect to a Unix socket; None over TCP. connections: at once."""
+    """All that is said of one front. peers: who may connect to a Unix socket; None where a secret alone says who asks.
+    connections: at once. request_seconds: for a request to come as a whole. idle_seconds: between two of them."""
 
     front: Front
     place: Place
     peers: PeerUsers | None = None
     connections: int = FRONT_CONNECTIONS.default
+    request_seconds: int = FRONT_REQUEST_SECONDS.default
+    idle_seconds: int = FRONT_IDLE_SECONDS.default
 
 
 class ServedFront:
@@ -152,11 +155,11 @@ class FrontConnection(asyncio.Protocol, ABC):
 
     def wait_for_request(self) -> None:
         """Between two requests."""
-        self._deadline = self._loop.time() + FRONT_IDLE_SECONDS.default
+        self._deadline = self._loop.time() + self.served.settings.idle_seconds
 
     def wait_for_rest(self) -> None:
         """A request has begun."""
-        self._deadline = self._loop.time() + FRONT_REQUEST_SECONDS.default
+        self._deadline = self._loop.time() + self.served.settings.request_seconds
 
     def meanwhile(self, asking: Coroutine[Any, Any, None]) -> None:
         """Run a question to its end, then `resumed`. Nothing is received meanwhile."""
@@ -186,8 +189,9 @@ class FrontConnection(asyncio.Protocol, ABC):
             transport.abort()
             return
         served.add(self)
+        _set_nodelay(transport.get_extra_info("socket"))
         self.wait_for_request()
-        self._timer = self._loop.call_at(self._deadline, self._look)
+        self._look()
 
     def data_received(self, data: bytes) -> None:
         if self in self.served.connections:
@@ -236,12 +240,13 @@ class FrontConnection(asyncio.Protocol, ABC):
         self.resumed()
 
     def _look(self) -> None:
-        """The time may have been moved on since the timer was set: it is set again then, not at each request."""
-        now = self._loop.time()
+        """See whether time is up, and when to look next. No request has less time than lies between two looks, so that
+        beginning one need not set the timer."""
+        now, patience = self._loop.time(), self.served.settings.request_seconds
         if self._task is not None:
-            self._deadline = max(self._deadline, now + FRONT_REQUEST_SECONDS.default)
+            self._deadline = max(self._deadline, now + patience)
         if now < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._look)
+            self._timer = self._loop.call_at(min(self._deadline, now + patience), self._look)
             return
         self._timer = None
         self._transport.abort()
@@ -258,6 +263,12 @@ class FrontConnection(asyncio.Protocol, ABC):
         """Whoever connected may be none of the users by now."""
         if not self.served.admits(self._transport.get_extra_info("socket")):
             self._transport.abort()
+
+
+def _set_nodelay(connection: socket.socket) -> None:
+    """asyncio does so itself only for sockets that were made with the number of TCP, not with 0 for the usual one."""
+    if connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class StreamServer:
