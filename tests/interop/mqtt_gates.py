@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,12 @@ async def client(
         yield made
 
 
-async def turned_away(at: Gated, device: Device | None) -> bool:
+async def turned_away(
+    connect: Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]],
+) -> bool:
     """Whether TLS ends with an alert, in the handshake or, since the verdict may follow it, at the first read."""
     try:
-        reader, writer = await at.connect(device)
+        reader, writer = await connect()
     except ssl.SSLError:
         return True
     try:

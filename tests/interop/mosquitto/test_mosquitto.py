@@ -153,7 +153,7 @@ def test_who_is_removed_from_the_dns_is_cut_off(broker: Mosquitto, tmp_path: Pat
                 with pytest.raises(aiomqtt.MqttError):
                     await heard(made)
             await at.until(lambda: at.gate.counted().ended == {"cut": 1})
-            assert await turned_away(at, device)
+            assert await turned_away(partial(at.connect, device))
 
     with World() as world:
         run("asyncio", lambda: main(world))
@@ -186,7 +186,7 @@ def test_nobody_else_comes_as_far_as_the_broker(broker: Mosquitto, tmp_path: Pat
         before = broker.daemon.log.read_text().count("New connection")
         async with mqtt_gate(world, tmp_path, broker.target) as at:
             for device in (stranger, wrong_key, revoked, None):
-                assert await turned_away(at, device)
+                assert await turned_away(partial(at.connect, device))
             assert at.gate.counted().verdicts == {
                 "not-permitted": 1,
                 "tlsa-mismatch": 1,
