@@ -213,7 +213,7 @@ def test_a_conversation_that_is_over_keeps_no_tls() -> None:
         talk = Conversation(supplicant(), network(), judge=judge)
         talk.run()
         assert talk.server.stage is Stage.OVER
-        assert (talk.server._tls, talk.server._outgoing, talk.server._keys) == (None, None, None)
+        assert (talk.server._tls, talk.server._outgoing, talk.server._answered) == (None, None, None)
 
 
 # --- who is asked about

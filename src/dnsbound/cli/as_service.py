@@ -9,7 +9,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import lru_cache
-from typing import Final
+from typing import Final, TextIO
 
 _PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _DEBUG: Final = 7
@@ -29,7 +29,7 @@ def notify(**states: str) -> None:
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Logs of the program on standard error: for the journal where it reads them, for people otherwise."""
     _leave_out_what_no_line_shows()
-    handler = logging.StreamHandler()
+    handler = _LineHandler()
     in_journal = "JOURNAL_STREAM" in os.environ
     handler.setFormatter(_JournalFormatter() if in_journal else _TimedFormatter())
     logging.basicConfig(level=level, handlers=[handler])
@@ -42,6 +42,13 @@ def _leave_out_what_no_line_shows() -> None:
     logging.logThreads = False
     logging.logProcesses = False
     logging.logMultiprocessing = False
+
+
+class _LineHandler(logging.StreamHandler[TextIO]):
+    """Standard error sends each line when it ends."""
+
+    def flush(self) -> None:
+        """There is nothing left to send."""
 
 
 class _TimedFormatter(logging.Formatter):

@@ -101,7 +101,10 @@ def _fields(certificate: bytes) -> _Fields:
         raise Malformed("certificate has no serial number", offset)
     ends = []
     for what in _SEQUENCES:
-        _, after = der.expect(certificate, after, tbs_end, der.SEQUENCE, what)
+        offset = after
+        tag, _, after = read(certificate, offset, tbs_end)
+        if tag != der.SEQUENCE:
+            raise Malformed(f"{what} has DER tag {tag:#04x}, not {der.SEQUENCE:#04x}", offset)
         ends.append(after)
     issuer, validity, subject, spki, spki_end = ends
     return _Fields(issuer, validity, subject, spki, spki_end, tbs_end)

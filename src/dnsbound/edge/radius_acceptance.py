@@ -12,13 +12,13 @@ Documents: RFC 2548 2.4; RFC 2865 5.25, 5.27; RFC 3580 3.17, 3.19; RFC 4072 4.1;
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from dnsbound.edge.radius_admission import Admission, Supervision, identifying
 from dnsbound.edge.radius_asked import Asked
 from dnsbound.edge.radius_clients import RadiusOrigin
 from dnsbound.edge.radius_configuration import NetworkRule
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.protocols.eap_server import Accepted
 from dnsbound.protocols.radius_attributes import MAX_VALUE, Attributes, names_of
@@ -36,7 +36,7 @@ _CLASS: Final = int(RadiusAttribute.CLASS)
 _USER_NAME: Final = int(RadiusAttribute.USER_NAME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Acceptance:
     """What was prepared of an Access-Accept before its client was told that it is in. session_timeout: seconds.
     tells_name: User-Name is the verified name; otherwise a handle, or nothing where no key makes handles."""
@@ -46,7 +46,7 @@ class Acceptance:
     tells_name: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class AcceptAnswer:
     """An Access-Accept on the wire, and the names of what is in it."""
 

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from dnsbound.edge.authenticator import verdict_at_hand
@@ -44,6 +44,7 @@ _log: Final = logging.getLogger("dnsbound.radius")
 
 _STATE_OCTETS: Final = 16
 """Random octets of a State: 128 bits nobody guesses."""
+_REALMS: Final = 1024
 _STATE: Final = int(RadiusAttribute.STATE)
 _EAP_KEY_NAME: Final = int(RadiusAttribute.EAP_KEY_NAME)
 _UNCHANGING: Final = (
@@ -357,8 +358,10 @@ def _is_about(conversation: Conversation, asked: Asked) -> bool:
     return asked.request.firsts(_UNCHANGING) == conversation.unchanging
 
 
+@lru_cache(_REALMS)
 def _realm(identity: bytes) -> str:
-    """For choosing a network; an identity that is no NAI has none."""
+    """For choosing a network; an identity that is no NAI has none. Devices that keep their names to themselves
+    (RFC 9190 section 2.1.8) say the same as others of their organisation."""
     try:
         return Nai.parse(identity).routing_realm
     except Malformed:

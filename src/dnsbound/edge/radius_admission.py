@@ -6,10 +6,10 @@ supervision's: access servers repeat it in their accounting (RFC 2865 section 5.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Protocol
 
+from dnsbound.hot_value import hot_value
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.peer import VerifiedPeer
@@ -20,7 +20,7 @@ NAS-Port, Called-Station-Id, Calling-Station-Id, NAS-Identifier, Acct-Session-Id
 Chargeable-User-Identity, NAS-IPv6-Address."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Admission:
     """One client that was let in.
 

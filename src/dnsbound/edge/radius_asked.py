@@ -1,10 +1,11 @@
 """One request of a RADIUS client while it is answered: what was read of it, where it came from, with which secret."""
 
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from dnsbound.edge.radius_clients import RadiusOrigin
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import RadiusCode
 from dnsbound.protocols.radius import RadiusPacket, answer_to, split_eap_message
 from dnsbound.protocols.radius_attributes import Attributes
@@ -13,7 +14,7 @@ Answer: TypeAlias = bytes | Coroutine[Any, Any, bytes | None] | None
 """Octets to send at once, nothing to send, or what has to be waited for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Asked:
     """A request whose sender has the secret."""
 
@@ -27,4 +28,4 @@ class Asked:
 
     def answer_eap(self, code: RadiusCode, eap: bytes, attributes: Attributes = ()) -> bytes:
         """The same with an EAP packet before the other attributes."""
-        return self.answer(code, split_eap_message(eap) + tuple(attributes))
+        return answer_to(self.request, code, split_eap_message(eap) + attributes, self.secret)

@@ -6,11 +6,11 @@ and EAP had to do with it. Keys and secrets are never in it.
 
 import json
 import logging
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from dnsbound.errors import DnsboundError, Refused, Undecided
+from dnsbound.hot_value import hot_value
 from dnsbound.times import Moment, Seconds, iso
 from dnsbound.verify.decision import DETAIL_CHARACTERS
 
@@ -41,7 +41,7 @@ GRANTS_UNUSABLE: Final = "grants-unusable"
 """Reason of a refusal whose grants cannot be said in RADIUS."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class AccessEvent:
     """One authentication. reason: a `Reason`'s word, or one of this module's. name: verified, empty otherwise.
     identity: the hint, which proves nothing. reply: names of the attributes of an Access-Accept."""

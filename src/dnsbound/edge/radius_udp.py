@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
 from dnsbound.edge.radius_asked import Answer
-from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
+from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.repeated_warnings import RepeatedWarnings
@@ -30,6 +30,9 @@ _AT_A_TIME: Final = 256
 """Datagrams read before the event loop sees to others."""
 _NEW_AT_A_TIME: Final = 64
 """New conversations begun of as many, when more are waiting."""
+_REMEMBERED: Final = 4096
+"""Addresses and ports of access servers."""
+_STATE: Final = int(RadiusAttribute.STATE)
 _IP_PKTINFO: Final = 8
 """Linux; the socket module of Python 3.11 does not name it."""
 _IN_PKTINFO: Final = struct.Struct("@I4s4s")
@@ -75,9 +78,10 @@ def has_state(octets: bytes) -> bool:
     for _ in range(RADIUS_ATTRIBUTES.default):
         if at + 2 > end:
             break
-        if octets[at] == RadiusAttribute.STATE:
+        if octets[at] == _STATE:
             return True
-        at += max(octets[at + 1], 2)
+        length = octets[at + 1]
+        at += max(2, length)
     return False
 
 
@@ -99,6 +103,9 @@ class RadiusSocket:
         self._clients = clients
         self._counters = counters
         self._accounting = accounting
+        self._origins: dict[Any, RadiusOrigin] = {}
+        """By socket address, among `_origins_among`."""
+        self._origins_among: RadiusClients | None = None
         self._in_flight: Final = RADIUS_IN_FLIGHT.checked(in_flight)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,25 +136,44 @@ class RadiusSocket:
     # --- receiving
 
     def _readable(self) -> None:
-        new: list[tuple[bytes, Ancillary, Any, RadiusClient]] = []
+        new: list[tuple[bytes, Ancillary, Any, RadiusOrigin]] = []
         for _ in range(_AT_A_TIME):
             received = self._receive()
             if received is None:
                 break
-            address = received[2]
             # Strangers first: they must not take the place of a client's request.
-            client = self._clients().at(address[0])
-            if client is None:
-                self._stranger(address[0])
+            origin = self._origin_of(received[2])
+            if origin is None:
+                self._stranger(received[2][0])
             elif has_state(received[0]):
-                self._take(*received, client, most=self._in_flight)
+                self._take(*received, origin, most=self._in_flight)
             else:
-                new.append((*received, client))
+                new.append((*received, origin))
         else:
             self._count(Dropped.OVERLOADED, len(new[_NEW_AT_A_TIME:]))
             del new[_NEW_AT_A_TIME:]
         for one in new:
             self._take(*one, most=self._in_flight * 3 // 4)
+
+    def _origin_of(self, address: Any) -> RadiusOrigin | None:  # noqa: ANN401 (a socket address)
+        """None for a stranger. Access servers send from the same few ports again and again."""
+        clients = self._clients()
+        if clients is not self._origins_among:
+            self._origins_among = clients
+            self._origins.clear()
+        origin = self._origins.get(address)
+        if origin is None and (client := clients.at(address[0])) is not None:
+            origin = RadiusOrigin(
+                transport=RadiusTransport.UDP,
+                address=address[0],
+                port=address[1],
+                client=client,
+                accounting=self._accounting,
+            )
+            if len(self._origins) >= _REMEMBERED:
+                self._origins.clear()
+            self._origins[address] = origin
+        return origin
 
     def _receive(self) -> tuple[bytes, Ancillary, Any] | None:
         try:
@@ -162,17 +188,10 @@ class RadiusSocket:
             return None
         return octets, [], address
 
-    def _take(self, octets: bytes, ancillary: Ancillary, address: Any, client: RadiusClient, *, most: int) -> None:  # noqa: ANN401 (a socket address)
+    def _take(self, octets: bytes, ancillary: Ancillary, address: Any, origin: RadiusOrigin, *, most: int) -> None:  # noqa: ANN401 (a socket address)
         if len(self._tasks) >= most:
             self._count(Dropped.OVERLOADED)
             return
-        origin = RadiusOrigin(
-            transport=RadiusTransport.UDP,
-            address=address[0],
-            port=address[1],
-            client=client,
-            accounting=self._accounting,
-        )
         try:
             answer = self._respond(octets, origin)
         except Exception:  # noqa: BLE001 (one request's failure must not end the others)

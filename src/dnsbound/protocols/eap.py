@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, Self
 
 from dnsbound.errors import Malformed, Misuse
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import EapCode, EapType
 from dnsbound.wire import Reader
 
@@ -25,7 +26,7 @@ _CODES: Final = MappingProxyType({int(code): code for code in EapCode})
 _WITH_TYPE: Final = frozenset({EapCode.REQUEST, EapCode.RESPONSE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class EapPacket:
     """One packet. type: a number, since peers ask for methods that have no name here; None for Success and Failure."""
 

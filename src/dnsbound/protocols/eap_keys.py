@@ -6,10 +6,11 @@ peer to the authenticator; in RADIUS that is MS-MPPE-Recv-Key, and MSK(32,63) MS
 Sections: RFC 5216 2.3; RFC 9190 2.3.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Self
 
 from dnsbound.errors import Misuse
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import TLS_1_2, TLS_1_3, VERSION_NAMES, EapType
 from dnsbound.tls.shim import Shim
 
@@ -21,7 +22,7 @@ _LABEL_1_3: Final = b"EXPORTER_EAP_TLS_Key_Material"
 _METHOD_ID_LABEL_1_3: Final = b"EXPORTER_EAP_TLS_Method-Id"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class EapKeys:
     """msk, emsk: 64 octets each, known to the two ends alone. session_id: names the conversation to both; empty where
     it was not asked for."""

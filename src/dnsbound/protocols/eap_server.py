@@ -15,12 +15,12 @@ Sections: RFC 3748 2, 4, 5; RFC 5216 2.1; RFC 9190 2.1, 2.5.
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError, Reason, Refused, Undecided
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import TLS_1_3, VERSION_NAMES, EapCode, EapType
 from dnsbound.limits import EAP_IDENTITY_OCTETS, EAP_ROUND_TRIPS, Budget
 from dnsbound.protocols.eap import EapPacket, desired_methods, is_nak
@@ -36,7 +36,7 @@ SUCCESS_INDICATION: Final = b"\x00"
 """Application data of TLS 1.3 that says: authenticated, and no more TLS messages (RFC 9190 section 2.5)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class ServerTls:
     """One connection of a door, and the octets it is fed by. The shim waits for its verdict (no `judge`)."""
 
@@ -44,21 +44,21 @@ class ServerTls:
     transport: FedTransport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Reply:
     """Send this EAP-Request and go on with the peer's answer."""
 
     eap: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Judge:
     """Possession is proved: find out who may be in, and call `settle`. Nothing is to be sent yet."""
 
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Accepted:
     """The peer is in. eap: EAP-Success. tls_version: as Python's `ssl` calls it. resumed: by a ticket."""
 
@@ -69,7 +69,7 @@ class Accepted:
     tls_version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Rejected:
     """The peer is not in. eap: EAP-Failure. verdict: the exact reason, never for the peer."""
 
@@ -77,7 +77,7 @@ class Rejected:
     verdict: DnsboundError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Ignored:
     """Nothing happened and nothing is to be sent. why: words for people."""
 

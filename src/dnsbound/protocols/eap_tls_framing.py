@@ -7,10 +7,10 @@ guessed, and a peer can have no more kept than `EAP_TLS_MESSAGE_OCTETS`.
 Sections: RFC 5216 2.1.5, 3.1, 3.2; RFC 9190 2.1.9.
 """
 
-from dataclasses import dataclass
 from typing import Final, Self
 
 from dnsbound.errors import LimitExceeded, Malformed, PeerError
+from dnsbound.hot_value import hot_value
 from dnsbound.limits import EAP_FRAGMENT_OCTETS, EAP_TLS_MESSAGE_OCTETS
 from dnsbound.protocols.eap import HEADER_OCTETS
 
@@ -23,7 +23,7 @@ _OVERHEAD: Final = HEADER_OCTETS + 2
 """Header of EAP, type, flags."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class TlsFragment:
     """What stands behind the type. total: octets of the whole message, where it is announced."""
 

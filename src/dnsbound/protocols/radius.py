@@ -17,7 +17,7 @@ RFC 5997 sections 2 to 4.
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
 from operator import itemgetter
@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Final, Self
 
 from dnsbound.errors import LimitExceeded, Malformed, Misuse, PeerError
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_OCTETS
 from dnsbound.protocols.radius_arrangement import Arrangement, arrangement_of, check_answer_types, check_request_types
@@ -111,7 +112,7 @@ CHOSEN_AUTHENTICATOR: Final = frozenset({RadiusCode.ACCESS_REQUEST, RadiusCode.S
 """Requests whose authenticator is random and proves nothing; that of all others is a digest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class RadiusPacket:
     """One packet. identifier: 0 to 255. authenticator: 16 octets. attributes: in order, as they are on the wire."""
 
@@ -194,7 +195,7 @@ def read_request_of_any(octets: bytes, secrets: Iterable[bytes]) -> tuple[Radius
     wrong: Discarded | None = None
     for secret in secrets:
         try:
-            _check_request(packet, octets, _usable(secret))
+            _check_request(packet, octets, secret)
         except Discarded as error:
             wrong = error
             continue

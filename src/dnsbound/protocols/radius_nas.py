@@ -9,10 +9,10 @@ Sections: RFC 2865 sections 5.4, 5.5, 5.30 to 5.32, RFC 2869 section 5.17, RFC 3
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Self
 
+from dnsbound.hot_value import hot_value
 from dnsbound.iana import RadiusAttribute
 from dnsbound.protocols.radius import RadiusPacket
 from dnsbound.protocols.radius_attributes import read_address, read_integer, read_text
@@ -34,7 +34,7 @@ _PLACE: Final = re.compile(r"[\w .-]+")
 """What controllers put before the colon in place of the access point's MAC address: its name, group or building."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class CalledStation:
     """Called-Station-Id. text: as it came. bssid: `AA-BB-CC-DD-EE-FF`, where a MAC address was said. ssid: the wireless
     network's name, where one was said; octets of it that are not UTF-8 are shown as `\\xNN`."""
@@ -77,7 +77,7 @@ _FACTS: Final = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class NasFacts:
     """Who asks, and from where. nas_address: NAS-IP-Address or NAS-IPv6-Address, which behind a proxy is not the
     packet's source. port_type: as in the registry, 15 Ethernet, 19 802.11. calling_station: the client; a MAC address

@@ -1,10 +1,10 @@
 """Decision events: one value for each verdict, which log, metrics and `who` read alike. Never sent to a peer."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from dnsbound.errors import Reason, Refused, Undecided
+from dnsbound.hot_value import hot_value
 from dnsbound.times import Moment, Seconds, iso
 from dnsbound.verify.claim import Absent, Asserted, Claim, Possession
 from dnsbound.verify.peer import VerifiedPeer
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value
 class Decision:
     """What was decided about whom, where, when and why."""
 

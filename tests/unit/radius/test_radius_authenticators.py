@@ -230,3 +230,12 @@ def test_rs_03_an_answer_to_status_server_may_lack_it_and_may_not_have_a_wrong_o
     answer = answer_to(read_request(request, SECRET), RadiusCode.ACCESS_ACCEPT, (), SECRET)
     assert read_answer(resigned(without(answer), request), request, SECRET).attributes == ()
     assert why_answer(resigned(answer[:22] + bytes(16), request), request) is Discard.WRONG_MESSAGE_AUTHENTICATOR
+
+
+@pytest.mark.parametrize("octets", [1, 63, 64, 65, 200])
+def test_re_03_secrets_of_every_length_key_the_hmac(octets: int) -> None:
+    """RFC 2104 section 2: a key above 64 octets is its digest."""
+    secret = bytes(range(1, octets + 1))
+    packet = request_of(RadiusCode.ACCESS_REQUEST, 7, EAP, secret, authenticator=bytes(range(16)))
+    assert packet[22:38] == hmac.digest(secret, packet[:22] + bytes(16) + packet[38:], "md5")
+    assert read_request(packet, secret).identifier == 7
