@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts import asking, quoting
 from dnsbound.adapters.fronts.asking import forged_spellings, spellings
 from dnsbound.adapters.fronts.listing import MODULES, snippet
 from dnsbound.adapters.fronts.snippet import (
@@ -20,6 +20,7 @@ from dnsbound.adapters.fronts.snippet import (
     access_door,
     authz_front,
 )
+from dnsbound.edge import authz_routes
 from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.protocols.identity_headers import is_identity_header
 from dnsbound.verify.access import AccessList
@@ -63,7 +64,7 @@ def test_nobody_knows_another_server():
         snippet("telnetd")
 
 
-def test_files_say_what_they_are_and_for_which_version(made):
+def test_cs_10_files_say_what_they_are_and_for_which_version(made):
     first = made.rendered(settings_of(made))[0].text
     assert made.facts.least.to_text() in first
     assert "not found on this machine" in first
@@ -84,7 +85,7 @@ def test_names_of_files_are_names(made):
         assert file.text.endswith("\n")
 
 
-def test_the_secret_is_in_secret_files_alone(made):
+def test_cs_08_the_secret_is_in_secret_files_alone(made):
     files = made.rendered(settings_of(made, verifier=OVER_TCP))
     assert [file.secret for file in files if SECRET in file.text] == [True]
     assert SECRET not in repr(settings_of(made, verifier=OVER_TCP))
@@ -139,7 +140,7 @@ def test_a_door_is_visible_ascii(made):
 
 
 @pytest.mark.parametrize("mark", [*"\"'\\$%{}#;<>`()|&*!~ ", "${x}", "%{x}", "*/", "\u00e9", "'; load_module x;"])
-def test_a_mark_in_a_value_is_quoted_or_refused(made, mark):
+def test_cs_07_a_mark_in_a_value_is_quoted_or_refused(made, mark):
     """Taken as it is, each value occurs whole in what is quoted; or the settings are refused. Comments apart."""
     hostile = PurePosixPath(f"/etc/ssl/a{mark}b")
     settings = settings_of(made, certificate=hostile, key=hostile, directory=hostile)
@@ -203,7 +204,7 @@ def test_versions_are_numbers():
             Version.from_text(wrong)
 
 
-def test_fr_forged_spellings_are_what_a_back_end_could_take_for_a_field():
+def test_cs_03_forged_spellings_are_what_a_back_end_could_take_for_a_field():
     names = [*forged_spellings(), *spellings("Dnsbound-Valid-Until")]
     assert len(set(forged_spellings())) == len(list(forged_spellings()))
     assert all(is_identity_header(name.encode()) for name in names)
@@ -225,9 +226,26 @@ QUOTES = {
 
 
 @pytest.mark.parametrize("quote", QUOTES, ids=lambda quote: quote.__name__)
-def test_quotes(quote):
+def test_cs_07_quotes(quote):
     quoted, value, refused = QUOTES[quote]
     assert quote(value, "it") == quoted
     for wrong in (refused, "", "a\nb", "a\0b"):
         with pytest.raises(DnsboundError):
             quote(wrong, "it")
+
+
+def test_cs_06_what_the_service_reads_is_set_or_removed():
+    """A front that hands the client's own fields on removes what the service would read besides."""
+    assert (
+        authz_routes.AuthRoute.path,
+        authz_routes.CERTIFICATE_FIELD,
+        authz_routes.SOURCE_FIELD,
+    ) == (asking.PATH, asking.CERTIFICATE, asking.SOURCE)
+    assert authz_routes.HttpOptions().chain_field == asking.CHAIN
+    assert {authz_routes.HttpOptions().chain_field, authz_routes.NAME_FIELD} <= set(asking.ALSO_READ)
+    caddy = snippet("caddy")
+    text = caddy.files(settings_of(caddy))[0].text
+    for field in asking.ALSO_READ:
+        assert f"header_up -{field}" in text
+    nginx = snippet("nginx")
+    assert "proxy_pass_request_headers off;" in nginx.files(settings_of(nginx))[0].text

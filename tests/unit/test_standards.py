@@ -49,6 +49,7 @@ NUMBERS = {
     "SIP": 9,
     "RTC": 8,
     "XM": 9,
+    "CS": 10,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

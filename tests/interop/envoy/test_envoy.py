@@ -15,18 +15,18 @@ def envoy():
 
 
 @pytest.mark.parametrize("over_tcp", [False, True], ids=["socket", "secret"])
-def test_fr_02_the_printed_configuration_holds(over_tcp):
+def test_cs_02_the_printed_configuration_holds(over_tcp):
     assert failures(whole_trial("envoy", over_tcp=over_tcp)) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fr_01_certificates_of_every_shape(envoy, shape, version):
+def test_cs_01_certificates_of_every_shape(envoy, shape, version):
     assert failures([envoy.of_shape(shape, version)]) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_fr_04_a_revoked_client_stays_out_whether_its_session_is_resumed_or_not(envoy, version):
+def test_cs_04_a_revoked_client_stays_out_whether_its_session_is_resumed_or_not(envoy, version):
     _, outcome = envoy.resumed_after_revocation(version)
     assert outcome.passed, outcome
 

@@ -22,24 +22,24 @@ def before_tcp():
 
 @pytest.mark.parametrize("over_tcp", [False, True], ids=["socket", "secret"])
 @pytest.mark.parametrize("server", ["haproxy", "haproxy-tcp"])
-def test_fr_02_the_printed_configuration_holds(server, over_tcp):
+def test_cs_02_the_printed_configuration_holds(server, over_tcp):
     assert failures(whole_trial(server, over_tcp=over_tcp)) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fr_01_certificates_of_every_shape(haproxy, shape, version):
+def test_cs_01_certificates_of_every_shape(haproxy, shape, version):
     assert failures([haproxy.of_shape(shape, version)]) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fr_01_certificates_before_a_tcp_service(before_tcp, shape, version):
+def test_cs_01_certificates_before_a_tcp_service(before_tcp, shape, version):
     assert failures([before_tcp.of_shape(shape, version)]) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_fr_04_a_revoked_client_stays_out_whether_its_session_is_resumed_or_not(haproxy, version):
+def test_cs_04_a_revoked_client_stays_out_whether_its_session_is_resumed_or_not(haproxy, version):
     _, outcome = haproxy.resumed_after_revocation(version)
     assert outcome.passed, outcome
 

@@ -23,30 +23,30 @@ def stream():
 
 
 @pytest.mark.parametrize("over_tcp", [False, True], ids=["socket", "secret"])
-def test_fr_02_the_printed_configuration_holds(over_tcp):
+def test_cs_02_the_printed_configuration_holds(over_tcp):
     assert failures(whole_trial("nginx", over_tcp=over_tcp)) == []
 
 
-def test_fr_02_the_printed_configuration_holds_before_a_tcp_service():
+def test_cs_02_the_printed_configuration_holds_before_a_tcp_service():
     assert failures(whole_trial("nginx-stream")) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fr_01_certificates_of_every_shape(nginx, shape, version):
+def test_cs_01_certificates_of_every_shape(nginx, shape, version):
     outcome = nginx.of_shape(shape, version)
     assert outcome.passed == (shape not in LEAF_ONLY), outcome
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fr_01_certificates_before_a_tcp_service(stream, shape, version):
+def test_cs_01_certificates_before_a_tcp_service(stream, shape, version):
     outcome = stream.of_shape(shape, version)
     assert outcome.passed == (shape not in NOT_IN_STREAMS), outcome
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_fr_04_a_session_is_not_resumed_and_a_revoked_client_stays_out(nginx, version):
+def test_cs_04_a_session_is_not_resumed_and_a_revoked_client_stays_out(nginx, version):
     resumed, outcome = nginx.resumed_after_revocation(version)
     assert not resumed
     assert outcome.passed, outcome

@@ -43,7 +43,7 @@ def tried_with(*changes):
         return {outcome.what: outcome.came for outcome in failures(list(tried))}
 
 
-def test_fr_02_a_server_that_does_not_ask_fails():
+def test_cs_02_a_server_that_does_not_ask_fails():
     failed = tried_with(("auth_request /_dnsbound_trial;", ""))
     assert failed["a client that is not on the access list"] == "in (200)"
     assert failed["a client without a certificate"] == "in (200)"
@@ -51,7 +51,7 @@ def test_fr_02_a_server_that_does_not_ask_fails():
     assert "none" in failed["the right client"]
 
 
-def test_fr_03_a_server_that_believes_the_clients_fields_fails():
+def test_cs_03_a_server_that_believes_the_clients_fields_fails():
     failed = tried_with(
         (OWN_FIELDS, ""),
         ('proxy_set_header Dnsbound_Name "";\n', ""),
@@ -62,20 +62,20 @@ def test_fr_03_a_server_that_believes_the_clients_fields_fails():
     assert "dnsbound_name" in came
 
 
-def test_fr_05_a_server_that_opens_when_nobody_answers_fails():
+def test_cs_05_a_server_that_opens_when_nobody_answers_fails():
     opened = "    error_page 500 = @open;\n    location @open { return 200; }\n"
     failed = tried_with(("    location / {", f"{opened}    location / {{"))
     assert list(failed) == ["the right client while the verify service is down"]
 
 
-def test_fr_06_a_server_that_tells_another_certificate_fails():
+def test_cs_06_a_server_that_tells_another_certificate_fails():
     """As if it did not matter whose key signed the handshake."""
     failed = tried_with(("X-Client-Cert $ssl_client_escaped_cert", "X-Client-Cert $http_x_client_cert"))
     assert "the right client" in failed
     assert failed["a client without a certificate, with forged ones"].startswith("in")
 
 
-def test_fr_09_a_server_that_tells_clients_why_not_fails():
+def test_cs_09_a_server_that_tells_clients_why_not_fails():
     failed = tried_with(("satisfy all;", "satisfy all;\nadd_header Dnsbound-Reason $dnsbound_reason always;"))
     assert failed["a client that is not on the access list"] == "out, and told Dnsbound-Reason"
 

@@ -47,7 +47,7 @@ def test_files_are_written_once_and_over_themselves_by_force(dnsbound, tmp_path)
     assert "another" in (out / "dnsbound-nginx.conf").read_text()
 
 
-def test_the_secret_is_written_for_its_owner_and_never_printed(dnsbound, tmp_path):
+def test_cs_08_the_secret_is_written_for_its_owner_and_never_printed(dnsbound, tmp_path):
     options = ("config", "nginx", *_secret(tmp_path))
     printed = dnsbound(*options)
     assert printed.code == 0
