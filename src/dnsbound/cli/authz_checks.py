@@ -1,5 +1,6 @@
 """What `dnsbound serve authz --check` looks at: everything it needs, before a front finds out that it is missing."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from dnsbound.times import Seconds
 
 if TYPE_CHECKING:
     from dnsbound.edge.authz_configuration import AuthzConfiguration
+    from dnsbound.edge.authz_sockets import TcpPlace
     from dnsbound.edge.served_front import FrontSettings
     from dnsbound.verify.access import AccessList
 
@@ -94,7 +96,7 @@ def _decisions(configuration: "AuthzConfiguration") -> Iterator[Finding]:
 
 def _place(settings: "FrontSettings") -> Finding:
     """Whether a front can be listened for. A running service is no fault: it is the one that would be reloaded."""
-    from dnsbound.edge.authz_sockets import UnixPlace, bind_front, remove_socket
+    from dnsbound.edge.authz_sockets import TcpPlace, UnixPlace, bind_front, remove_socket
     from dnsbound.edge.runtime_directory import listens
 
     check, place = f"front {settings.front.label} at {settings.place}", settings.place
@@ -103,10 +105,21 @@ def _place(settings: "FrontSettings") -> Finding:
     try:
         remove_socket(place, bind_front(place))
     except Misuse as error:
+        if isinstance(place, TcpPlace) and _answers(place):
+            remedy = "fine if that is this service, which runs already; otherwise choose another port"
+            return Finding(check=check, level=Level.WARN, found=str(error), remedy=remedy)
         remedy = "make the directory, for the service's user to write in" if isinstance(place, UnixPlace) else ""
         return Finding(check=check, level=Level.FAIL, found=str(error), remedy=remedy)
     known = [word for word, known in (("its user", settings.peers), ("a secret", settings.front.secrets)) if known]
     return Finding(check=check, level=Level.OK, found=f"free; the front is known by {' and '.join(known)}")
+
+
+def _answers(place: "TcpPlace") -> bool:
+    try:
+        socket.create_connection((place.endpoint.host, place.endpoint.port), timeout=_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
 
 
 def _resolvers(resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:

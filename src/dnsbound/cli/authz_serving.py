@@ -4,9 +4,11 @@ The sockets are bound before the workers are forked, which share them: whichever
 has a resolver, and so a cache of evidence, of its own.
 """
 
+import logging
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dnsbound.cli.as_service import log_to_stderr, notify
 from dnsbound.cli.authz_metrics import authz_metrics
@@ -22,6 +24,8 @@ from dnsbound.edge.decision_log import DecisionLog
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.worker import Announcements, Worker
 from dnsbound.edge.worker_processes import run_workers, workers_for
+
+_log: Final = logging.getLogger("dnsbound.authz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,7 @@ class AuthzServing:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""
         log_to_stderr()
-        announcements = Announcements(
-            ready=self._ready, alive=lambda: notify(WATCHDOG="1"), ending=lambda: notify(STOPPING="1")
-        )
+        announcements = Announcements(ready=self._ready, alive=lambda: notify(WATCHDOG="1"), ending=self._ending)
         with closing(self._snapshots), closing(self._bound):
             run_workers(self._work, count=self._count, announcements=announcements)
 
@@ -67,6 +69,8 @@ class AuthzServing:
             totals = AuthzWorkerTotals(self._snapshots, worker.index)
             write_decisions(held, settings.decisions)
             server = AuthzServer(self._configuration, lookups, self._bound)
+            if totals.takes_over:
+                server.reload()  # The others may have been told to read their files again since they began.
             worker.at_beats(lambda: totals.leave(_totals(server, lookups)))
             worker.at_reload(server.reload)
             if worker.index == 0:
@@ -82,6 +86,10 @@ class AuthzServing:
     def _ready(self) -> None:
         self._tell()
         notify(READY="1", STATUS=f"{len(self._configuration.fronts)} fronts, {self._count} workers")
+
+    def _ending(self) -> None:
+        notify(STOPPING="1")
+        _log.info("ends: what was asked is answered, and nothing more is asked")
 
     def _tell(self) -> None:
         places = self._bound.places()

@@ -38,6 +38,8 @@ Fields = tuple[tuple[bytes, bytes], ...]
 CERTIFICATE_FIELD: Final = "X-Client-Cert"
 SOURCE_FIELD: Final = "X-Real-IP"
 NAME_FIELD: Final = "X-Client-Name"
+PROTOCOL_FIELD: Final = "X-Client-TLS"
+"""Version of TLS, for the log alone."""
 _FORWARDED: Final = "x-forwarded-client-cert"
 _RFC_9440: Final = "client-cert"
 _CHALLENGE: Final = (b"WWW-Authenticate", b"TLS-Client-Certificate")
@@ -116,7 +118,7 @@ class AuthRoute:
                 chain=_chain_of_fields(request),
                 name=request.text(request.options.name_field) or None,
                 source=request.text(request.options.source_field),
-                protocol=request.text("x-client-tls")[:_PROTOCOL_CHARACTERS],
+                protocol=request.text(PROTOCOL_FIELD)[:_PROTOCOL_CHARACTERS],
                 door=request.text(DOOR) or None,
             )
         except (Malformed, LimitExceeded) as error:

@@ -75,7 +75,7 @@ class AuthzServer:
     """Serves while it is entered. To be made in the process that serves, in its event loop.
 
     bound: its sockets, which are the caller's to close. on_decision: told of every verdict. Misuse or Malformed, in one
-    line, for an access list that cannot be used, or that does not have a front's door.
+    line, for an access list that cannot be used. A front whose door is not in the list lets nobody in (`check_doors`).
     """
 
     def __init__(
@@ -92,7 +92,6 @@ class AuthzServer:
         self._on_decision = on_decision
         self._clock = clock
         self._access = AccessFile(configuration.server.access)
-        configuration.check_doors(self._access.current().doors)
         self._lookups = LookupBudget(
             per_source=configuration.server.lookups_per_source, per_zone=configuration.server.lookups_per_zone
         )

@@ -63,6 +63,8 @@ class AuthzWorkerTotals:
         self._snapshots = snapshots
         self._worker = worker
         octets = snapshots.get(worker)
+        self.takes_over: Final = octets is not None
+        """Another worker was in this place before."""
         self._former: Final = AuthzTotals() if octets is None else AuthzTotals.from_octets(octets)
         for counted in self._former.fronts.values():
             counted.connections = 0  # What there was in the dead worker is not there now.

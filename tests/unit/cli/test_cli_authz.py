@@ -1,5 +1,6 @@
 """`dnsbound serve authz`: its checks, and the command as a process that is asked, reads again and ends in order."""
 
+import contextlib
 import getpass
 import http.client
 import json
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +107,14 @@ def test_a_running_service_is_no_fault(dnsbound, configured):
     assert ran.code == 0
 
 
+def test_a_port_in_use_is_a_warning_for_it_may_be_the_services_own(dnsbound, configured):
+    with socket.create_server(("127.0.0.1", 0)) as served:
+        changed(configured, "127.0.0.1:0", f"127.0.0.1:{served.getsockname()[1]}")
+        ran, found = checked(dnsbound, configured)
+    [level] = [level for check, level in found.items() if check.startswith("front caddy at")]
+    assert (ran.code, level) == (0, "warn")
+
+
 class OverUnix(http.client.HTTPConnection):
     def __init__(self, path):
         super().__init__("verifier", timeout=SECONDS)
@@ -130,6 +140,17 @@ def asked(place, leaf, target="/auth"):
         connection.close()
 
 
+def workers_of(pid):
+    """Processes that this one started; none where it works itself."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            number, _, rest = stat.read_text().partition(" (")
+            if int(rest.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(number))
+    return found
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_command_is_asked_reads_again_at_sighup_and_ends_at_sigterm(internet, dnsbound, configured, workers):
     changed(configured, "[server]", f"[server]\nworkers = {workers}")
@@ -152,6 +173,10 @@ def test_the_command_is_asked_reads_again_at_sighup_and_ends_at_sigterm(internet
         process.send_signal(signal.SIGHUP)
         for _ in range(workers):
             assert any("fronts in force" in line for line in process.stderr)
+        assert asked(places["nginx"], leaf) == (403, None)
+        for pid in workers_of(process.pid):
+            os.kill(pid, signal.SIGKILL)
+            assert any("fronts in force" in line for line in process.stderr), "a successor begins with what is in force"
         assert asked(places["nginx"], leaf) == (403, None)
         changed(configured, "[front.caddy]", "[fronts.caddy]")
         process.send_signal(signal.SIGHUP)
