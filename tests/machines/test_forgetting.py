@@ -18,7 +18,9 @@ class Quiet(asyncio.Protocol):
 
 
 @pytest.mark.parametrize("kind", LOOPS)
-def test_a_removed_record_cuts_at_once_though_it_was_good_for_an_hour(kind: str, world: World, tmp_path: Path) -> None:
+def test_bd_03_a_removed_record_cuts_at_once_though_it_was_good_for_an_hour(
+    kind: str, world: World, tmp_path: Path
+) -> None:
     at = door(world)
     device, other = car(world, "car61", ttl=3600), car(world, "car62", ttl=3600)
 

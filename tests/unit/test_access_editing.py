@@ -55,7 +55,7 @@ def test_an_error_in_the_block_and_in_the_text_leave_the_file(place: Path) -> No
     assert place.read_text() == LIST
 
 
-def test_editors_wait_for_each_other_and_no_change_is_lost(place: Path) -> None:
+def test_bd_09_editors_wait_for_each_other_and_no_change_is_lost(place: Path) -> None:
     def add(number: int) -> None:
         for turn in range(5):
             with AccessEditing.of(place) as editing:

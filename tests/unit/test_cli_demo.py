@@ -13,9 +13,10 @@ import pytest
 from dnsbound.cli import demo_scenario, demo_step
 from dnsbound.cli.app import run
 from dnsbound.cli.exit_codes import ExitCode
+from interop.daemon import program as installed
 
 README = Path(__file__).parents[2] / "README.md"
-STEPS = 21
+STEPS = 23
 PROGRAM = "eapol_test"
 OURS = "our own EAP-TLS peer (eapol_test is not installed)"
 
@@ -52,29 +53,30 @@ def check_all_steps(steps: list[dict[str, object]], *, by: str) -> None:
     assert outcomes.count("refused tlsa-mismatch") == 2
     assert outcomes.count("refused no-tlsa") == 3
     assert outcomes.count("disconnected") == 2
+    assert outcomes.count("admitted, own topics alone") == 1
+    assert outcomes.count("cut") == 2
     assert {step["step"]: step["outcome"] for step in steps if "EAP-TLS by" in str(step["step"])} == {
         f"public.isp.example: EAP-TLS by {by}": "admitted, VLAN visitors",
         f"wireless.cars.example: EAP-TLS by {by}": "admitted, VLAN 54",
     }
 
 
-@pytest.mark.peer("curl")
+@pytest.mark.peer("curl", "mosquitto")
 @pytest.mark.peer(PROGRAM)
 def test_the_whole_story_goes_as_expected_and_as_the_readme_shows_it() -> None:
     steps = steps_of(the_whole_story(os.environ["PATH"], "--json"))
     check_all_steps(steps, by=PROGRAM)
     readme = README.read_text()
     shown = re.findall(r"^   ok  (.*)\n       (.*) as expected, \d+ ms$", readme, re.MULTILINE)
-    assert len(shown) == 5
+    assert len(shown) == 6
     assert set(shown) <= {(step["step"], step["outcome"]) for step in steps}
     assert f"Some of the {STEPS} steps of the demo" in readme
 
 
-@pytest.mark.peer("curl")
+@pytest.mark.peer("curl", "mosquitto")
 def test_without_eapol_test_our_own_peer_joins_the_networks(tmp_path: Path) -> None:
-    curl = shutil.which("curl")
-    assert curl is not None
-    (tmp_path / "curl").symlink_to(curl)
+    for name in ("curl", "mosquitto"):
+        (tmp_path / name).symlink_to(installed(name))
     check_all_steps(steps_of(the_whole_story(str(tmp_path), "--json")), by=OURS)
 
 
@@ -82,8 +84,8 @@ def test_people_are_told_the_list_each_step_and_how_long_it_took(tmp_path: Path)
     """With no program of others at all."""
     said = the_whole_story(str(tmp_path))
     assert all(line.strip() in said for line in demo_scenario.ACCESS.strip().splitlines())
-    assert said.count("   ok  ") == STEPS - 1
-    assert said.count(" skip  ") == 1
+    assert said.count("   ok  ") == STEPS - 3
+    assert said.count(" skip  ") == 3
     assert said.count("Disconnect-Request to ap1.") == 2
     assert "until both networks had put the car out" in said
 

@@ -95,7 +95,7 @@ with DecisionLog(sys.argv[1]) as decisions:
 """
 
 
-def test_processes_and_threads_write_whole_lines_into_one_file(tmp_path: Path) -> None:
+def test_bd_06_processes_and_threads_write_whole_lines_into_one_file(tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     others = [subprocess.Popen([sys.executable, "-c", _WRITER, str(path)]) for _ in range(2)]
     with DecisionLog(path) as decisions:
@@ -141,7 +141,7 @@ def test_a_directory_that_went_loses_lines_and_no_decision(tmp_path: Path, caplo
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
-def test_a_full_disk_loses_lines_and_no_decision(tmp_path: Path) -> None:
+def test_bd_07_a_full_disk_loses_lines_and_no_decision(tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     path.symlink_to("/dev/full")
     with DecisionLog(path) as decisions:

@@ -180,7 +180,7 @@ def test_what_is_forgotten_is_asked_for_again_with_what_led_through_it() -> None
     assert cache.forget(KEY[0], now=NOW + 1) == 0
 
 
-def test_an_answer_that_was_asked_for_before_the_forgetting_is_not_kept() -> None:
+def test_bd_04_an_answer_that_was_asked_for_before_the_forgetting_is_not_kept() -> None:
     cache = EvidenceCache()
     cache.forget(KEY[0], now=NOW + 1)
     alias = ((b"example", b"van"), 52)

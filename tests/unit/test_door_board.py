@@ -220,7 +220,7 @@ def test_what_cannot_be_found_out_keeps_and_says_so(board: DoorBoard, tmp_path: 
     assert connection.was_cut is None
 
 
-def test_a_name_that_is_not_permitted_causes_no_query(board: DoorBoard, tmp_path: Path) -> None:
+def test_bd_02_a_name_that_is_not_permitted_causes_no_query(board: DoorBoard, tmp_path: Path) -> None:
     at = authenticator()
     board.watch(at)
     [found] = forget_everywhere(ClientName.parse("x._device.elsewhere.example"), directory=tmp_path)
@@ -232,7 +232,7 @@ def test_a_name_that_is_not_permitted_causes_no_query(board: DoorBoard, tmp_path
 # --- the socket
 
 
-def test_the_socket_is_for_its_owner_alone_and_goes_with_its_board(tmp_path: Path) -> None:
+def test_bd_01_the_socket_is_for_its_owner_alone_and_goes_with_its_board(tmp_path: Path) -> None:
     board = DoorBoard.open("test", directory=tmp_path / "made")
     mode = board.path.stat().st_mode
     assert stat.S_ISSOCK(mode)
@@ -389,7 +389,7 @@ ROW = Inside(name=CAR, door="api", since=0.0, until=1.0)
         FIRST + b" " * (BOARD_LINE_OCTETS.default + 1),
     ],
 )
-def test_an_answer_that_is_not_whole_is_told_and_not_believed(tmp_path: Path, octets: bytes) -> None:
+def test_bd_05_an_answer_that_is_not_whole_is_told_and_not_believed(tmp_path: Path, octets: bytes) -> None:
     path = tmp_path / "x.board"
     thread = pretending(path, octets)
     [only] = who(path)

@@ -23,7 +23,8 @@ _START_SECONDS: Final = 10.0
 
 
 def demo(*, as_json: JsonOption = False) -> int:
-    """Show a car admitted to an API and two networks by its DNS name alone, and shut out when its record is removed."""
+    """Show a car let in to an API, two networks and a broker by its DNS name, and put out when its record goes."""
+    from dnsbound.cli.demo_broker import serving_broker
     from dnsbound.cli.demo_networks import serving_networks
     from dnsbound.cli.demo_scenario import ACCESS, Scenario
     from dnsbound.testing.world import World
@@ -34,10 +35,14 @@ def demo(*, as_json: JsonOption = False) -> int:
     wrong = 0
     with World() as world:
         scenario = Scenario(world)
-        with _api(world, scenario) as service, serving_networks(world, ACCESS) as networks:
+        with (
+            _api(world, scenario) as service,
+            serving_networks(world, ACCESS) as networks,
+            serving_broker(world, ACCESS) as broker,
+        ):
             if not as_json:
                 _introduce()
-            for result in scenario.steps(service, networks):
+            for result in scenario.steps(service, networks, broker):
                 show(result)
                 wrong += not result.as_expected
     if not as_json:
@@ -91,8 +96,8 @@ def _introduce() -> None:
 
     out = console()
     out.print(
-        "A signed miniature Internet runs in this process. The HTTPS API of cars.example and two Wi-Fi networks let in "
-        "who is on this list:\n"
+        "A signed miniature Internet runs in this process. The HTTPS API of cars.example, two Wi-Fi networks and an "
+        "MQTT broker let in who is on this list:\n"
     )
     out.print(f"{textwrap.indent(ACCESS.strip(), '    ')}\n", style="dim")
 
@@ -122,6 +127,8 @@ def _conclude(wrong: int, scenario: "Scenario") -> None:
         return
     if scenario.revocation_seconds is not None and scenario.disconnect_seconds is not None:
         out.print(f"From the removal of the record to the refusal: {scenario.revocation_seconds:.1f} s,")
+        if scenario.broker_seconds is not None:
+            out.print(f"until the broker's connection was cut: {scenario.broker_seconds:.1f} s,")
         out.print(
             f"and until both networks had put the car out: {scenario.disconnect_seconds:.1f} s; by caches running out."
         )

@@ -12,6 +12,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from dnsbound.cli.demo_at_broker import AtBroker
+from dnsbound.cli.demo_at_broker import at_broker as _at_broker
+from dnsbound.cli.demo_broker import Broker
 from dnsbound.cli.demo_clients import HOST, Caller, Reply, Service, call, call_with_curl, curl
 from dnsbound.cli.demo_networks import PUBLIC, WIRELESS, Networks, Place
 from dnsbound.cli.demo_step import SKIPPED, StepResult, ms_since
@@ -42,6 +45,9 @@ deny = ["car99._device.cars.example"]
 [door."public.isp.example"]
 allow = [{ names = ["*._device.cars.example"], grants = { vlan = "visitors" } }]
 
+[door."report.gov.example"]
+allow = ["*._device.cars.example"]
+
 [door."wireless.cars.example"]
 allow = [{ names = ["car54._device.cars.example"], grants = { vlan = 54 } }]
 """
@@ -63,13 +69,15 @@ class Scenario:
         """From the removal of the record to the first login refused; None until that was seen."""
         self.disconnect_seconds: float | None = None
         """From there to the last Disconnect-Request of a network."""
+        self.broker_seconds: float | None = None
+        """From there to the end of the connection to the broker."""
         self.server_credential: Final = world.web_credential(HOST)
         self.authenticator: Final = Authenticator(
             AccessList.from_toml(ACCESS), world.resolver(), door=DOOR, on_decision=self._decisions.put
         )
 
-    def steps(self, service: Service, networks: Networks) -> Iterator[StepResult]:
-        """Run the story against the API and the networks."""
+    def steps(self, service: Service, networks: Networks, broker: Broker | None) -> Iterator[StepResult]:
+        """Run the story against the API, the networks and the broker; None for one that is not installed."""
         car = yield from self._issue()
         yield self._attempt(
             "HTTPS login: name in dane_clientid, X.509", "admitted", lambda: call(service, car.credential)
@@ -83,7 +91,9 @@ class Scenario:
         yield from self._strangers(service, car)
         yield from self._dns_troubles(service)
         yield from self._network_access(networks, car)
-        yield from self._revocation(service, networks, car)
+        with _at_broker(broker, car) as at_broker:
+            yield at_broker.begun
+            yield from self._revocation(service, networks, car, at_broker)
 
     def _issue(self) -> Generator[StepResult, None, Device]:
         started = time.perf_counter()
@@ -185,7 +195,9 @@ class Scenario:
             reason = event.detail or joined.told.why
         return StepResult(step=step, expected=expected, outcome=outcome, reason=reason, ms=ms)
 
-    def _revocation(self, service: Service, networks: Networks, car: Device) -> Iterator[StepResult]:
+    def _revocation(
+        self, service: Service, networks: Networks, car: Device, at_broker: AtBroker
+    ) -> Iterator[StepResult]:
         live = Caller(service, car.credential)
         yield self._attempt("a connection that stays open", "admitted", live.get)
         removed = time.perf_counter()
@@ -208,6 +220,8 @@ class Scenario:
             reason=reply.text if not reply.admitted else "",
             ms=ms_since(started),
         )
+        yield at_broker.end(removed)
+        self.broker_seconds = at_broker.seconds
         for network in (PUBLIC, WIRELESS):
             again = _joining(network, car.name, car.credential)
             step = f"{network}: {CAR} once more"

@@ -176,7 +176,7 @@ def test_it_is_closed_when_nobody_may_come_in_or_is_in(found):
         Forgotten(door="offline", permitted=True, carried=1),
     ],
 )
-def test_it_is_open_while_anybody_may_or_nobody_can_say(found):
+def test_bd_08_a_door_is_open_while_anybody_may_or_nobody_can_say(found):
     assert why_open(found) != ""
 
 
