@@ -46,6 +46,8 @@ class BackEnd:
             await self.serve(reader, writer)
         except OSError as error:
             self.problems.append(error)
+        except asyncio.CancelledError:
+            return  # the test is over
         finally:
             self.handlers.discard(task)
             writer.close()

@@ -5,7 +5,7 @@ of each connection; `gate_server` makes it and tells it of newer configurations.
 import asyncio
 import logging
 from collections import Counter
-from typing import Final
+from typing import Final, cast
 from weakref import WeakSet
 
 from dnsbound.edge.authenticator import Authenticator
@@ -35,8 +35,8 @@ class Gate:
         """Set while nobody is in."""
         self.empty.set()
         self._begun: Final[WeakSet[ServerProtocol | Entrance]] = WeakSet()
-        self._former: list[Context] = []
-        """Contexts some of whose handshakes may not be over."""
+        self._former: list[tuple[Context, float]] = []
+        """Contexts some of whose handshakes may not be over, and until when that may be."""
         self._handshakes: Counter[str] = Counter()
         """Of Contexts before them."""
         self._admissions = Admissions(rule.limits)
@@ -44,10 +44,12 @@ class Gate:
 
     def configure(self, rule: GateRule, context: Context, authenticator: Authenticator) -> None:
         """Serve by this from now on; connections that are there go on as they began."""
-        self._former.append(self.context)
-        for former in [each for each in self._former if not each.handshake_slots.unfinished]:
+        now = asyncio.get_running_loop().time()
+        for former in [each for each in self._former if each[1] <= now]:
             self._former.remove(former)
-            self._handshakes.update(_outcomes(former))
+            self._handshakes.update(_outcomes(former[0]))
+        # A connection that was accepted with it may not have taken its slot yet.
+        self._former.append((self.context, now + 2 * self.context.handshake_slots.seconds))
         self.rule, self.context, self.authenticator = rule, context, authenticator
         self._admissions.configure(rule.limits)
         self._warnings.forget()
@@ -117,7 +119,7 @@ class Gate:
     def counted(self) -> GateCounters:
         """As it stands."""
         self.counters.handshakes = Counter(self._handshakes)
-        for context in (*self._former, self.context):
+        for context in (*(former for former, _ in self._former), self.context):
             self.counters.handshakes.update(_outcomes(context))
         return self.counters
 
@@ -130,5 +132,4 @@ class _ClosedAtOnce(asyncio.Protocol):
     """For a connection that finds no room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        cast("asyncio.Transport", transport).abort()

@@ -101,11 +101,15 @@ class GateServer:
     async def __aexit__(self, *_exc: object) -> None:
         await self._stop_listening()
         gone = asyncio.gather(*self._closing)
-        while not gone.done():
+        for _ in range(_ABANDON_TRIES):
             # Again, since a connection that was accepted just now has not begun yet.
             for gate in self.gates.values():
                 gate.abandon()
             await asyncio.wait([gone], timeout=_ABANDON_SECONDS)
+            if gone.done():
+                return
+        gone.cancel()
+        _log.error("connections are left that cannot be ended")
 
     async def _stop_listening(self) -> None:
         if self._timer is not None:
@@ -210,6 +214,7 @@ class GateServer:
 
 
 _ABANDON_SECONDS: Final = 0.2
+_ABANDON_TRIES: Final = 50
 
 
 def _access_file(configuration: GateConfiguration) -> AccessFile:

@@ -6,6 +6,8 @@ to whoever else reaches it; that is `danger_unsafe_target`.
 
 import asyncio
 import ipaddress
+import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,11 @@ from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.errors import Malformed
 
 UNIX: Final = "unix:"
+_ADDRESS: Final = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):([0-9]{1,5})")
 MAX_UNIX_OCTETS: Final = 107
 """Of a socket's path on Linux, sockaddr_un without its end."""
+_FULL_SECONDS: Final = 0.02
+"""Between two tries at a Unix socket whose queue is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,12 @@ class Target:
         """OSError."""
         loop = asyncio.get_running_loop()
         if self.path is not None:
-            transport, _ = await loop.create_unix_connection(protocol, str(self.path))
+            connected = await _connected(self.path)
+            try:
+                transport, _ = await loop.create_unix_connection(protocol, sock=connected)
+            except BaseException:
+                connected.close()
+                raise
         else:
             assert self.endpoint is not None
             transport, _ = await loop.create_connection(protocol, self.endpoint.host, self.endpoint.port)
@@ -55,10 +65,27 @@ class Target:
         return f"{UNIX}{self.path}" if self.path is not None else str(self.endpoint)
 
 
+async def _connected(path: Path) -> socket.socket:
+    """A Unix socket whose queue is full refuses for the moment, which nothing tells the end of (connect(2), EAGAIN).
+    asyncio takes that for a connection."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)  # noqa: FBT003 (socket takes it by position alone)
+        while True:
+            try:
+                made.connect(str(path))
+            except BlockingIOError:
+                await asyncio.sleep(_FULL_SECONDS)
+            else:
+                return made
+    except BaseException:
+        made.close()
+        raise
+
+
 def address_and_port(text: str) -> Endpoint:
     """`192.0.2.1:8883` or `[2001:db8::1]:8883`; `localhost` is 127.0.0.1. Malformed, also without a port."""
-    host, _, port = text.rpartition(":")
-    bare = host == "" or (":" in host and not host.startswith("["))
-    if bare or not port:
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
         raise Malformed(f"{text!r} is neither ADDRESS:PORT nor [ADDRESS]:PORT")
-    return Endpoint.parse(f"127.0.0.1:{port}" if host == "localhost" else text, port=0)
+    return Endpoint.parse(f"127.0.0.1:{found[2]}" if found[1] == "localhost" else text, port=0)
