@@ -45,6 +45,7 @@ from fuzz.network_access import NETWORK_ACCESS_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
 from fuzz.presented import PRESENTED_TARGETS
+from fuzz.proxy_headers import PROXY_HEADER_TARGETS
 from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
@@ -240,6 +241,7 @@ TARGETS: dict[str, Target] = {
     **NETWORK_ACCESS_TARGETS,
     **PRESENTED_TARGETS,
     **OWNERSHIP_TARGETS,
+    **PROXY_HEADER_TARGETS,
     **HANDSHAKE_TARGETS,
     **TICKET_TARGETS,
 }
