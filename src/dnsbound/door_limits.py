@@ -164,3 +164,9 @@ HTTP_FIELDS: Final = Limit("http-fields", 128, 32, 1024, "header fields of one H
 HTTP_PIPELINED: Final = Limit(
     "http-pipelined", 16, 1, 1024, "RFC 9112 section 9.3.2: requests of a connection that no answer has come to yet"
 )
+LORAWAN_MESSAGE_OCTETS: Final = Limit(
+    "lorawan-message-octets", 65_536, 4096, 131_072, "one message between servers of LoRaWAN; a frame has 255 octets"
+)
+LORAWAN_PENDING: Final = Limit(
+    "lorawan-pending", 10_000, 1, 1_000_000, "requests of one server that wait for an answer"
+)

@@ -76,6 +76,10 @@ class JsonMembers:
         """Every member that is left, each a text."""
         return {member: self.text(member) for member in list(self._members)}
 
+    def rest(self) -> dict[str, Any]:
+        """Every member that is left, whatever it is."""
+        return dict(self._members)
+
     def done(self) -> None:
         """Malformed when a member is left that nobody asked for: what it was to say would be lost."""
         for member in self._members:
