@@ -84,7 +84,7 @@ class _Site:
         return done.stdout
 
     def revoke(self, name: str) -> None:
-        self.run("revoke", name, "--yes", "--reason", "bench")
+        self.run("revoke", name, "--yes", "--no-publish", "--reason", "bench")
         if self.publishes:
             self.run("publish")
 

@@ -11,7 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,3 +92,13 @@ def gate_process(directory: Path, world: World, *options: str | Path) -> Iterato
     with started([*GATE, *map(str, options), "--json"], log, output=output, cwd=directory, env=env) as daemon:
         daemon.wait_for(lambda: b"\n" in output.read_bytes(), "its first line", seconds=WAIT)
         yield GateProcess(daemon=daemon, world=world, told=json.loads(daemon.wait_for_line()))
+
+
+@asynccontextmanager
+async def in_thread(running: AbstractContextManager[GateProcess]) -> AsyncIterator[GateProcess]:
+    """A process whose start must not keep this loop, which serves its back end, from running."""
+    gate = await asyncio.to_thread(running.__enter__)
+    try:
+        yield gate
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)

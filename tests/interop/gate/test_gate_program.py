@@ -6,11 +6,10 @@ import json
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from dnsbound.testing import Device, World
-from interop.gate_processes import WAIT, GateProcess, fetched, gate_process
+from interop.gate_processes import WAIT, GateProcess, fetched, gate_process, in_thread
 from interop.radius_processes import samples
 from machines.doors import car
 from machines.gates import LABEL, BackEnd, back_end, gate_toml, write_files
@@ -24,16 +23,6 @@ async def spoken(gate: GateProcess, device: Device | None, label: str = LABEL) -
             return (await reader.readline()).decode().strip() or "ended"
     except ssl.SSLError:
         return "refused"
-
-
-@contextlib.asynccontextmanager
-async def in_thread(running: contextlib.AbstractContextManager[GateProcess]) -> AsyncIterator[GateProcess]:
-    """A process whose start must not keep this loop, which serves its back end, from running."""
-    gate = await asyncio.to_thread(running.__enter__)
-    try:
-        yield gate
-    finally:
-        await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 def test_gw_20_one_gate_by_the_options_that_ghostunnel_names(tmp_path: Path) -> None:
