@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 import dnsbound
-from dnsbound import limits
+from dnsbound import door_limits, limits
 from dnsbound.cli import app as command_line
 from dnsbound.credential.keys import KeyAlgorithm
 from dnsbound.edge import authenticator
@@ -58,6 +58,8 @@ WORDS = {8: "Eight"}
         f"At most {limits.EAP_CONVERSATIONS.default:,} conversations are open in each process",
         f"{limits.EAP_CONVERSATIONS_PER_STATION.default} of one device at one access server",
         f"for {limits.EAP_CONVERSATION_SECONDS.default} s; beyond that",
+        f"head has {door_limits.FRONT_HEADER_OCTETS.default:,} octets at most",
+        f"its body {door_limits.FRONT_BODY_OCTETS.default:,}",
         f"Of a pattern's names {limits.LOOKUPS_PER_ZONE.default} a minute are looked up",
     ],
 )

@@ -133,10 +133,6 @@ class FrontDoor:
         self._on_allowed = on_allowed
         self._possession: Final = Asserted(front.label)
 
-    def now(self) -> Moment:
-        """By the clock of the evidence."""
-        return self.authenticator.now()
-
     def at_hand(self, asked: Asked) -> Allowed | Denied | None:
         """As `ask`, where nobody has to be waited for; None where the DNS would have to be asked."""
         try:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -234,7 +233,3 @@ def test_questions_are_counted_by_reason() -> None:
     assert counted == ask.door.counters
     counted.add(ask.door.counters)
     assert counted.answers[""] == 2
-
-
-def test_time_is_an_argument() -> None:
-    assert Asking(GOOD).door.now() == NOW != time.time()
