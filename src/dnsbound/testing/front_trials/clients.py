@@ -78,18 +78,25 @@ def request(
         return Came(words=_words(error))
 
 
-def line(way: Way, tls: ssl.SSLContext, key: str) -> Came:
-    """One line to a server that speaks first. Status 1 where the back end's answer came."""
+def line(way: Way, tls: ssl.SSLContext, key: str, *, speaks_first: bool = False) -> Came:
+    """One line to a server that greets, before its greeting or after it. Status 1 where the back end's answer came, 0
+    where its greeting did."""
+    status = None
     try:
         with _connected(way, tls, None) as connection, connection.makefile("rwb", buffering=0) as stream:
+            said = f"{key}\n".encode()
+            if speaks_first:
+                stream.write(said)
             greeting = stream.readline()
             if greeting != GREETING:
                 return Came(words="closed before a word of the back end" if not greeting else repr(greeting))
-            stream.write(f"{key}\n".encode())
+            status = 0
+            if not speaks_first:
+                stream.write(said)
             answer = stream.readline()
-            return Came(words=repr(answer), status=1 if answer == LINE_ANSWER else None)
+            return Came(words=repr(answer), status=1 if answer == LINE_ANSWER else status)
     except OSError as error:
-        return Came(words=_words(error))
+        return Came(words=_words(error), status=status)
 
 
 @contextlib.contextmanager

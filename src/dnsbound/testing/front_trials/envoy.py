@@ -1,4 +1,4 @@
-"""Envoy around its snippet, which is a whole configuration."""
+"""Envoy around its snippets, which are whole configurations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,3 +15,6 @@ def _around(program: str, place: Path, files: Sequence[Path]) -> Around:
 
 
 TRIAL: Final = ServerTrial(snippet=envoy.SNIPPET, kind="http", around=_around)
+TCP_TRIAL: Final = ServerTrial(
+    snippet=envoy.TCP_SNIPPET, kind="tcp", around=_around, tells_name=False, waits_for_client=True
+)

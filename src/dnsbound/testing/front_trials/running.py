@@ -29,6 +29,8 @@ class ServerTrial:
     around: Callable[[str, Path, Sequence[Path]], Around]
     tells_name: bool = True
     """Whether the back end learns who the client is."""
+    waits_for_client: bool = False
+    """Before TCP: whether nothing happens until the client has spoken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class TcpTrial:
         key, came = self._asked(credential, version=version)
         arrived = self._stage.back_end.arrived(key)
         name = name or self._stage.right.name.text
-        if arrived is None or came.status is None:
+        if arrived is None or came.status != 1:
             return Outcome(what=what, expected="in", came=f"out ({came.words})", passed=False)
         if not self._running.trial.tells_name:
             return Outcome(what=what, expected="in", came="in", passed=True)
@@ -49,8 +49,10 @@ class TcpTrial:
     def stays_out(self, what: str, credential: Path | None, *, version: ssl.TLSVersion = TLS_1_3) -> Outcome:
         """Nothing of it reaches the back end, and nothing of the back end it."""
         key, came = self._asked(credential, version=version)
-        passed = self._stage.back_end.arrived(key) is None and came.status is None
-        return Outcome(what=what, expected="out", came=f"{'out' if passed else 'in'} ({came.words})", passed=passed)
+        arrived = self._stage.back_end.arrived(key) is not None
+        where = "in" if arrived else "out" if came.status is None else "out, but greeted by the back end"
+        passed = not arrived and came.status is None
+        return Outcome(what=what, expected="out", came=f"{where} ({came.words})", passed=passed)
 
     def revoked(self) -> Iterator[Outcome]:
         """A client that comes in until its record is gone."""
@@ -75,4 +77,5 @@ class TcpTrial:
 
     def _asked(self, credential: Path | None, *, version: ssl.TLSVersion = TLS_1_3) -> tuple[str, Came]:
         key = secrets.token_hex(8)
-        return key, line(self._way, context(self._way, credential, version), key)
+        speaks = self._running.trial.waits_for_client
+        return key, line(self._way, context(self._way, credential, version), key, speaks_first=speaks)

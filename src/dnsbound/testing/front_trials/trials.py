@@ -22,6 +22,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "caddy": "caddy.TRIAL",
         "apache": "apache.TRIAL",
         "envoy": "envoy.TRIAL",
+        "envoy-tcp": "envoy.TCP_TRIAL",
     }
 )
 
