@@ -39,6 +39,7 @@ from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.eap import EAP_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
+from fuzz.front_faces import FRONT_FACE_TARGETS
 from fuzz.gated_streams import GATED_STREAM_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.network_access import NETWORK_ACCESS_TARGETS
@@ -237,6 +238,7 @@ TARGETS: dict[str, Target] = {
     **AUTHENTICATOR_TARGETS,
     **EAP_TARGETS,
     **ENROLMENT_TARGETS,
+    **FRONT_FACE_TARGETS,
     **GATED_STREAM_TARGETS,
     **NETWORK_ACCESS_TARGETS,
     **PRESENTED_TARGETS,

@@ -20,6 +20,7 @@ from dnsbound.edge.material_forms import FORMS
 from dnsbound.edge.materialiser import Materialiser, MaterialSettings
 from dnsbound.errors import Misuse, Reason
 from dnsbound.iana import MatchingType, Selector, Usage
+from dnsbound.names import ClientName
 from dnsbound.protocols.ssh_keys import SshKey
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
@@ -93,8 +94,6 @@ def run(tmp_path: Path, scenario: Callable[[Site], Awaitable[None]]) -> None:
 
 
 def credential(name: str = NAME) -> Credential:
-    from dnsbound.names import ClientName
-
     return Credential.generate(ClientName.parse(name), now=time.time())
 
 
@@ -173,6 +172,22 @@ def test_mt_06_what_could_stand_for_another_name_is_not_handed_on(tmp_path: Path
         site.world.organisation("cars.example").replace("car54._device", TLSA(3, 0, 0, other.chain[0]), ttl=TTL)
         materialiser = site.materialiser()
         await materialiser.round()
+        assert site.files() == {}
+
+    run(tmp_path, scenario)
+
+
+def test_a_name_that_the_doors_forget_is_asked_about_at_once(tmp_path: Path) -> None:
+    """As `dnsbound revoke` has them do."""
+
+    async def scenario(site: Site) -> None:
+        site.publish(credential())
+        materialiser = site.materialiser()
+        await materialiser.round()
+        site.remove()
+        assert await materialiser.round() == []
+        site.authenticator.forget(ClientName.parse(NAME))
+        assert len(await materialiser.round()) == 1
         assert site.files() == {}
 
     run(tmp_path, scenario)

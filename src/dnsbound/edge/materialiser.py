@@ -82,10 +82,11 @@ class MaterialSettings:
 
 @dataclass(slots=True)
 class _Known:
-    """Of one name. due: when to ask again."""
+    """Of one name. due: when to ask again. is_open: nobody could say, the last time it was asked."""
 
     materials: tuple[Material, ...] = ()
     due: Moment = 0.0
+    is_open: bool = False
 
 
 class Materialiser:
@@ -147,7 +148,7 @@ class Materialiser:
         self._follow_access_list()
         now = self._clock()
         limit = asyncio.Semaphore(MATERIAL_AT_ONCE.default)
-        due = [name for name, known in self._known.items() if known.due <= now]
+        due = [name for name, known in self._known.items() if known.due <= now or self._was_forgotten(name, known)]
         await asyncio.gather(*(self._refresh(name, limit) for name in due))
         materials = self._in_force()
         shape = [(material.key, material.grants) for material in materials]
@@ -160,10 +161,9 @@ class Materialiser:
             await self._run_hook()
         return changed
 
-    def forget(self, name: ClientName) -> None:
-        """Ask about it in the next round, whatever is known."""
-        if (known := self._known.get(name.canonical)) is not None:
-            known.due = 0.0
+    def _was_forgotten(self, name: str, known: _Known) -> bool:
+        """Its evidence was let go of before its end, as `dnsbound revoke` has the doors of a machine do."""
+        return bool(known.materials) and not known.is_open and self._resolver.cached(name, dns.rdatatype.TLSA) is None
 
     # --- names
 
@@ -204,9 +204,10 @@ class Materialiser:
                 _log.debug("%s: %s: %s", self.settings.label, text, refusal)
             except Undecided as undecided:
                 # What was written stays, until its evidence ends.
-                known.due = began + MATERIAL_RETRY_SECONDS.default
+                known.due, known.is_open = began + MATERIAL_RETRY_SECONDS.default, True
                 self._say(text, f"{text}: {undecided}")
                 return
+        known.is_open = False
         known.due = min((due for _, due in judged), default=began + self.settings.seconds)
         known.due = max(began + _LOOK_SECONDS, min(known.due, began + self.settings.seconds))
 

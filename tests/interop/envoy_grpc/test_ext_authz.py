@@ -160,10 +160,9 @@ class Site:
     def passes(self, credential: Credential | None) -> bool:
         """Whether the TCP proxy lets it through to the back end."""
         raw = socket.create_connection(("localhost", self.tcp), timeout=WAIT)
-        with self.context(credential).wrap_socket(raw, server_hostname="localhost") as connection:
-            with suppress(OSError):
-                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                return connection.recv(4) == b"HTTP"
+        with self.context(credential).wrap_socket(raw, server_hostname="localhost") as connection, suppress(OSError):
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(4) == b"HTTP"
         return False
 
 
@@ -191,10 +190,12 @@ def site() -> Iterator[Site]:
         (place / "envoy.json").write_text(json.dumps(configuration(place, http=http, tcp=tcp, back_end=port)))
         access = f'[door.api]\nallow = [{{ names = ["{NAME}"], grants = {{ vlan = 7 }} }}]\n'
         command = [program, "-c", str(place / "envoy.json"), "--concurrency", "1", "-l", "warning"]
-        with authz_processes(place, world, authz=AUTHZ.format(place=place), access=access) as service:
-            with started([*command, "--disable-hot-restart"], place / "envoy.log") as envoy:
-                envoy.wait_for(lambda: _listens(http) and _listens(tcp), "it listens")
-                yield Site(place=place, world=world, device=device, http=http, tcp=tcp, service=service)
+        with (
+            authz_processes(place, world, authz=AUTHZ.format(place=place), access=access) as service,
+            started([*command, "--disable-hot-restart"], place / "envoy.log") as envoy,
+        ):
+            envoy.wait_for(lambda: _listens(http) and _listens(tcp), "it listens")
+            yield Site(place=place, world=world, device=device, http=http, tcp=tcp, service=service)
 
 
 def _listens(port: int) -> bool:

@@ -1,19 +1,22 @@
 """OpenSSH: sshd asks which keys may log in, ssh asks which key a host has; both by curl and the verify service."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from dnsbound.protocols.ssh_keys import SshKey
+from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
 from dnsbound.testing.organisation import Device
 from interop.authz_processes import authz_processes, becomes, decisions, open_place, write_pem
 from interop.daemon import Daemon, free_port, program, run, started
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 pytestmark = [pytest.mark.peer("sshd"), pytest.mark.peer("ssh"), pytest.mark.peer("curl")]
 NAME: Final = "alice._user.cars.example"
@@ -35,7 +38,7 @@ class Site:
     service: Daemon
     sshd: Daemon
 
-    def login(self, key: Path, *, hosts: str = "no", known: str = "none") -> "subprocess.CompletedProcess[str]":
+    def login(self, key: Path, *, hosts: str = "no", known: str = "none") -> "CompletedProcess[str]":
         command = [
             *(program("ssh"), "-F", "none", "-i", str(key), "-p", str(self.port), "-l", "root"),
             *("-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"),
@@ -74,10 +77,12 @@ def site() -> Iterator[Site]:
             "AuthorizedKeysCommandUser nobody\nLogLevel VERBOSE\n"
         )
         command = [program("sshd"), "-D", "-e", "-f", str(place / "sshd_config")]
-        with authz_processes(place, world, authz=authz, access=access) as service:
-            with started(command, place / "sshd.log") as sshd:
-                sshd.wait_for(lambda: "Server listening" in sshd.log.read_text(), "it listens")
-                yield Site(place=place, world=world, user=user, port=port, service=service, sshd=sshd)
+        with (
+            authz_processes(place, world, authz=authz, access=access) as service,
+            started(command, place / "sshd.log") as sshd,
+        ):
+            sshd.wait_for(lambda: "Server listening" in sshd.log.read_text(), "it listens")
+            yield Site(place=place, world=world, user=user, port=port, service=service, sshd=sshd)
 
 
 def test_the_key_of_the_tls_certificate_logs_in(site: Site) -> None:
@@ -100,8 +105,6 @@ def test_a_host_is_known_by_its_record(site: Site) -> None:
     known = f"{CURL.format(socket=site.place / 'ssh.sock')} {KNOWN}"
     assert site.login(key, hosts="yes", known=known).returncode == 255
     kind, text = (site.place / "host.pub").read_text().split()[:2]
-    from dnsbound.records.tlsa import TLSA
-
     record = TLSA(3, 1, 0, SshKey.from_text(kind, text).spki)
     site.world.organisation("cars.example").publish(f"_{site.port}._tcp.host", record)
     # That there was none is remembered for the negative TTL, a second or two.

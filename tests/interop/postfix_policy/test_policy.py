@@ -14,6 +14,7 @@ import pytest
 
 from dnsbound.credential.credential import Credential
 from dnsbound.testing import World
+from dnsbound.testing.faults import Fault
 from dnsbound.testing.organisation import Device
 from interop.authz_processes import authz_processes, becomes, decisions, open_place, write_pem
 from interop.daemon import Daemon, free_port, program
@@ -154,9 +155,11 @@ def site() -> Iterator[Site]:
         words = {"strict": "require", "relay": "relay"}
         authz = "".join(FRONT.format(use=use, word=word, place=place) for use, word in words.items())
         port, strict = free_port(), free_port()
-        with authz_processes(place, world, authz=authz, access=f'[door.mx]\nallow = ["{NAME}"]\n') as service:
-            with postfix(place, port, strict):
-                yield Site(place=place, world=world, mx=mx, port=port, strict=strict, service=service)
+        with (
+            authz_processes(place, world, authz=authz, access=f'[door.mx]\nallow = ["{NAME}"]\n') as service,
+            postfix(place, port, strict),
+        ):
+            yield Site(place=place, world=world, mx=mx, port=port, strict=strict, service=service)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -187,8 +190,6 @@ def test_relaying_is_permitted_by_name_alone(site: Site) -> None:
 
 
 def test_a_removed_record_ends_it_and_silence_defers(site: Site) -> None:
-    from dnsbound.testing.faults import Fault
-
     site.world.fault(NAME, Fault.SERVFAIL)
     becomes(lambda: site.code(site.mx.credential, port=site.strict) == 450, "silence is not deferred")
     site.world.heal()
