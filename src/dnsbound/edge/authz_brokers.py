@@ -3,8 +3,8 @@
 RabbitMQ tells a user name and no key. So its questions are about a name that somebody else has verified before RabbitMQ
 heard of it, the gate in front of it, which the front's settings must say (`verified_by`); the name is then looked for
 on the access list and judged by its grants alone. Its trust store, which verifies clients itself, is another matter:
-`danger_trust_store` names a directory that the materialiser writes, and serves what is in it; what is dangerous about
-it is said in docs/howto/materialiser.md. EMQX can hand over the certificate, so its logins are claims like any other.
+`danger_trust_store = ...` names a directory that the materialiser writes, and serves what is in it; the danger is told
+in docs/howto/materialiser.md. EMQX can hand over the certificate, so its logins are claims like any other.
 
 What this is not: how those questions are written (`protocols.rabbitmq_http`, `protocols.emqx_http`).
 """
