@@ -60,6 +60,9 @@ WORDS = {8: "Eight"}
         f"for {limits.EAP_CONVERSATION_SECONDS.default} s; beyond that",
         f"head has {door_limits.FRONT_HEADER_OCTETS.default:,} octets at most",
         f"its body {door_limits.FRONT_BODY_OCTETS.default:,}",
+        f"Topic aliases above {door_limits.MQTT_TOPIC_ALIASES.default} are not offered",
+        f"Heads have {door_limits.HTTP_HEAD_OCTETS.default:,} octets at most, {door_limits.HTTP_FIELDS.default} fields",
+        f"and {door_limits.HTTP_PIPELINED.default} requests may be without an answer",
         f"Of a pattern's names {limits.LOOKUPS_PER_ZONE.default} a minute are looked up",
     ],
 )
