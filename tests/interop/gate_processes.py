@@ -55,6 +55,12 @@ class GateProcess:
         finally:
             writer.close()
 
+    def workers(self) -> list[int]:
+        """Process ids of the workers; the program's own when it is alone."""
+        here = self.daemon.process.pid
+        children = Path(f"/proc/{here}/task/{here}/children").read_text().split()
+        return [int(child) for child in children] or [here]
+
     def signal(self, number: int) -> None:
         self.daemon.process.send_signal(number)
 

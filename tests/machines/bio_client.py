@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from typing import Self
+from typing import Any, Self
 
 from dnsbound import Context
 from machines.gates import SERVER
@@ -12,17 +12,19 @@ from machines.gates import SERVER
 class BioClient:
     """One connection. Made by `connect`."""
 
-    def __init__(self, context: Context, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, context: Context, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Any = None
+    ) -> None:
         self._reader, self._writer = reader, writer
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=SERVER)
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=SERVER, session=session)
 
     @classmethod
-    async def connect(cls, context: Context, port: int, before: bytes = b"") -> Self:
-        """before: what goes before TLS, in clear."""
+    async def connect(cls, context: Context, port: int, before: bytes = b"", *, session: Any = None) -> Self:
+        """before: what goes before TLS, in clear. session: to resume."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(before)
-        made = cls(context, reader, writer)
+        made = cls(context, reader, writer, session)
         try:
             await made.shake_hands()
         except OSError:
@@ -31,10 +33,10 @@ class BioClient:
         return made
 
     @classmethod
-    async def is_turned_away(cls, context: Context, port: int, before: bytes = b"") -> bool:
+    async def is_turned_away(cls, context: Context, port: int, before: bytes = b"", *, session: Any = None) -> bool:
         """Whether a connection ends, in whatever way, before anything is said on it."""
         try:
-            client = await cls.connect(context, port, before)
+            client = await cls.connect(context, port, before, session=session)
         except OSError:  # every ssl.SSLError is one
             return True
         try:

@@ -115,7 +115,7 @@ def test_gw_07_a_back_end_that_is_not_there_is_told_of_and_counted(kind: str, tm
     async def main(world: World) -> None:
         async with gated(world, tmp_path, f"unix:{tmp_path}/nobody") as at, a_client(at) as client:
             assert await client.read() == b""
-            await at.until(lambda: at.gate.counters.ended == {"backend-fault": 1})
+            await at.until(lambda: at.gate.counters.ended == {"unreachable": 1})
             assert at.gate.counters.backend_failures == 1
 
     with World() as world:

@@ -52,6 +52,7 @@ class GateConnection(asyncio.Protocol):
         self._name: str | None = None
         self._is_in = False
         self._connecting: asyncio.Task[None] | None = None
+        self._is_unreachable = False
         self._client_ended = self._backend_ended = False
         self._client_full = self._backend_full = False
         self._answered_client = self._answered_backend = False
@@ -81,6 +82,8 @@ class GateConnection(asyncio.Protocol):
         self._arm()
 
     def data_received(self, data: bytes) -> None:
+        if self._ended is not None:
+            return
         self._moved_at = self._loop.time()
         step = self._filter.client_said(data)
         if step.to_client and self._client_full:
@@ -127,18 +130,25 @@ class GateConnection(asyncio.Protocol):
     # --- the back end's side
 
     async def _connect(self) -> None:
+        """Reach the back end and begin; whatever goes wrong in it ends this connection, and no other."""
         try:
-            async with asyncio.timeout(self._rule.times.connect):
-                transport = await self._rule.target.connect(lambda: _Backend(self))
-        except OSError as error:
+            try:
+                async with asyncio.timeout(self._rule.times.connect):
+                    transport = await self._rule.target.connect(lambda: _Backend(self))
+            except OSError as error:
+                self._connecting = None
+                self._unreachable(error)
+                return
             self._connecting = None
-            self._unreachable(error)
-            return
-        self._connecting = None
-        if self._ended is not None or self._client.is_closing():
-            reset(transport)
-            return
-        self._connected(transport)
+            if self._ended is not None or self._client.is_closing():
+                reset(transport)
+            else:
+                self._connected(transport)
+        except Exception as error:  # noqa: BLE001 (as asyncio does for every callback of a protocol)
+            self._loop.call_exception_handler(
+                {"message": "a gated connection was ended by an error in its filter", "exception": error}
+            )
+            self._end_at_once(Ended.BACKEND_FAULT, error)
 
     def _connected(self, transport: asyncio.Transport) -> None:
         self._backend = transport
@@ -152,6 +162,7 @@ class GateConnection(asyncio.Protocol):
 
     def _unreachable(self, error: OSError) -> None:
         why = str(error) or "no answer in time"
+        self._is_unreachable = True
         self._gate.backend_failed(self._rule, why)
         if self._ended is None:
             self._begin(self._filter.unreachable(BackendError(f"{self._rule.target}: {why}")))
@@ -168,6 +179,8 @@ class GateConnection(asyncio.Protocol):
                 self._client.resume_reading()
 
     def backend_said(self, data: bytes) -> None:
+        if self._ended is not None:
+            return
         self._moved_at = self._loop.time()
         step = self._filter.backend_said(data)
         if step.to_backend and self._backend_full:
@@ -175,6 +188,8 @@ class GateConnection(asyncio.Protocol):
         self._carry_out(step)
 
     def backend_ended(self) -> None:
+        if self._ended is not None:
+            return
         self._backend_ended = True
         self._moved_at = self._loop.time()
         self._carry_out(self._filter.backend_ended())
@@ -206,7 +221,10 @@ class GateConnection(asyncio.Protocol):
             self._client.write(step.to_client)
         if step.end is not None:
             _log.info("gate %s: the connection of %s is ended: %s", self._rule.label, self._name, step.end)
-            self._end_in_order(Ended.BACKEND_FAULT if isinstance(step.end, BackendError) else Ended.CLIENT_FAULT)
+            if self._is_unreachable:
+                self._end_in_order(Ended.UNREACHABLE)
+            else:
+                self._end_in_order(Ended.BACKEND_FAULT if isinstance(step.end, BackendError) else Ended.CLIENT_FAULT)
 
     def _pace(self) -> None:
         """Hold a side back while the other is full of what comes of it."""
