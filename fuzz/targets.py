@@ -40,6 +40,7 @@ from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.eap import EAP_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
 from fuzz.front_faces import FRONT_FACE_TARGETS
+from fuzz.gated_sessions import GATED_SESSION_TARGETS
 from fuzz.gated_streams import GATED_STREAM_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.network_access import NETWORK_ACCESS_TARGETS
@@ -239,6 +240,7 @@ TARGETS: dict[str, Target] = {
     **EAP_TARGETS,
     **ENROLMENT_TARGETS,
     **FRONT_FACE_TARGETS,
+    **GATED_SESSION_TARGETS,
     **GATED_STREAM_TARGETS,
     **NETWORK_ACCESS_TARGETS,
     **PRESENTED_TARGETS,
