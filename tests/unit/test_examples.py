@@ -224,7 +224,7 @@ def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path)
         configuration = authz_configuration(block, tmp_path)
         assert configuration.fronts or configuration.materials
     elif "gate" in table:
-        assert GateConfiguration.from_text(block, path=tmp_path / "gate.toml").gates
+        assert gate_configuration(block, tmp_path).gates
     elif "server" in table:
         assert radius_configuration(block, tmp_path).networks
     elif "publish" in table:
@@ -244,6 +244,22 @@ def radius_configuration(text: str, directory: Path) -> RadiusConfiguration:
         (directory / name).touch(mode=0o600)
         (directory / name).write_text("a secret that is long enough")
     return RadiusConfiguration.from_text(text, path=directory / "radius.toml")
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "gate").glob("*.toml")), ids=lambda path: path.name)
+def test_the_examples_of_gates_are_read(path: Path, tmp_path: Path) -> None:
+    text = path.read_text()
+    if "gate" in tomllib.loads(text):
+        assert gate_configuration(text, tmp_path).gates
+    else:
+        assert AccessList.from_toml(text).doors
+
+
+def gate_configuration(text: str, directory: Path) -> GateConfiguration:
+    for name in re.findall(r'secret_file = "(.*)"', text):
+        (directory / name).touch(mode=0o600)
+        (directory / name).write_text("0123456789abcdef" * 2)
+    return GateConfiguration.from_text(text, path=directory / "gate.toml")
 
 
 def authz_configuration(text: str, directory: Path) -> AuthzConfiguration:
