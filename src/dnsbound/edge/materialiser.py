@@ -154,12 +154,16 @@ class Materialiser:
         shape = [(material.key, material.grants) for material in materials]
         if shape == self._shape and now < self._write_at:
             return []
-        changed = self._files.write(FORMS[self.settings.form](materials), materials)
+        # Files are synced to the disk one by one: nobody else is to wait for thousands of them.
+        changed = await asyncio.to_thread(self._write, materials)
         self._shape, self._write_at = shape, now + _STATE_SECONDS
         if changed:
             _log.info("%s: %d files changed, %d things in force", self.settings.label, len(changed), len(materials))
             await self._run_hook()
         return changed
+
+    def _write(self, materials: list[Material]) -> list[str]:
+        return self._files.write(FORMS[self.settings.form](materials), materials)
 
     def _was_forgotten(self, name: str, known: _Known) -> bool:
         """Its evidence was let go of before its end, as `dnsbound revoke` has the doors of a machine do."""
