@@ -53,6 +53,12 @@ def made(request):
     return request.param
 
 
+@pytest.fixture(params=[made for made in SERVERS if made.facts.protocol], ids=lambda made: made.facts.server)
+def asker(request):
+    """One that asks the verify service."""
+    return request.param
+
+
 def test_every_word_is_its_own_servers(made):
     assert snippet(made.facts.server) is made
     assert made.facts.users
@@ -85,34 +91,34 @@ def test_names_of_files_are_names(made):
         assert file.text.endswith("\n")
 
 
-def test_cs_08_the_secret_is_in_secret_files_alone(made):
-    files = made.rendered(settings_of(made, verifier=OVER_TCP))
+def test_cs_08_the_secret_is_in_secret_files_alone(asker):
+    files = asker.rendered(settings_of(asker, verifier=OVER_TCP))
     assert [file.secret for file in files if SECRET in file.text] == [True]
-    assert SECRET not in repr(settings_of(made, verifier=OVER_TCP))
-    if made.facts.unix:
-        assert not any(file.secret for file in made.files(settings_of(made)))
+    assert SECRET not in repr(settings_of(asker, verifier=OVER_TCP))
+    if asker.facts.unix:
+        assert not any(file.secret for file in asker.files(settings_of(asker)))
 
 
-def test_over_the_socket_or_the_address(made):
-    text = "".join(file.text for file in made.files(settings_of(made, verifier=OVER_TCP)))
+def test_over_the_socket_or_the_address(asker):
+    text = "".join(file.text for file in asker.files(settings_of(asker, verifier=OVER_TCP)))
     assert "9301" in text
-    if made.facts.unix:
-        assert "/run/dnsbound/front.sock" in "".join(file.text for file in made.files(settings_of(made)))
+    if asker.facts.unix:
+        assert "/run/dnsbound/front.sock" in "".join(file.text for file in asker.files(settings_of(asker)))
 
 
-def test_the_front_and_the_door_are_what_our_files_want(made):
-    settings = settings_of(made, door='a-"door"')
-    front = tomllib.loads(authz_front(made.facts, settings))["front"]["front"]
+def test_the_front_and_the_door_are_what_our_files_want(asker):
+    settings = settings_of(asker, door='a-"door"')
+    front = tomllib.loads(authz_front(asker.facts, settings))["front"]["front"]
     assert front["door"] == 'a-"door"'
-    assert front["protocol"] == made.facts.protocol
-    assert ("users" in front) == made.facts.unix
-    over_tcp = tomllib.loads(authz_front(made.facts, replace(settings, verifier=OVER_TCP)))["front"]["front"]
+    assert front["protocol"] == asker.facts.protocol
+    assert ("users" in front) == asker.facts.unix
+    over_tcp = tomllib.loads(authz_front(asker.facts, replace(settings, verifier=OVER_TCP)))["front"]["front"]
     assert over_tcp["secret_file"] == "/etc/dnsbound/secret"
     access = AccessList.from_toml(access_door(settings))
     assert len(access) == 1
-    printed = made.rendered(settings)[0].text
+    printed = asker.rendered(settings)[0].text
     uncommented = "\n".join(line.removeprefix("#").strip() for line in printed.splitlines() if line.startswith("#"))
-    assert authz_front(made.facts, settings) in uncommented
+    assert authz_front(asker.facts, settings) in uncommented
     assert access_door(settings).rstrip() in uncommented
 
 
@@ -151,6 +157,15 @@ def test_cs_07_a_mark_in_a_value_is_quoted_or_refused(made, mark):
         return
     for quoted, before in zip(files, made.files(plain), strict=True):
         assert quoted.text.count("\n") == before.text.count("\n")
+
+
+def test_who_does_not_ask_has_no_front():
+    stunnel = snippet("stunnel")
+    settings = settings_of(stunnel)
+    assert authz_front(stunnel.facts, settings) == ""
+    assert [file.text for file in stunnel.rendered(settings)] == [file.text for file in stunnel.files(settings)]
+    text = stunnel.files(settings)[0].text
+    assert "verifyChain = yes\ncheckHost = api.cars.example\nCAfile = /etc/ssl/certs/ca-certificates.crt\n" in text
 
 
 def test_labels_hosts_and_paths_are_checked(made):

@@ -62,6 +62,10 @@ def config(
             "--secret-file", help="That secret (mode 0600).", dir_okay=False, show_default="LABEL.secret, or a new one"
         ),
     ] = None,
+    roots: Annotated[
+        str | None,
+        typer.Option("--roots", help="For clients: authorities of servers.", show_default="the system's, on Debian"),
+    ] = None,
     label: Annotated[
         str | None, typer.Option("--label", help="Of the front in authz.toml.", show_default="the server's word")
     ] = None,
@@ -88,7 +92,7 @@ def config(
         return
     from dnsbound.adapters.fronts.installed import installed
     from dnsbound.adapters.fronts.listing import snippet as snippet_of
-    from dnsbound.adapters.fronts.snippet import DIRECTORY, Address, Settings
+    from dnsbound.adapters.fronts.snippet import DIRECTORY, ROOTS, Address, Settings
 
     snippet = snippet_of(server)
     facts, here = snippet.facts, installed(snippet.facts)
@@ -117,6 +121,7 @@ def config(
         verifier=way,
         version=here.version if here is not None else None,
         directory=place,
+        roots=PurePosixPath(roots) if roots is not None else ROOTS,
     )
     files = snippet.rendered(settings) + secret
     if output is not None:

@@ -8,7 +8,7 @@ import pytest
 from dnsbound.adapters.fronts.listing import MODULES
 
 
-@pytest.mark.parametrize("server", MODULES)
+@pytest.mark.parametrize("server", [server for server in MODULES if server != "stunnel"])
 def test_json_has_every_file_and_our_part(dnsbound, server):
     ran = dnsbound("config", server, "--door", "gate-of-cars", "--json")
     assert ran.code == 0, ran.err

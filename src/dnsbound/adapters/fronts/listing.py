@@ -18,6 +18,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "apache": "apache.SNIPPET",
         "envoy": "envoy.SNIPPET",
         "envoy-tcp": "envoy.TCP_SNIPPET",
+        "stunnel": "stunnel.SNIPPET",
         "traefik": "traefik.SNIPPET",
     }
 )

@@ -23,6 +23,7 @@ _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _VERSION: Final = re.compile(r"\d+(\.\d+){0,3}")
 DIRECTORY: Final = PurePosixPath("/etc/dnsbound")
+ROOTS: Final = PurePosixPath("/etc/ssl/certs/ca-certificates.crt")
 MIN_SECRET: Final = 22
 """Characters: 128 bits in base64."""
 
@@ -116,6 +117,8 @@ class Settings:
     """What was found on this machine."""
     directory: PurePosixPath = DIRECTORY
     """Where the server will find files of the snippet that its configuration names."""
+    roots: PurePosixPath = ROOTS
+    """Who vouches for servers, to programs that are clients."""
 
     def __post_init__(self) -> None:
         if LABEL.fullmatch(self.label) is None:
@@ -124,7 +127,7 @@ class Settings:
             raise Misuse(f"{self.server_name!r} is no host name")
         if _VISIBLE.fullmatch(self.door) is None:
             raise Misuse(f"door {self.door!r} cannot be told in a header: it is not visible ASCII")
-        for path in (self.certificate, self.key, self.directory):
+        for path in (self.certificate, self.key, self.directory, self.roots):
             if not path.is_absolute():
                 raise Misuse(f"{str(path)!r} is not absolute: the server runs in another directory")
             quoting.printable(str(path), "the path")
@@ -155,8 +158,8 @@ class Facts:
     """The snippet is for this version and newer ones; it is printed for this one where none is found."""
     tried: Version | None
     """The version `--check` and the tests ran with; None: nobody has tried it."""
-    protocol: str = "http"
-    """How the server asks the verify service."""
+    protocol: str | None = "http"
+    """How the server asks the verify service; None for one that does not ask."""
     claim_from: str = "san"
     front_options: tuple[str, ...] = ()
     """Further lines of its table in authz.toml."""
@@ -182,6 +185,8 @@ class Snippet:
     def rendered(self, settings: Settings) -> tuple[ConfigFile, ...]:
         """The files as they are printed and written: the first one ends with what belongs into our own files."""
         first, *others = self.files(settings)
+        if self.facts.protocol is None:
+            return first, *others
         text = f"\n# authz.toml of the verify service:\n#\n{commented(authz_front(self.facts, settings))}"
         text += f"#\n# access.toml, with names of yours:\n#\n{commented(access_door(settings))}"
         return replace(first, text=first.text + text), *others
@@ -194,7 +199,10 @@ def is_host(text: str) -> bool:
 
 def heading(facts: Facts, settings: Settings, *, comment: str = "#") -> str:
     """The first lines of a file: what it is, for which version, whether that was tried, and what is not possible."""
-    lines = [f"{facts.title}: clients are let in by their DNS names, at the door {settings.door}."]
+    what = f"clients are let in by their DNS names, at the door {settings.door}"
+    lines = [
+        f"{facts.title}: {what}." if facts.protocol is not None else f"{facts.title} that logs in by its DNS name."
+    ]
     if settings.version is None:
         lines.append(f"For version {facts.least.to_text()} and newer; the program was not found on this machine.")
     elif settings.version < facts.least:
@@ -214,7 +222,9 @@ def heading(facts: Facts, settings: Settings, *, comment: str = "#") -> str:
 
 
 def authz_front(facts: Facts, settings: Settings) -> str:
-    """The table of authz.toml by which the verify service knows this server."""
+    """The table of authz.toml by which the verify service knows this server; nothing for one that does not ask."""
+    if facts.protocol is None:
+        return ""
     lines = [f"[front.{settings.label}]", f"protocol = {quoting.json_text(facts.protocol, 'the protocol')}"]
     match settings.verifier:
         case OverUnix(path=path, users=users):

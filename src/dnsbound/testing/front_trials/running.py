@@ -48,10 +48,10 @@ class Running:
 def running(stage: Stage, trial: ServerTrial, program: str, settings: Settings) -> Iterator[Running]:
     """The server and the verify service, while the block lasts. PeerError when one of them does not start."""
     stage.start_verifier(trial.snippet, settings)
-    paths = [_written(stage, file) for file in trial.snippet.rendered(settings)]
+    paths = [written(stage, file) for file in trial.snippet.rendered(settings)]
     around = trial.around(program, stage.place, paths)
     for name, text in around.files.items():
-        _written(stage, ConfigFile(name=name, text=text, place=""))
+        written(stage, ConfigFile(name=name, text=text, place=""))
     log = stage.directory / "server.log"
     with started(
         around.command, log, account=stage.account, environment=around.environment, directory=stage.place
@@ -62,7 +62,8 @@ def running(stage: Stage, trial: ServerTrial, program: str, settings: Settings) 
         yield Running(stage=stage, trial=trial, settings=settings, program=server, way=way)
 
 
-def _written(stage: Stage, file: ConfigFile) -> Path:
+def written(stage: Stage, file: ConfigFile) -> Path:
+    """The file in the server's directory, for its account alone."""
     path = stage.place / file.name
     path.touch(0o600)
     path.write_text(file.text)

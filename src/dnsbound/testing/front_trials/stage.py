@@ -40,7 +40,7 @@ from dnsbound.testing.front_trials.programs import (
 from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
 
-Kind: TypeAlias = Literal["http", "tcp"]
+Kind: TypeAlias = Literal["http", "tcp", "client"]
 
 SERVER_NAME: Final = "door.api.example"
 DOOR: Final = 'the-"trial"'

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from dnsbound.adapters.fronts.snippet import Version
 from dnsbound.errors import Misuse
+from dnsbound.testing.front_trials.client_trial import ClientTrial
 from dnsbound.testing.front_trials.http_trial import HttpTrial
 from dnsbound.testing.front_trials.outcome import Outcome
 from dnsbound.testing.front_trials.running import ServerTrial, running
@@ -23,11 +24,12 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "apache": "apache.TRIAL",
         "envoy": "envoy.TRIAL",
         "envoy-tcp": "envoy.TCP_TRIAL",
+        "stunnel": "stunnel.TRIAL",
     }
 )
 
 KINDS: Final[Mapping[Kind, type[HttpTrial | TcpTrial]]] = MappingProxyType({"http": HttpTrial, "tcp": TcpTrial})
-"""What is tried of each kind of server."""
+"""What is tried of each kind of server. Clients are no servers: `ClientTrial` starts one for each identity."""
 
 
 def server_trial(server: str) -> ServerTrial:
@@ -44,6 +46,9 @@ def outcomes(
     """Try the server at this path, one outcome after the other. What was started ends with the iterator: close it.
     PeerError when something does not start."""
     with Stage(trial.kind) as stage:
+        if trial.kind == "client":
+            yield from ClientTrial(stage, trial, program, version).run()
+            return
         settings = stage.settings(trial.snippet, version=version, over_tcp=over_tcp)
         with running(stage, trial, program, settings) as server:
             yield from KINDS[trial.kind](server).run()
