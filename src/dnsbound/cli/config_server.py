@@ -214,6 +214,8 @@ def _tell(snippet: "Snippet", settings: "Settings", files: "tuple[ConfigFile, ..
 def _tell_ours(facts: "Facts", settings: "Settings") -> None:
     from dnsbound.adapters.fronts.snippet import authz_front
 
+    if facts.protocol is None:
+        raise Misuse(f"{facts.title} does not ask the verify service: nothing of it belongs into authz.toml")
     say(authz_front(facts, settings).rstrip("\n"))
 
 

@@ -2,13 +2,18 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from dnsbound.adapters.fronts.snippet import ConfigFile, Settings, Snippet
+from dnsbound.errors import PeerError
 from dnsbound.testing.front_trials.clients import Way
-from dnsbound.testing.front_trials.programs import Program, listens, started
+from dnsbound.testing.front_trials.programs import Program, free_port, listens, started
 from dnsbound.testing.front_trials.stage import SERVER_NAME, Kind, Stage
+
+_STARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +53,35 @@ class Running:
 def running(stage: Stage, trial: ServerTrial, program: str, settings: Settings) -> Iterator[Running]:
     """The server and the verify service, while the block lasts. PeerError when one of them does not start."""
     stage.start_verifier(trial.snippet, settings)
-    paths = [written(stage, file) for file in trial.snippet.rendered(settings)]
-    around = trial.around(program, stage.place, paths)
-    for name, text in around.files.items():
-        written(stage, ConfigFile(name=name, text=text, place=""))
-    log = stage.directory / "server.log"
-    with started(
-        around.command, log, account=stage.account, environment=around.environment, directory=stage.place
-    ) as server:
-        port = settings.listen.port
-        server.wait_until(lambda: listens(port), f"{trial.snippet.facts.title} listens")
-        way = Way(port=port, server_name=SERVER_NAME, roots=stage.roots)
-        yield Running(stage=stage, trial=trial, settings=settings, program=server, way=way)
+    with contextlib.ExitStack() as held:
+        yield _started(held, stage, trial, program, settings)
+
+
+def _started(held: contextlib.ExitStack, stage: Stage, trial: ServerTrial, program: str, settings: Settings) -> Running:
+    """The server is told its port, which another process may take first: then with another one."""
+    for left in reversed(range(_STARTS)):
+        paths = [written(stage, file) for file in trial.snippet.rendered(settings)]
+        around = trial.around(program, stage.place, paths)
+        for name, text in around.files.items():
+            written(stage, ConfigFile(name=name, text=text, place=""))
+        port, log = settings.listen.port, stage.directory / "server.log"
+        with contextlib.ExitStack() as starting:
+            server = starting.enter_context(
+                started(
+                    around.command, log, account=stage.account, environment=around.environment, directory=stage.place
+                )
+            )
+            try:
+                server.wait_until(partial(listens, port), f"{trial.snippet.facts.title} listens")
+            except PeerError:
+                if not left:
+                    raise
+                settings = replace(settings, listen=replace(settings.listen, port=free_port()))
+                continue
+            held.push(starting.pop_all())
+            way = Way(port=port, server_name=SERVER_NAME, roots=stage.roots)
+            return Running(stage=stage, trial=trial, settings=settings, program=server, way=way)
+    raise AssertionError  # the last start ends by one of the two ways above
 
 
 def written(stage: Stage, file: ConfigFile) -> Path:
