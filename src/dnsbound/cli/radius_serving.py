@@ -6,6 +6,7 @@ are opened by whichever worker uses them.
 """
 
 import gc
+import logging
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from dnsbound.edge.worker_processes import run_workers, workers_for
 
 _MADE_BETWEEN_COLLECTIONS: Final = 20_000
 """Objects; Python's own 700 are made for every second authentication."""
+
+
+_log: Final = logging.getLogger("dnsbound.radius")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ class RadiusServing:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""
         log_to_stderr()
-        announcements = Announcements(ready=self._ready, alive=self._alive, ending=lambda: notify(STOPPING="1"))
+        announcements = Announcements(ready=self._ready, alive=self._alive, ending=self._ending)
         with closing(self._shared):
             run_workers(self._work, count=self._count, announcements=announcements)
 
@@ -108,6 +112,10 @@ class RadiusServing:
     def _alive(self) -> None:
         notify(WATCHDOG="1")
         self._shared.forget()
+
+    def _ending(self) -> None:
+        notify(STOPPING="1")
+        _log.info("ending, because it was asked to")
 
     def _tell(self) -> None:
         networks = [network.label for network in self._configuration.networks]

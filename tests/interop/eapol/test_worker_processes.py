@@ -62,6 +62,7 @@ def test_conversations_reach_their_worker_from_whatever_socket(tmp_path, world, 
         # Each worker has a cache of its own.
         assert found[("dnsbound_radius_lookups_total", "records", "secure")] <= 2
         assert "dnsbound_radius_authentications_total" in metrics.read_text()
+    assert " dnsbound.radius INFO ending" in running.daemon.log.read_text()
 
 
 def test_a_session_is_resumed_at_whichever_worker(tmp_path, world, car):
