@@ -241,6 +241,34 @@ def test_gw_16_a_stranger_goes_on_in_clear_only_where_strangers_may(
         run(kind, lambda: main(world))
 
 
+@pytest.mark.parametrize("strangers", [True, False])
+def test_gw_16_a_stranger_in_tls_has_no_name_and_comes_in_only_where_strangers_may(
+    kind: str, tmp_path: Path, starting: Callable[[bool], None], strangers: bool
+) -> None:
+    starting(strangers)
+
+    async def main(world: World) -> None:
+        async with back_end() as (behind, target), gated(world, tmp_path, target, OPTIONS) as at:
+            reader, writer = await greeted(at)
+            writer.write(b"tls\n")
+            assert await reader.readline() == b"go\n"
+            client = BioClient(at.client(None), reader, writer)
+            try:
+                await client.shake_hands()
+                said = await client.read()
+            except OSError:
+                said = b""
+            if strangers:
+                assert said == b"a stranger\n"
+                assert (of(at).tls_version, at.gate.counters.verdicts) == ("TLSv1.3", {})
+            else:
+                assert (said, behind.connections) == (b"", 0)
+            await client.close()
+
+    with World() as world:
+        run(kind, lambda: main(world))
+
+
 def test_gw_17_whoever_says_nothing_is_gone_when_a_handshake_would_be(
     kind: str, tmp_path: Path, starting: Callable[[bool], None]
 ) -> None:
