@@ -44,11 +44,6 @@ class TopicGrants:
             subscribe=_filters(grants, "subscribe", told),
         )
 
-    @property
-    def silent(self) -> bool:
-        """Whether they leave everything to the broker."""
-        return self.publish is None and self.subscribe is None
-
     def may_publish(self, topic: str) -> bool:
         """Malformed for a text that is no topic name, LimitExceeded for one that costs too much to judge."""
         return _any(self.publish, topic_levels(topic))

@@ -99,11 +99,6 @@ class PacketStream:
         self._sizes = sizes
         self.version = version
 
-    @property
-    def between_packets(self) -> bool:
-        """Whether everything that came was whole packets."""
-        return not self._held and not self._payload
-
     def receive(self, octets: bytes) -> Iterator[Piece]:
         """The pieces that are complete now. Malformed or LimitExceeded, after which nothing more is to be read."""
         held = self._held + octets if self._held else octets

@@ -89,7 +89,6 @@ def test_a_stranger_gets_no_mqtt_and_http_where_it_may(tmp_path: Path) -> None:
     assert http.protocol(STRANGER).begin().end is None
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)
-def test_examples_are_read(path: Path) -> None:
-    if path.name != "access.toml":
-        assert GateConfiguration.from_text(path.read_text(), path=path).gates
+def test_the_example_is_read() -> None:
+    path = EXAMPLES / "mqtt-http.toml"
+    assert len(GateConfiguration.from_text(path.read_text(), path=path).gates) == 2
