@@ -92,7 +92,7 @@ server default {
     }
 }
 """
-_EAP: Final = """
+EAP_TLS: Final = """
     eap {
         default_eap_type = tls
         timer_expire = 60
@@ -150,14 +150,14 @@ def freeradius(
     """An EAP-TLS server. server: its chain and key. clients: the authorities whose clients it lets in. address: where
     it listens. talkative: say what it does with each packet, in one thread (`-X`); False for a load."""
     eap = _filled(
-        _EAP,
+        EAP_TLS,
         KEY=str(server.key),
         CERTIFICATE=str(server.certificate),
         CLIENTS=str(clients),
         RESUMPTION="yes" if resumption else "no",
     )
     site = {"ADDRESS": address, "EAP": eap, "AUTHORIZE": "eap", "AUTHENTICATE": "eap"}
-    with _running(directory, site, threads=threads, talkative=talkative) as found:
+    with running(directory, site, threads=threads, talkative=talkative) as found:
         yield found
 
 
@@ -193,14 +193,15 @@ def freeradius_proxy(
         "AUTHORIZE": route + "    if (!&control:Proxy-To-Realm) {\n        reject\n    }\n",
         "PREACCT": route,
     }
-    with _running(directory, site, threads=threads, talkative=talkative, accounting=True) as found:
+    with running(directory, site, threads=threads, talkative=talkative, accounting=True) as found:
         yield found
 
 
 @contextlib.contextmanager
-def _running(
+def running(
     directory: Path, site: dict[str, str], *, threads: int, talkative: bool, accounting: bool = False
 ) -> Iterator[FreeRadius]:
+    """With these parts of its configuration in place of the marks of the same names."""
     (directory / "sessions").mkdir(parents=True)
     (directory / "dictionary").write_text("")
     command = [program("freeradius"), "-d", str(directory), *(["-X"] if talkative else ["-f", "-l", "stdout"])]
