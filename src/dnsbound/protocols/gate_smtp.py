@@ -235,6 +235,9 @@ class GatedSmtp:
         self._hello = line
         if not self._welcomed:
             self._welcomed = True
+            if self._introduced:
+                self._mode = _Mode.WAITING
+                self._relay(line, self._server_greeted_again)
         elif self._introduced:
             self._relay(line, self._answer_hello if verb == "EHLO" else self._pass)
         else:

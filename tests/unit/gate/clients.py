@@ -1,27 +1,18 @@
 """Clients of a gate, as its filters are told of them."""
 
+from dataclasses import replace
 from typing import Any
 
-from dnsbound.names import ClientName
 from dnsbound.protocols.gated import GateIdentity, GateStranger
+from gated_clients import CAR54, admitted
 
-NAME = "car54._device.cars.example"
+NAME = CAR54
 CLIENT = ("192.0.2.54", 51234)
 SERVER = ("198.51.100.1", 25)
 
 
 def identity(name: str = NAME, **grants: Any) -> GateIdentity:
-    return GateIdentity(
-        name=ClientName.parse(name),
-        grants=grants,
-        door="gate",
-        valid_until=1_790_000_000.0,
-        tls_version="TLSv1.3",
-        certificate=b"\x30\x00",
-        spki=b"\x30\x00",
-        client=CLIENT,
-        server=SERVER,
-    )
+    return replace(admitted(name, grants=grants), client=CLIENT, server=SERVER)
 
 
 def stranger(tls_version: str = "TLSv1.3") -> GateStranger:

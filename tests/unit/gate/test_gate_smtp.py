@@ -145,6 +145,18 @@ def test_a_stranger_in_clear_hears_the_answer_to_its_greeting_once() -> None:
     assert session.backend(b"250 ok\r\n") == b"250 ok\r\n"
 
 
+def test_a_stranger_in_clear_before_a_server_without_xclient() -> None:
+    session = Session(stranger(""), xclient=False)
+    session.client(b"EHLO x\r\nMAIL FROM:<>\r\nDATA\r\n")
+    assert session.backend(b"220 back\r\n") == b""
+    assert session.to_backend == b"EHLO x\r\n"
+    session.to_backend = b""
+    assert session.backend(OFFER) == b""
+    assert session.to_backend == b"MAIL FROM:<>\r\nDATA\r\n"
+    assert session.backend(b"250 from\r\n354 go\r\n") == b"250 from\r\n354 go\r\n"
+    assert session.client(b"XCLIENT x\r\n.\r\n") == b"XCLIENT x\r\n.\r\n"
+
+
 @pytest.mark.parametrize("command", [b"XCLIENT ADDR=192.0.2.1", b"XFORWARD NAME=x", b"ETRN x", b"BURL x", b"ODD"])
 def test_sm_08_a_clients_own_xclient_is_not_passed_on(command: bytes) -> None:
     session = Session().ready()
