@@ -53,6 +53,7 @@ SAYS: Final = {
     ],
     "door_aiohttp.py": [HELLO],
     "door_blocking.py": [HELLO],
+    "door_gunicorn.py": [HELLO, "car55 is shut out: .*ALERT.*"],
     "door_hypercorn.py": [f"HTTP/2 {HELLO}"],
     "door_public_private.py": [
         "welcome whoever you are",

@@ -15,7 +15,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from dnsbound import limits
 from dnsbound.edge.authenticator import Authenticator
@@ -64,7 +64,7 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         """In the connection's thread: shake hands, wait for the verdict, serve."""
         slots = self.context.handshake_slots
         try:
-            connection = self._admit(request, client_address)
+            connection = admitted(self.context, request, client_address, suppress_ragged_eofs=self.suppress_ragged_eofs)
         finally:
             slots.give_back(_host(client_address))
         if connection is None:
@@ -72,35 +72,12 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
         peer = ConnectionPeer(connection.verified_peer(), connection)
         token = CONNECTION_PEER.set(peer)
         try:
-            self._keep_account(connection, peer)
+            keep_account_of(connection, peer, self.context)
             super().finish_request(connection, client_address)  # type: ignore[misc]
         finally:
             CONNECTION_PEER.reset(token)
             peer.end_account()
             _close(connection)
-
-    def _admit(self, request: socket.socket, client_address: Any) -> Any:  # noqa: ANN401
-        """The TLS socket of an admitted client, or None, counted and logged."""
-        slots = self.context.handshake_slots
-        request.settimeout(slots.seconds)
-        connection = None
-        try:
-            connection = self.context.wrap_socket(
-                request,
-                server_side=True,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=self.suppress_ragged_eofs,
-            )
-            connection.do_handshake()
-        except (OSError, DnsboundError) as error:
-            slots.count(HandshakeOutcome.TIMED_OUT if isinstance(error, TimeoutError) else HandshakeOutcome.REFUSED)
-            _log.debug("the handshake of %s ended: %s", client_address, error)
-            if connection is not None:
-                _linger(connection)
-            return None
-        connection.settimeout(None)
-        slots.count(HandshakeOutcome.ADMITTED)
-        return connection
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """A connection that breaks, or is cut, is no error of this server: no traceback for each."""
@@ -112,13 +89,6 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
 
     # --- live sessions
 
-    def _keep_account(self, connection: TLSSocket, peer: ConnectionPeer) -> None:
-        """Have the name asked about again for as long as the connection is served."""
-        shim = connection.shim
-        if peer.peer is not None and isinstance(shim, ServerShim):
-            assert shim.claim is not None  # a verified peer made one
-            keep_account(connection, peer, self.context.authenticator, shim.claim, peer.peer)
-
     def service_actions(self) -> None:
         """In the accepting thread, about twice a second: cut the sessions whose time is over, and start a look at the
         others when it is time."""
@@ -127,6 +97,43 @@ class VerifiedPeerMixIn(socketserver.ThreadingMixIn):
             self._sweep = SweepThread(self.context.authenticator)
         if self._sweep is not None:
             self._sweep.look()
+
+
+def admitted(
+    context: Context,
+    request: socket.socket,
+    client_address: object,
+    *,
+    suppress_ragged_eofs: bool = True,
+) -> TLSSocket | None:
+    """Shake hands and wait for the verdict, in a thread that may: the TLS socket of an admitted client, or None,
+    counted and logged, once the client has had time to read its alert. The slot is the caller's."""
+    slots = context.handshake_slots
+    request.settimeout(slots.seconds)
+    connection = None
+    try:
+        connection = context.wrap_socket(
+            request, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=suppress_ragged_eofs
+        )
+        connection.do_handshake()
+    except (OSError, DnsboundError) as error:
+        slots.count(HandshakeOutcome.TIMED_OUT if isinstance(error, TimeoutError) else HandshakeOutcome.REFUSED)
+        _log.debug("the handshake of %s ended: %s", client_address, error)
+        if connection is not None:
+            _linger(connection)
+        return None
+    connection.settimeout(None)
+    slots.count(HandshakeOutcome.ADMITTED)
+    return cast("TLSSocket", connection)
+
+
+def keep_account_of(connection: TLSSocket, peer: ConnectionPeer, context: Context) -> None:
+    """Have the name asked about again for as long as the connection is served. LimitExceeded when there are too
+    many."""
+    shim = connection.shim
+    if peer.peer is not None and isinstance(shim, ServerShim):
+        assert shim.claim is not None  # a verified peer made one
+        keep_account(connection, peer, context.authenticator, shim.claim, peer.peer)
 
 
 def _host(client_address: object) -> str:
