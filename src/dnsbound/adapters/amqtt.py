@@ -1,4 +1,4 @@
-"""amqtt, an MQTT broker in Python, whose clients are verified by DNS name.
+"""amqtt (extra `mqtt`), an MQTT broker in Python, whose clients are verified by DNS name.
 
 amqtt's own TLS refuses certificates that no authority signed. Here its `external` listener gets connections that were
 admitted at a Context, through the filter of the MQTT gate (`dnsbound.protocols.gate_mqtt`): the session's user name is
