@@ -1,7 +1,8 @@
 """Servers under the very trial of `dnsbound config SERVER --check`, and beside it clients with certificates of every
 shape, resumed sessions and HTTP/2.
 
-    nginx = pytest.fixture(scope="module")(partial(running_front, "nginx"))
+    with front("nginx") as nginx:
+        assert nginx.of_shape("expired", "1.3").passed
 """
 
 import secrets
@@ -98,7 +99,7 @@ BACK = ("back12._device.cars.example", "back13._device.cars.example")
 
 
 @contextmanager
-def front(server: str, *, over_tcp: bool = False) -> Iterator[Front]:
+def front(server: str) -> Iterator[Front]:
     """The server, with the verify service and clients of every shape."""
     trial, program = server_trial(server), here(server)
     with Stage(trial.kind) as stage:
@@ -110,6 +111,6 @@ def front(server: str, *, over_tcp: bool = False) -> Iterator[Front]:
             shapes[shape] = (stage.client_file(credential), name)
             stage.admitted.append(name)
         stage.admitted.extend(BACK)
-        settings = stage.settings(trial.snippet, version=program.version, over_tcp=over_tcp)
+        settings = stage.settings(trial.snippet, version=program.version)
         with running(stage, trial, program.path, settings) as server_:
             yield Front(running=server_, shapes=shapes)

@@ -38,11 +38,6 @@ def haproxy(value: str, what: str) -> str:
     return f"'{value}'"
 
 
-def haproxy_format(value: str, what: str) -> str:
-    """The same where HAProxy expands `%` in the value."""
-    return haproxy(value.replace("%", "%%"), what)
-
-
 def apache(value: str, what: str) -> str:
     """A double-quoted argument of Apache. `${` begins a variable; `%` is a format's in some directives."""
     return _quoted(value, what, refused="$%")
