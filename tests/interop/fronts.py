@@ -102,7 +102,7 @@ BACK = ("back12._device.cars.example", "back13._device.cars.example")
 def front(server: str) -> Iterator[Front]:
     """The server, with the verify service and clients of every shape."""
     trial, program = server_trial(server), here(server)
-    with Stage(trial.kind) as stage:
+    with trial.stage() as stage:
         cars = stage.world.organisation("cars.example")
         shapes = {}
         for number, shape in enumerate(SHAPES):

@@ -108,6 +108,8 @@ def config(
         way = _over_unix(facts, label, socket, user)
     elif socket is not None or user:
         raise Misuse(f"--socket and --user are for a Unix socket; {facts.title} asks over TCP here")
+    elif not facts.tcp:
+        raise Misuse(f"{facts.title} cannot show a secret: it asks over a Unix socket alone")
     else:
         way, secret = _over_tcp(label, place, verifier, secret_file)
     settings = Settings(
@@ -202,7 +204,7 @@ def _tell(snippet: "Snippet", settings: "Settings", files: "tuple[ConfigFile, ..
 
     if as_json:
         texts = [{"name": file.name, "place": file.place, "text": _shown(file)} for file in files]
-        ours = {"authz": authz_front(snippet.facts, settings), "access": access_door(settings)}
+        ours = {"authz": authz_front(snippet.facts, settings), "access": access_door(snippet.facts, settings)}
         emit({"server": snippet.facts.server, "files": texts, **ours, "limits": list(snippet.facts.limits)})
         return
     for file in files:

@@ -20,6 +20,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "envoy-tcp": "envoy.TCP_SNIPPET",
         "stunnel": "stunnel.SNIPPET",
         "traefik": "traefik.SNIPPET",
+        "postfix": "postfix.SNIPPET",
     }
 )
 """The word to its module here, and what that calls it."""

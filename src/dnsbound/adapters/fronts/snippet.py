@@ -167,6 +167,12 @@ class Facts:
     """Accounts that the server runs under where it is packaged."""
     unix: bool = True
     """Whether it can ask over a Unix socket."""
+    tcp: bool = True
+    """Whether it can ask over TCP, where a secret says who asks."""
+    comment: str = "#"
+    """What a comment begins with in its first file."""
+    admits: str = '"car54._device.cars.example"'
+    """What its door lists in the access.toml that is shown."""
     listen: str = ":443"
     backend: str = "127.0.0.1:8080"
     works: tuple[str, ...]
@@ -187,9 +193,9 @@ class Snippet:
         first, *others = self.files(settings)
         if self.facts.protocol is None:
             return first, *others
-        text = f"\n# authz.toml of the verify service:\n#\n{commented(authz_front(self.facts, settings))}"
-        text += f"#\n# access.toml, with names of yours:\n#\n{commented(access_door(settings))}"
-        return replace(first, text=first.text + text), *others
+        ours = f"authz.toml of the verify service:\n\n{authz_front(self.facts, settings)}"
+        ours += f"\naccess.toml, with names of yours:\n\n{access_door(self.facts, settings)}"
+        return replace(first, text=f"{first.text}\n{commented(ours, self.facts.comment)}"), *others
 
 
 def is_host(text: str) -> bool:
@@ -197,7 +203,7 @@ def is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
-def heading(facts: Facts, settings: Settings, *, comment: str = "#") -> str:
+def heading(facts: Facts, settings: Settings) -> str:
     """The first lines of a file: what it is, for which version, whether that was tried, and what is not possible."""
     what = f"clients are let in by their DNS names, at the door {settings.door}"
     lines = [
@@ -218,7 +224,7 @@ def heading(facts: Facts, settings: Settings, *, comment: str = "#") -> str:
             f"Tried with version {facts.tried.to_text()}: `dnsbound config {facts.server} --check` tries it here."
         )
     lines += [f"Not possible: {limit}." for limit in facts.limits]
-    return "".join(f"{comment} {line}\n" for line in lines)
+    return "".join(f"{facts.comment} {line}\n" for line in lines)
 
 
 def authz_front(facts: Facts, settings: Settings) -> str:
@@ -240,11 +246,11 @@ def authz_front(facts: Facts, settings: Settings) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def access_door(settings: Settings) -> str:
+def access_door(facts: Facts, settings: Settings) -> str:
     """The table of access.toml that says who comes in."""
-    return f'[door.{quoting.json_text(settings.door, "the door")}]\nallow = ["car54._device.cars.example"]\n'
+    return f"[door.{quoting.json_text(settings.door, 'the door')}]\nallow = [{facts.admits}]\n"
 
 
-def commented(text: str) -> str:
+def commented(text: str, comment: str) -> str:
     """Each line as a comment."""
-    return "".join(f"# {line}".rstrip() + "\n" for line in text.splitlines())
+    return "".join(f"{comment} {line}".rstrip() + "\n" for line in text.splitlines())

@@ -18,7 +18,7 @@ START_SECONDS: Final[Seconds] = 20.0
 STOP_SECONDS: Final[Seconds] = 10.0
 _PAUSE: Final[Seconds] = 0.02
 _LOG_OCTETS: Final = 2_000
-_UNPRIVILEGED: Final = "nobody"
+UNPRIVILEGED: Final = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,12 @@ class Account:
     gid: int
 
     @classmethod
-    def unprivileged(cls) -> Self:
-        """`nobody` for root; otherwise whoever this is."""
+    def unprivileged(cls, name: str = UNPRIVILEGED) -> Self:
+        """The account of this name for root; otherwise whoever this is."""
         try:
-            entry = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+            entry = pwd.getpwnam(name) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         except KeyError:
-            raise Misuse("this user has no account here, or there is no user nobody to run the server as") from None
+            raise Misuse(f"this user has no account here, or there is no user {name} to run the server as") from None
         return cls(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid)
 
     def give(self, *paths: Path) -> None:

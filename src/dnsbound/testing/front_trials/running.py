@@ -1,17 +1,28 @@
 """A server under trial: the snippet's files, what it needs beside them, and its process."""
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dnsbound.adapters.fronts.snippet import ConfigFile, Settings, Snippet
 from dnsbound.errors import PeerError
 from dnsbound.testing.front_trials.clients import Way
-from dnsbound.testing.front_trials.programs import Program, free_port, listens, started
+from dnsbound.testing.front_trials.programs import (
+    STOP_SECONDS,
+    UNPRIVILEGED,
+    Program,
+    free_port,
+    listens,
+    started,
+)
 from dnsbound.testing.front_trials.stage import SERVER_NAME, Kind, Stage
+
+if TYPE_CHECKING:
+    from dnsbound.testing.front_trials.service_clients import Attempt, Seen
 
 _STARTS: Final = 3
 
@@ -23,6 +34,8 @@ class Around:
     command: Sequence[str]
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    stop: Sequence[str] = ()
+    """What ends a server that leaves processes behind when it is only asked to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +49,24 @@ class ServerTrial:
     """Whether the back end learns who the client is."""
     waits_for_client: bool = False
     """Before TCP: whether nothing happens until the client has spoken."""
+    account: str = UNPRIVILEGED
+    """Whom the server asks the verify service as, where root tries it."""
+    starts_as_root: bool = False
+    """Whether it leaves for that account by itself."""
+    grants: str = ""
+    """What clients need beside being listed: an inline table of TOML."""
+    asks: "Callable[[Running, Attempt], Seen] | None" = None
+    """Of a service: one client of it."""
+    over_tls: bool = True
+    """Whether clients speak TLS."""
+    names_itself: bool = True
+    """Whether a client can say who it is beside showing its key."""
+    forges: bool = False
+    """Whether what a client sends can have fields that look like the server's own."""
+
+    def stage(self) -> Stage:
+        """To be entered."""
+        return Stage(self.kind, account=self.account, starts_as_root=self.starts_as_root, grants=self.grants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +97,11 @@ def _started(held: contextlib.ExitStack, stage: Stage, trial: ServerTrial, progr
             written(stage, ConfigFile(name=name, text=text, place=""))
         port, log = settings.listen.port, stage.directory / "server.log"
         with contextlib.ExitStack() as starting:
+            account = None if trial.starts_as_root else stage.account
             server = starting.enter_context(
-                started(
-                    around.command, log, account=stage.account, environment=around.environment, directory=stage.place
-                )
+                started(around.command, log, account=account, environment=around.environment, directory=stage.place)
             )
+            starting.enter_context(_ended_by(around.stop))
             try:
                 server.wait_until(partial(listens, port), f"{trial.snippet.facts.title} listens")
             except PeerError:
@@ -89,5 +120,14 @@ def written(stage: Stage, file: ConfigFile) -> Path:
     path = stage.place / file.name
     path.touch(0o600)
     path.write_text(file.text)
-    stage.account.give(path)
+    stage.give(path)
     return path
+
+
+@contextlib.contextmanager
+def _ended_by(command: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if command:
+            subprocess.run(command, capture_output=True, timeout=STOP_SECONDS, check=False)  # noqa: S603 (made here)

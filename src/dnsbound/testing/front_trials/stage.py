@@ -30,6 +30,7 @@ from dnsbound.adapters.fronts.snippet import (
 from dnsbound.credential.credential import Credential, certificates_to_pem
 from dnsbound.testing.front_trials.back_ends import BackEnd, http_back_end, tcp_back_end
 from dnsbound.testing.front_trials.programs import (
+    UNPRIVILEGED,
     Account,
     Program,
     free_port,
@@ -40,7 +41,8 @@ from dnsbound.testing.front_trials.programs import (
 from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
 
-Kind: TypeAlias = Literal["http", "tcp", "client"]
+Kind: TypeAlias = Literal["http", "tcp", "service", "client"]
+"""Whether the server stands before HTTP, before TCP, is itself what clients come for, or is a client."""
 
 SERVER_NAME: Final = "door.api.example"
 DOOR: Final = 'the-"trial"'
@@ -69,9 +71,15 @@ class Stage:
     roots: Path
     """PEM file of who vouches for the server's certificate."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(
+        self, kind: Kind, *, account: str = UNPRIVILEGED, starts_as_root: bool = False, grants: str = ""
+    ) -> None:
+        """account: whom the server asks as. starts_as_root: its files are root's, and it leaves for that account by
+        itself. grants: of whoever is on the access list, an inline table of TOML."""
         self.kind: Final[Kind] = kind
-        self.account: Final = Account.unprivileged()
+        self.account: Final = Account.unprivileged(account)
+        self._starts_as_root: Final = starts_as_root
+        self._grants: Final = grants
         self._held = contextlib.ExitStack()
         self._authz = contextlib.ExitStack()
         self._credentials = 0
@@ -83,12 +91,12 @@ class Stage:
             self.directory.chmod(0o755)
             self.place = self.directory / "server"
             self.place.mkdir(mode=0o755)
-            self.account.give(self.place)
+            self.give(self.place)
             self.world = held.enter_context(World())
             cars = self.world.organisation("cars.example")
             self.right, self.leaving, self.stranger = (cars.device(label) for label in ("car54", "car55", "car66"))
             self.admitted = [self.right.name.text, self.leaving.name.text]
-            self.back_end = held.enter_context(http_back_end() if self.kind == "http" else tcp_back_end())
+            self.back_end = held.enter_context(tcp_back_end() if self.kind == "tcp" else http_back_end())
             self.roots = self.directory / "roots.pem"
             self.roots.write_bytes(self.world.web_root_pem)
             held.callback(self.stop_verifier)
@@ -100,6 +108,11 @@ class Stage:
 
     # --- files
 
+    def give(self, path: Path) -> None:
+        """To whoever starts the server."""
+        if not self._starts_as_root:
+            self.account.give(path)
+
     def server_files(self) -> tuple[Path, Path]:
         """Certificates and key of the server under trial; both in the first, the key in the second as well."""
         credential = self.world.web_credential(SERVER_NAME, "127.0.0.1")
@@ -107,7 +120,7 @@ class Stage:
         for path, octets in ((both, credential.to_pem()), (key, credential.to_pem())):
             path.touch(0o600)
             path.write_bytes(octets)
-            self.account.give(path)
+            self.give(path)
         return both, key
 
     def client_file(self, credential: Credential) -> Path:
@@ -139,7 +152,7 @@ class Stage:
             key=PurePosixPath(key),
             listen=Address(host="127.0.0.1", port=free_port()),
             backend=Address(host="127.0.0.1", port=self.back_end.port),
-            verifier=self._verifier(over_tcp=over_tcp or not snippet.facts.unix),
+            verifier=self._verifier(over_tcp=not snippet.facts.unix or (over_tcp and snippet.facts.tcp)),
             version=version,
             directory=PurePosixPath(self.place),
         )
@@ -157,9 +170,10 @@ class Stage:
 
     def start_verifier(self, snippet: Snippet, settings: Settings) -> Program:
         """`dnsbound serve authz` with the front that the snippet asks for."""
-        access = access_door(settings).splitlines()[0]
+        door = access_door(snippet.facts, settings).splitlines()[0]
         names = ", ".join(f'"{name}"' for name in self.admitted)
-        (self.directory / "access.toml").write_text(f"{access}\nallow = [{names}]\n")
+        admits = f"{{ names = [{names}], grants = {self._grants} }}" if self._grants else names
+        (self.directory / "access.toml").write_text(f"{door}\nallow = [{admits}]\n")
         configuration = self.directory / "authz.toml"
         configuration.write_text(f'[server]\naccess = "access.toml"\n{authz_front(snippet.facts, settings)}')
         command = [sys.executable, "-m", "dnsbound", "serve", "authz", "--config", str(configuration)]

@@ -11,7 +11,8 @@ from dnsbound.testing.front_trials.client_trial import ClientTrial
 from dnsbound.testing.front_trials.http_trial import HttpTrial
 from dnsbound.testing.front_trials.outcome import Outcome
 from dnsbound.testing.front_trials.running import ServerTrial, running
-from dnsbound.testing.front_trials.stage import Kind, Stage
+from dnsbound.testing.front_trials.service_trial import ServiceTrial
+from dnsbound.testing.front_trials.stage import Kind
 from dnsbound.testing.front_trials.tcp_trial import TcpTrial
 
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
@@ -25,10 +26,13 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "envoy": "envoy.TRIAL",
         "envoy-tcp": "envoy.TCP_TRIAL",
         "stunnel": "stunnel.TRIAL",
+        "postfix": "postfix.TRIAL",
     }
 )
 
-KINDS: Final[Mapping[Kind, type[HttpTrial | TcpTrial]]] = MappingProxyType({"http": HttpTrial, "tcp": TcpTrial})
+KINDS: Final[Mapping[Kind, type[HttpTrial | TcpTrial | ServiceTrial]]] = MappingProxyType(
+    {"http": HttpTrial, "tcp": TcpTrial, "service": ServiceTrial}
+)
 """What is tried of each kind of server. Clients are no servers: `ClientTrial` starts one for each identity."""
 
 
@@ -45,7 +49,7 @@ def outcomes(
 ) -> Generator[Outcome]:
     """Try the server at this path, one outcome after the other. What was started ends with the iterator: close it.
     PeerError when something does not start."""
-    with Stage(trial.kind) as stage:
+    with trial.stage() as stage:
         if trial.kind == "client":
             yield from ClientTrial(stage, trial, program, version).run()
             return
