@@ -108,10 +108,8 @@ def config(
         way = _over_unix(facts, label, socket, user)
     elif socket is not None or user:
         raise Misuse(f"--socket and --user are for a Unix socket; {facts.title} asks over TCP here")
-    elif not facts.tcp:
-        raise Misuse(f"{facts.title} cannot show a secret: it asks over a Unix socket alone")
     else:
-        way, secret = _over_tcp(label, place, verifier, secret_file)
+        way, secret = _over_tcp(facts, label, place, verifier, secret_file)
     settings = Settings(
         label=label,
         door=door or server_name,
@@ -142,7 +140,7 @@ def _over_unix(facts: "Facts", label: str, socket: str | None, users: list[str] 
 
 
 def _over_tcp(
-    label: str, directory: PurePosixPath, address: str | None, secret_file: Path | None
+    facts: "Facts", label: str, directory: PurePosixPath, address: str | None, secret_file: Path | None
 ) -> "tuple[Verifier, tuple[ConfigFile, ...]]":
     """The way to the service, and the file of a secret that is made here where there is none yet."""
     import secrets
@@ -150,6 +148,8 @@ def _over_tcp(
     from dnsbound.adapters.fronts.snippet import Address, ConfigFile, OverTcp
     from dnsbound.edge.secret_files import read_secret_file
 
+    if not facts.tcp:
+        raise Misuse(f"{facts.title} cannot show a secret: it asks over a Unix socket alone")
     file = directory / f"{label}.secret" if secret_file is None else PurePosixPath(secret_file.absolute())
     made: tuple[ConfigFile, ...] = ()
     if secret_file is not None or Path(file).exists():

@@ -89,6 +89,7 @@ def test_our_part_alone(dnsbound):
         ("nginx", "--verifier", "nowhere"),
         ("nginx", "--secret-file", "missing"),
         ("traefik", "--socket", "/run/x"),
+        ("postfix", "--verifier", "127.0.0.1:9301"),
         ("stunnel", "--authz"),
         ("nginx", "--verifier", "127.0.0.1:1", "--secret-file", "missing"),
         ("nginx", "--certificate", "relative.pem"),

@@ -21,6 +21,8 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "stunnel": "stunnel.SNIPPET",
         "traefik": "traefik.SNIPPET",
         "postfix": "postfix.SNIPPET",
+        "openssh": "openssh.SNIPPET",
+        "kamailio": "kamailio.SNIPPET",
     }
 )
 """The word to its module here, and what that calls it."""

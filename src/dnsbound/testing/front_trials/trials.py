@@ -27,6 +27,8 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "envoy-tcp": "envoy.TCP_TRIAL",
         "stunnel": "stunnel.TRIAL",
         "postfix": "postfix.TRIAL",
+        "openssh": "openssh.TRIAL",
+        "kamailio": "kamailio.TRIAL",
     }
 )
 
