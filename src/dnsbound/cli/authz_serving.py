@@ -18,12 +18,13 @@ from dnsbound.cli.output import advise, emit, say
 from dnsbound.edge.access_file import AccessFile
 from dnsbound.edge.authz_configuration import AuthzConfiguration
 from dnsbound.edge.authz_server import AuthzServer, bind_fronts
-from dnsbound.edge.authz_totals import AuthzTotals, AuthzWorkerTotals
+from dnsbound.edge.authz_totals import AuthzTotals
 from dnsbound.edge.counted_lookups import CountedLookups
 from dnsbound.edge.decision_log import DecisionLog
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.worker import Announcements, Worker
 from dnsbound.edge.worker_processes import run_workers, workers_for
+from dnsbound.edge.worker_totals import WorkerTotals
 
 _log: Final = logging.getLogger("dnsbound.authz")
 
@@ -66,7 +67,7 @@ class AuthzServing:
         around, settings = self._around, self._configuration.server
         async with AsyncExitStack() as held:
             lookups = CountedLookups(held.enter_context(opened_resolver(around.resolver, around.anchors)))
-            totals = AuthzWorkerTotals(self._snapshots, worker.index)
+            totals = WorkerTotals(AuthzTotals, self._snapshots, worker.index)
             write_decisions(held, settings.decisions)
             server = AuthzServer(self._configuration, lookups, self._bound)
             if totals.takes_over:

@@ -19,11 +19,12 @@ from dnsbound.edge.decision_log import DecisionLog
 from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.gate_server import GateServer
 from dnsbound.edge.gate_sockets import bind_gates, bound_at
-from dnsbound.edge.gate_totals import GateTotals, GateWorkerTotals
+from dnsbound.edge.gate_totals import GateTotals
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker import Announcements, Worker
 from dnsbound.edge.worker_processes import Patience, run_workers, workers_for
+from dnsbound.edge.worker_totals import WorkerTotals
 from dnsbound.limits import WORKER_DRAIN_SECONDS
 from dnsbound.verify.access import AccessList
 
@@ -80,7 +81,7 @@ class GateServing:
                 anchors=trust_anchors(around.anchors),
             )
             open_board(held, "gate", authenticators=lambda: server.authenticators)
-            totals = GateWorkerTotals(self._snapshots, worker.index)
+            totals = WorkerTotals(GateTotals, self._snapshots, worker.index)
 
             def leave() -> None:
                 counted = {label: gate.counted() for label, gate in server.gates.items()}

@@ -1,19 +1,14 @@
-"""What all worker processes of a RADIUS server have counted together, those included that have died.
+"""What the worker processes of a RADIUS server count, for `worker_totals`."""
 
-Each worker leaves what it counted in memory that all share, each second; the one that takes a dead one's place counts
-on from there, so that no total ever falls back. What a worker that was killed had counted in its last second is lost.
-"""
-
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from dnsbound.edge.counted_lookups import LookupCounts
 from dnsbound.edge.radius_counters import RadiusCounters
 from dnsbound.edge.radius_live import LiveAccess
-from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.worker_exchange import ExchangeCounts
+from dnsbound.edge.worker_totals import Totals
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +62,7 @@ class SessionCounts:
 
 
 @dataclass(slots=True, kw_only=True)
-class RadiusTotals:
+class RadiusTotals(Totals):
     """radius: of the service. lookups: of the DNS. exchange: requests that passed from worker to worker. starts: how
     often a worker began."""
 
@@ -85,21 +80,19 @@ class RadiusTotals:
         self.exchange.add(other.exchange)
         self.starts += other.starts
 
-    def to_octets(self) -> bytes:
-        """`from_octets` is the inverse."""
-        value = {
+    def to_json(self) -> dict[str, Any]:
+        """In plain types; `from_json` is the inverse."""
+        return {
             "radius": self.radius.to_json(),
             "lookups": self.lookups.to_json(),
             "sessions": self.sessions.to_json(),
             "exchange": asdict(self.exchange),
             "starts": self.starts,
         }
-        return json.dumps(value, separators=(",", ":")).encode()
 
     @classmethod
-    def from_octets(cls, octets: bytes) -> Self:
+    def from_json(cls, value: dict[str, Any]) -> Self:
         """Of our own processes: what is missing is an error of this program."""
-        value: dict[str, Any] = json.loads(octets)
         return cls(
             radius=RadiusCounters.from_json(value["radius"]),
             lookups=LookupCounts.from_json(value["lookups"]),
@@ -108,37 +101,7 @@ class RadiusTotals:
             starts=value["starts"],
         )
 
-    @classmethod
-    def of_all(cls, snapshots: SharedSnapshots) -> Self:
-        """Added up over all workers."""
-        total = cls()
-        for octets in snapshots.all():
-            total.add(cls.from_octets(octets))
-        return total
-
-
-class WorkerTotals:
-    """What one worker counts, and what those counted who had its place before."""
-
-    def __init__(self, snapshots: SharedSnapshots, worker: int) -> None:
-        self._snapshots = snapshots
-        self._worker = worker
-        self._former: Final = self._left_behind()
-        self._former.starts += 1
-
-    def _left_behind(self) -> RadiusTotals:
-        octets = self._snapshots.get(self._worker)
-        if octets is None:
-            return RadiusTotals()
-        former = RadiusTotals.from_octets(octets)
-        # What there was in the dead worker is not there now.
-        former.radius.conversations = 0
-        former.sessions.sessions = former.sessions.waiting = former.sessions.down = 0
-        return former
-
-    def leave(self, now: RadiusTotals) -> None:
-        """Say how it stands now. now: what this worker counted itself."""
-        # A copy takes the former counts in, not the counters that go on counting.
-        total = RadiusTotals.from_octets(now.to_octets())
-        total.add(self._former)
-        self._snapshots.put(self._worker, total.to_octets())
+    def outlive(self) -> None:
+        """Its conversations are gone, and so is what it knew of sessions and databases."""
+        self.radius.conversations = 0
+        self.sessions.sessions = self.sessions.waiting = self.sessions.down = 0

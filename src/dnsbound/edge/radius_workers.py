@@ -21,11 +21,12 @@ from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_service import RadiusService
-from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts, WorkerTotals
+from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts
 from dnsbound.edge.radius_udp import Respond
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker_exchange import WorkerExchange, WorkerInboxes
+from dnsbound.edge.worker_totals import WorkerTotals
 from dnsbound.iana import RadiusCode
 from dnsbound.protocols.radius import RadiusPacket
 from dnsbound.protocols.radius_attributes import Attributes
@@ -71,7 +72,7 @@ class RadiusWorker:
         """Whom they are to ask."""
         self._exchange = WorkerExchange(shared.inboxes, index, self._for_another)
         self._routing = shared.routing
-        self._totals = WorkerTotals(shared.snapshots, index)
+        self._totals = WorkerTotals(RadiusTotals, shared.snapshots, index)
         self._index = index
         self._alone = shared.inboxes.count == 1
         self._others = [other for other in range(shared.inboxes.count) if other != index]

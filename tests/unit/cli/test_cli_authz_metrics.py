@@ -9,9 +9,10 @@ import pytest
 from dnsbound.cli import authz_metrics
 from dnsbound.cli.authz_metrics import AuthzCollector, verdict_of_reason
 from dnsbound.edge.authz_counters import LATENCY_BOUNDS, FrontCounters
-from dnsbound.edge.authz_totals import AuthzTotals, AuthzWorkerTotals
+from dnsbound.edge.authz_totals import AuthzTotals
 from dnsbound.edge.counted_lookups import LookupCounts
 from dnsbound.edge.shared_snapshots import SharedSnapshots
+from dnsbound.edge.worker_totals import WorkerTotals
 from dnsbound.errors import UNDECIDED_REASONS, Reason
 from dnsbound.verify.decision import Verdict
 from interop.radius_processes import samples
@@ -46,7 +47,7 @@ def told(snapshots, tmp_path):
 
 def test_what_all_workers_counted_is_added_up(snapshots, tmp_path):
     for worker in range(2):
-        AuthzWorkerTotals(snapshots, worker).leave(counted())
+        WorkerTotals(AuthzTotals, snapshots, worker).leave(counted())
     found = told(snapshots, tmp_path)
     assert found["dnsbound_authz_answers_total", "nginx", "", "admitted"] == 10
     assert found["dnsbound_authz_answers_total", "nginx", "not-permitted", "refused"] == 6
@@ -62,8 +63,8 @@ def test_what_all_workers_counted_is_added_up(snapshots, tmp_path):
 
 
 def test_a_worker_that_takes_a_dead_ones_place_counts_on(snapshots, tmp_path):
-    AuthzWorkerTotals(snapshots, 0).leave(counted())
-    AuthzWorkerTotals(snapshots, 0).leave(counted())
+    WorkerTotals(AuthzTotals, snapshots, 0).leave(counted())
+    WorkerTotals(AuthzTotals, snapshots, 0).leave(counted())
     found = told(snapshots, tmp_path)
     assert found["dnsbound_authz_answers_total", "nginx", "", "admitted"] == 10
     assert found["dnsbound_authz_worker_starts_total",] == 2
@@ -71,7 +72,7 @@ def test_a_worker_that_takes_a_dead_ones_place_counts_on(snapshots, tmp_path):
 
 
 def test_every_metric_is_told_of(snapshots):
-    AuthzWorkerTotals(snapshots, 0).leave(counted())
+    WorkerTotals(AuthzTotals, snapshots, 0).leave(counted())
     page = (ROOT / "docs/howto/monitoring.md").read_text()
     documented = set(re.findall(r"`(dnsbound_authz_\w+?)(?:_total)?(?:\{[\w,]+\})?`", page))
     assert {family.name for family in AuthzCollector(snapshots).collect()} == documented

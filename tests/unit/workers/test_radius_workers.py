@@ -8,9 +8,10 @@ import pytest
 
 from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_counters import RadiusCounters
-from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts, WorkerTotals
+from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts
 from dnsbound.edge.radius_workers import RadiusWorker, RadiusWorkers
 from dnsbound.edge.worker_exchange import ExchangeCounts
+from dnsbound.edge.worker_totals import WorkerTotals
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.protocols.radius import RadiusPacket
 
@@ -202,12 +203,12 @@ def test_totals_travel_and_add_up():
 
 def test_who_takes_a_dead_ones_place_counts_on_and_has_none_of_its_conversations():
     shared = RadiusWorkers(2, ticket_seconds=0)
-    first, other = WorkerTotals(shared.snapshots, 0), WorkerTotals(shared.snapshots, 1)
+    first, other = WorkerTotals(RadiusTotals, shared.snapshots, 0), WorkerTotals(RadiusTotals, shared.snapshots, 1)
     assert RadiusTotals.of_all(shared.snapshots) == RadiusTotals()
     other.leave(totals(100))
     for number in (3, 5):
         first.leave(totals(number))
-    second = WorkerTotals(shared.snapshots, 0)
+    second = WorkerTotals(RadiusTotals, shared.snapshots, 0)
     assert RadiusTotals.of_all(shared.snapshots).radius.requests == {"ACCESS_REQUEST": 105}
     for number in (1, 2):
         second.leave(totals(number))
@@ -222,7 +223,7 @@ def test_who_takes_a_dead_ones_place_counts_on_and_has_none_of_its_conversations
 
 def test_counters_that_go_on_are_not_counted_twice():
     shared = RadiusWorkers(1, ticket_seconds=0)
-    kept = WorkerTotals(shared.snapshots, 0)
+    kept = WorkerTotals(RadiusTotals, shared.snapshots, 0)
     own = totals(3)
     for _ in range(3):
         kept.leave(own)
