@@ -18,9 +18,10 @@ from dnsbound.edge.credential_files import save_credential
 from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_server import RadiusServer
-from dnsbound.edge.radius_sockets import Bound, bind_all, endpoint_of
+from dnsbound.edge.radius_sockets import Bound, bind_all
 from dnsbound.edge.radius_supervision import look_after, supervised
 from dnsbound.edge.resolver import Resolver
+from dnsbound.edge.worker_ports import endpoint_of
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.testing.organisation import Device, Organisation
 from dnsbound.testing.world import World

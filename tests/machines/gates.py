@@ -11,7 +11,8 @@ from dnsbound import Context
 from dnsbound.edge.gate import Gate
 from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.gate_server import GateServer
-from dnsbound.edge.gate_sockets import bind_gates, bound_at
+from dnsbound.edge.gate_sockets import bind_gates
+from dnsbound.edge.worker_ports import endpoint_of
 from dnsbound.testing import Device, World
 
 SERVER = "localhost"
@@ -152,4 +153,4 @@ async def gated(
             clock=world.now,
         )
         async with running:
-            yield Gated(world, running, directory, bound_at(sockets[LABEL][0]).port)
+            yield Gated(world, running, directory, endpoint_of(sockets[LABEL][0]).port)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dnsbound.edge.radius_configuration import RadiusConfiguration
-from dnsbound.edge.radius_sockets import bind_all, endpoint_of
+from dnsbound.edge.radius_sockets import bind_all
+from dnsbound.edge.worker_ports import endpoint_of
 from dnsbound.errors import Misuse
 from dnsbound.testing.world import World
 from interop.radius_server import radius_files

@@ -18,7 +18,8 @@ from dnsbound.edge.context import Context
 from dnsbound.edge.credential_files import save_credential
 from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.gate_server import GateServer
-from dnsbound.edge.gate_sockets import bind_gates, bound_at
+from dnsbound.edge.gate_sockets import bind_gates
+from dnsbound.edge.worker_ports import endpoint_of
 from dnsbound.protocols.mqtt_stream import PacketType, packet, variable_integer
 from dnsbound.testing.background_loop import BackgroundLoop
 from dnsbound.testing.world import World
@@ -173,7 +174,7 @@ async def _gate(world: World, access: str, running: AsyncExitStack) -> int:
     resolver = world.resolver()
     running.push_async_callback(resolver.aclose)
     await running.enter_async_context(GateServer(configuration, resolver, bound, clock=world.now))
-    return bound_at(bound["mqtt"][0]).port
+    return endpoint_of(bound["mqtt"][0]).port
 
 
 def _text(value: str) -> bytes:

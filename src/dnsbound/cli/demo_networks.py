@@ -18,8 +18,9 @@ from dnsbound.edge.credential_files import save_credential
 from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_server import RadiusServer
-from dnsbound.edge.radius_sockets import bind_all, endpoint_of
+from dnsbound.edge.radius_sockets import bind_all
 from dnsbound.edge.radius_supervision import look_after, supervised
+from dnsbound.edge.worker_ports import endpoint_of
 from dnsbound.errors import DnsboundError
 from dnsbound.iana import ErrorCause, RadiusAttribute, RadiusCode
 from dnsbound.protocols.radius import RadiusPacket

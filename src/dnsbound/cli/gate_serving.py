@@ -18,11 +18,12 @@ from dnsbound.edge.counted_lookups import CountedLookups
 from dnsbound.edge.decision_log import DecisionLog
 from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.gate_server import GateServer
-from dnsbound.edge.gate_sockets import bind_gates, bound_at
+from dnsbound.edge.gate_sockets import bind_gates
 from dnsbound.edge.gate_totals import GateTotals
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker import Announcements, Worker
+from dnsbound.edge.worker_ports import endpoint_of
 from dnsbound.edge.worker_processes import Patience, run_workers, workers_for
 from dnsbound.edge.worker_totals import WorkerTotals
 from dnsbound.limits import WORKER_DRAIN_SECONDS
@@ -112,7 +113,7 @@ class GateServing:
     def _tell(self) -> None:
         gates = {
             rule.label: {
-                "listen": [str(bound_at(each)) for each in self._bound[0][rule.label]],
+                "listen": [str(endpoint_of(each)) for each in self._bound[0][rule.label]],
                 "target": str(rule.target),
                 "protocol": rule.protocol,
                 "door": rule.door,

@@ -33,7 +33,7 @@ from dnsbound.edge.authz_sockets import PeerUsers, Place, TcpPlace, UnixPlace, g
 from dnsbound.edge.front import FRONT_NAME_SOURCES, Front
 from dnsbound.edge.material_configuration import read_materials
 from dnsbound.edge.materialiser import MaterialSettings
-from dnsbound.edge.secret_files import read_public_file, read_secret_file
+from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.edge.served_front import FrontSettings
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed, Misuse
@@ -76,11 +76,7 @@ class AuthzConfiguration:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file and the secrets it names. Malformed or Misuse, in one line with file and key."""
-        octets = read_public_file(path)
-        try:
-            return cls.from_text(octets.decode("utf-8"), path=path)
-        except UnicodeDecodeError as error:
-            raise Malformed(f"{path}: not UTF-8 text", error.start) from None
+        return cls.from_text(TomlText.read(path).text, path=path)
 
     @classmethod
     def from_text(cls, text: str, *, path: Path) -> Self:

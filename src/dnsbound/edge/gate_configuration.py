@@ -39,7 +39,6 @@ from dnsbound.edge.gate_protocols import GATED, Gated
 from dnsbound.edge.gate_target import Target, address_and_port
 from dnsbound.edge.key_exchange import KeyExchange
 from dnsbound.edge.radius_endpoint import Endpoint
-from dnsbound.edge.secret_files import read_public_file
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed
 from dnsbound.iana import TLS_1_2, TLS_1_3
@@ -156,11 +155,7 @@ class GateConfiguration:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file. Malformed or Misuse, in one line with file and key."""
-        octets = read_public_file(path)
-        try:
-            return cls.from_text(octets.decode("utf-8"), path=path)
-        except UnicodeDecodeError as error:
-            raise Malformed(f"{path}: not UTF-8 text", error.start) from None
+        return cls.from_text(TomlText.read(path).text, path=path)
 
     @classmethod
     def from_text(cls, text: str, *, path: Path) -> Self:

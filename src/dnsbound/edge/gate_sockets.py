@@ -1,8 +1,4 @@
-"""The listening sockets of gates, bound before anything is served: by one process, for each of its workers.
-
-Workers share their ports (SO_REUSEPORT), and the system spreads clients over them. A second server must not share them
-as well, so a port is shared only after it was had alone.
-"""
+"""The listening sockets of gates, bound before anything is served: by one process, for each of its workers."""
 
 import contextlib
 import socket
@@ -11,7 +7,7 @@ from typing import Final, TypeAlias
 
 from dnsbound.edge.gate_configuration import GateRule
 from dnsbound.edge.radius_endpoint import Endpoint
-from dnsbound.errors import Misuse
+from dnsbound.edge.worker_ports import bound_for_workers
 
 BACKLOG: Final = 4096
 """What the system allows may be less (net.core.somaxconn)."""
@@ -23,7 +19,10 @@ Bound: TypeAlias = Mapping[str, tuple[socket.socket, ...]]
 def bind_gates(gates: Iterable[GateRule], *, workers: int = 1) -> tuple[Bound, ...]:
     """The sockets of each worker. Misuse, in one line, for an address that cannot be had; nothing is bound then."""
     with contextlib.ExitStack() as undo:
-        found = {gate.label: [_bound(endpoint, workers, undo) for endpoint in gate.listen] for gate in gates}
+        found = {
+            gate.label: [bound_for_workers(endpoint, listen_at, workers, undo) for endpoint in gate.listen]
+            for gate in gates
+        }
         undo.pop_all()
     return tuple(
         {label: tuple(each[worker] for each in sockets) for label, sockets in found.items()}
@@ -38,27 +37,4 @@ def listen_at(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:
         (endpoint.host, endpoint.port), family=family, backlog=BACKLOG, reuse_port=reuse_port, dualstack_ipv6=False
     )
     made.settimeout(0)
-    return made
-
-
-def bound_at(listening: socket.socket) -> Endpoint:
-    """Where it is."""
-    host, port = listening.getsockname()[:2]
-    return Endpoint(host=host, port=port)
-
-
-def _bound(endpoint: Endpoint, workers: int, undo: contextlib.ExitStack) -> list[socket.socket]:
-    shared = workers > 1
-    made: list[socket.socket] = []
-    try:
-        if shared and endpoint.port:
-            listen_at(endpoint).close()
-        for _ in range(workers):
-            one = listen_at(endpoint, reuse_port=shared)
-            undo.callback(one.close)
-            made.append(one)
-            # Port 0 is any free one, and the same for all.
-            endpoint = bound_at(one)
-    except OSError as error:
-        raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
     return made

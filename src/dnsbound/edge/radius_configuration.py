@@ -27,7 +27,7 @@ from typing import Final, Self
 from dnsbound.edge.key_exchange import KeyExchange
 from dnsbound.edge.radius_clients import RadiusClients, read_client
 from dnsbound.edge.radius_endpoint import Endpoint
-from dnsbound.edge.secret_files import read_public_file, read_secret_file
+from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import TLS_1_2, TLS_1_3
@@ -142,11 +142,7 @@ class RadiusConfiguration:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file and the secrets it names. Malformed or Misuse, in one line with file and key."""
-        octets = read_public_file(path)
-        try:
-            return cls.from_text(octets.decode("utf-8"), path=path)
-        except UnicodeDecodeError as error:
-            raise Malformed(f"{path}: not UTF-8 text", error.start) from None
+        return cls.from_text(TomlText.read(path).text, path=path)
 
     @classmethod
     def from_text(cls, text: str, *, path: Path) -> Self:

@@ -1,27 +1,19 @@
 """The sockets of a RADIUS server, bound before anything is served: by one process, for each of its workers.
 
-Workers share their ports (SO_REUSEPORT), and the system spreads clients over them. A worker that takes a dead one's
-place goes on with the sockets that one had, and with what waits in them. A second server must not share them as well:
-each would get a part of every conversation, so a port is shared only after it was had alone.
+A worker that takes a dead one's place goes on with what waits in its sockets.
 """
 
 import contextlib
 import socket
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.radius_udp import bind_udp
-from dnsbound.errors import Misuse
+from dnsbound.edge.worker_ports import Bind, bound_for_workers, endpoint_of
 
 _BACKLOG: Final = 128
-
-
-class _Bind(Protocol):
-    """`bind_udp` or `bind_tcp`."""
-
-    def __call__(self, endpoint: Endpoint, *, reuse_port: bool) -> socket.socket: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +45,8 @@ def bind_all(configuration: RadiusConfiguration, *, workers: int = 1) -> tuple[B
     server = configuration.server
     with contextlib.ExitStack() as undo:
 
-        def all_at(endpoints: tuple[Endpoint, ...], bind: _Bind) -> list[list[socket.socket]]:
-            return [_bound(endpoint, bind, workers, undo) for endpoint in endpoints]
+        def all_at(endpoints: tuple[Endpoint, ...], bind: Bind) -> list[list[socket.socket]]:
+            return [bound_for_workers(endpoint, bind, workers, undo) for endpoint in endpoints]
 
         authentication = all_at(server.listen, bind_udp)
         accounting = all_at(server.accounting, bind_udp)
@@ -70,29 +62,6 @@ def bind_all(configuration: RadiusConfiguration, *, workers: int = 1) -> tuple[B
         )
         for worker in range(workers)
     )
-
-
-def endpoint_of(bound: socket.socket) -> Endpoint:
-    """Where a socket is bound."""
-    host, port = bound.getsockname()[:2]
-    return Endpoint(host=host, port=port)
-
-
-def _bound(endpoint: Endpoint, bind: _Bind, workers: int, undo: contextlib.ExitStack) -> list[socket.socket]:
-    shared = workers > 1
-    made: list[socket.socket] = []
-    try:
-        if shared and endpoint.port:
-            bind(endpoint, reuse_port=False).close()
-        for _ in range(workers):
-            one = bind(endpoint, reuse_port=shared)
-            undo.callback(one.close)
-            made.append(one)
-            # Port 0 is any free one, and the same for all.
-            endpoint = endpoint_of(one)
-    except OSError as error:
-        raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
-    return made
 
 
 def bind_tcp(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 
+from dnsbound.edge.secret_files import read_public_file
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.limits import Limit
 
@@ -24,6 +25,15 @@ class TomlText:
 
     path: Path
     text: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Misuse for a file that cannot be read, Malformed for one that is no text."""
+        octets = read_public_file(path)
+        try:
+            return cls(path=path, text=octets.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise Malformed(f"{path}: not UTF-8 text", error.start) from None
 
     def tree(self) -> dict[str, Any]:
         """What it says; Malformed."""
