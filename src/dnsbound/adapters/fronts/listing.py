@@ -23,6 +23,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "postfix": "postfix.SNIPPET",
         "openssh": "openssh.SNIPPET",
         "kamailio": "kamailio.SNIPPET",
+        "prosody": "prosody.SNIPPET",
     }
 )
 """The word to its module here, and what that calls it."""

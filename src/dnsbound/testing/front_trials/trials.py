@@ -29,6 +29,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "postfix": "postfix.TRIAL",
         "openssh": "openssh.TRIAL",
         "kamailio": "kamailio.TRIAL",
+        "prosody": "prosody.TRIAL",
     }
 )
 

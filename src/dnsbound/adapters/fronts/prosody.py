@@ -1,0 +1,162 @@
+"""Prosody: a module of ours, for SASL EXTERNAL, puts the certificate of a client to the verify service.
+
+Seen with 0.12.3: any certificate is taken, whatever its dates and purposes, with its chain, so that records of usage 2
+match too. Prosody's HTTP client speaks to addresses alone, so a secret says who asks. Users are called by their names:
+`car54._device.cars.example@xmpp.cars.example`. Other servers (server to server) are not this module's.
+"""
+
+import re
+from typing import Final
+
+from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, Snippet, Version, heading
+from dnsbound.errors import Misuse
+
+FACTS: Final = Facts(
+    server="prosody",
+    title="Prosody",
+    # Not prosody itself, which knows no option for this and would start.
+    program="prosodyctl",
+    version_arguments=("about",),
+    version_pattern=re.compile(r"Prosody (\d+\.\d+\.\d+)"),
+    least=Version((0, 12, 0)),
+    tried=Version((0, 12, 3)),
+    users=("prosody",),
+    unix=False,
+    comment="--",
+    listen=":5222",
+    works=("every certificate, expired ones too", "chains, usage 2", "TLS 1.2, TLS 1.3"),
+    limits=(
+        "other servers by DNS name: clients alone are asked about",
+        "raw public keys",
+        "cutting a live stream when a record goes; the gate does that",
+    ),
+)
+MODULE: Final = "mod_auth_dnsbound.lua"
+
+_HOST: Final = """\
+-- Include it in prosody.cfg.lua behind the global settings and before the first VirtualHost: what follows a VirtualHost
+-- is that one's alone.
+
+-- Where {module} lies; with other directories of modules, list them all.
+plugin_paths = {{ {directory} }}
+c2s_interfaces = {{ {interfaces} }}
+c2s_ports = {{ {port} }}
+-- EXTERNAL is for encrypted streams.
+c2s_require_encryption = true
+
+VirtualHost {name}
+    authentication = "dnsbound"
+    dnsbound_verify_url = {url}
+    dnsbound_secret_file = {secret}
+    ssl = {{
+        certificate = {certificate};
+        key = {key};
+        protocol = "tlsv1_2+";
+        -- A certificate is asked for, and any is taken: lsec_continue for those of unknown makers and of other times,
+        -- lsec_ignore_purpose for servers' own. The verify service says whose it is; mod_auth_ccert would want a CA.
+        verify = {{ "peer" }};
+        verifyext = {{ "lsec_continue", "lsec_ignore_purpose" }};
+        -- A session that is not resumed cannot outlive a record.
+        options = {{ "no_ticket", "no_compression", "no_renegotiation", "cipher_server_preference" }};
+    }}
+"""
+
+_MODULE: Final = """\
+-- SASL EXTERNAL for Prosody: the verify service of dnsbound says who the owner of a client's certificate is.
+-- The client is called by that name and no other; the host's settings are dnsbound_verify_url and dnsbound_secret_file.
+
+local new_sasl = require "util.sasl".new;
+local wait_for = require "util.async".wait_for;
+local http = require "net.http";
+local jid_prep = require "util.jid".prep;
+local urlencode = require "util.http".urlencode;
+
+local url = assert(module:get_option_string("dnsbound_verify_url"), "dnsbound_verify_url is missing");
+local path = assert(module:get_option_string("dnsbound_secret_file"), "dnsbound_secret_file is missing");
+local file = assert(io.open(path));
+local secret = assert(file:read("*a"):match("^%s*(%S+)%s*$"), "dnsbound_secret_file holds no secret");
+file:close();
+
+-- All that the client showed, leaf first; nil without a certificate.
+local function shown(socket)
+	local leaf = socket:getpeercertificate();
+	if not leaf then return nil; end
+	local pem = { leaf:pem() };
+	-- The peer's chain begins with the leaf, here.
+	local chain = socket.getpeerchain and socket:getpeerchain() or {};
+	for i = 1, #chain do
+		local other = chain[i]:pem();
+		if other ~= pem[1] then pem[#pem + 1] = other; end
+	end
+	return table.concat(pem, "\\n");
+end
+
+-- The name, or nil where nobody may come in: refused, not to be found out, and no answer are all the same here.
+local function verified(session)
+	local socket = session.conn:socket();
+	local pem = socket.getpeercertificate and shown(socket);
+	if not pem then return nil; end
+	local answer, failed = wait_for(http.request(url .. "?client=" .. urlencode(session.ip or ""), {
+		body = pem;
+		headers = { ["Content-Type"] = "application/x-pem-file"; ["Authorization"] = "Bearer " .. secret };
+	}));
+	if not answer or answer.code ~= 200 then
+		local reason = answer and answer.headers and answer.headers["dnsbound-reason"] or failed;
+		module:log("info", "dnsbound: denied: %s", tostring(reason or (answer and answer.code)));
+		return nil;
+	end
+	return answer.headers["dnsbound-name"];
+end
+
+local provider = {};
+
+function provider.get_sasl_handler(session)
+	local profile = {};
+	if session.secure then
+		function profile.external(authzid)
+			local name = verified(session);
+			if not name then return nil; end
+			local jid = jid_prep(name .. "@" .. module.host);
+			if not jid or (authzid ~= "" and jid_prep(authzid) ~= jid) then return nil; end
+			return name, true;
+		end
+	end
+	return new_sasl(module.host, profile);
+end
+
+function provider.user_exists()
+	return true; -- who is known is on the access list of the door
+end
+
+module:provides("auth", provider);
+"""
+
+
+def files(settings: Settings) -> tuple[ConfigFile, ...]:
+    """The host's part, our module, and the secret. Misuse over a Unix socket."""
+    verifier = settings.verifier
+    if isinstance(verifier, OverUnix):
+        raise Misuse("Prosody cannot ask over a Unix socket")
+    secret = settings.directory / f"dnsbound-{settings.label}.secret"
+    host = settings.listen.host
+    text = _HOST.format(
+        module=MODULE,
+        directory=quoting.lua(str(settings.directory), "the directory"),
+        interfaces=quoting.lua(host, "the address") if host else '"*", "::"',
+        port=settings.listen.port,
+        name=quoting.lua(settings.server_name, "the server name"),
+        url=quoting.lua(f"http://{verifier.address.to_text()}/verify", "the address"),
+        secret=quoting.lua(str(secret), "the directory"),
+        certificate=quoting.lua(str(settings.certificate), "the certificate"),
+        key=quoting.lua(str(settings.key), "the key"),
+    )
+    name = f"dnsbound-{settings.label}.cfg.lua"
+    return (
+        ConfigFile(name=name, text=heading(FACTS, settings) + text, place=f"/etc/prosody/conf.avail/{name}"),
+        ConfigFile(name=MODULE, text=_MODULE, place=str(settings.directory / MODULE)),
+        ConfigFile(name=secret.name, text=f"{verifier.secret}\n", place=str(secret), secret=True),
+    )
+
+
+SNIPPET: Final = Snippet(facts=FACTS, files=files)

@@ -1,0 +1,82 @@
+"""Prosody around its snippet, and clients that log in by SASL EXTERNAL."""
+
+import base64
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from dnsbound.adapters.fronts import prosody
+from dnsbound.adapters.fronts.installed import found
+from dnsbound.errors import PeerError
+from dnsbound.testing.front_trials.clients import SECONDS, context
+from dnsbound.testing.front_trials.running import Around, Running, ServerTrial
+from dnsbound.testing.front_trials.service_clients import Attempt, Seen
+from dnsbound.testing.front_trials.stage import SERVER_NAME
+
+_OCTETS: Final = 65_536
+_MOST: Final = 1_000_000
+_GLOBAL: Final = """\
+pidfile = "{place}/pid"; data_path = "{place}/data"
+s2s_ports = {{}}
+log = {{ {{ levels = {{ min = "debug" }}; to = "file"; filename = "{place}/log" }} }}
+modules_enabled = {{ "saslauth", "tls", "disco" }}; modules_disabled = {{ "s2s", "posix" }}
+Include "{snippet}"
+"""
+_HEAD: Final = (
+    f"<?xml version='1.0'?><stream:stream to='{SERVER_NAME}' xmlns='jabber:client'"
+    " xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+).encode()
+_FEATURES: Final = rb"</stream:features>"
+_BIND: Final = b"<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+
+
+def _around(program: str, place: Path, files: Sequence[Path]) -> Around:
+    del program  # it only says the version
+    server = found("prosody")
+    if server is None:
+        raise PeerError("prosody is not installed beside prosodyctl")
+    text = _GLOBAL.format(place=place, snippet=files[0])
+    command = [server, "-F", "--config", f"{place}/prosody.cfg.lua"]
+    return Around(command=command, files={"prosody.cfg.lua": text})
+
+
+def _asks(running: Running, attempt: Attempt) -> Seen:
+    """One login, and the address that the server binds the stream to."""
+    tls = context(running.way, attempt.credential, attempt.version)
+    identity = base64.b64encode(f"{attempt.name}@{SERVER_NAME}".encode()).decode()
+    try:
+        with socket.create_connection(("127.0.0.1", running.way.port), SECONDS) as plain:
+            _said(plain, _HEAD, _FEATURES)
+            _said(plain, b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", rb"<proceed")
+            with tls.wrap_socket(plain, server_hostname=running.way.server_name) as connection:
+                return _login(connection, identity)
+    except OSError as error:
+        return Seen(words=str(error))
+
+
+def _login(connection: ssl.SSLSocket, identity: str) -> Seen:
+    if b"EXTERNAL" not in _said(connection, _HEAD, _FEATURES):
+        return Seen(words="EXTERNAL is not offered")
+    auth = f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{identity}</auth>"
+    answer = _said(connection, auth.encode(), rb"<success[^>]*/?>|</failure>|</stream:stream>")
+    if b"<success" not in answer:
+        why = re.search(rb"<failure[^>]*>\s*<([a-z-]+)", answer)
+        return Seen(words=why[1].decode() if why else "the stream ended")
+    _said(connection, _HEAD, _FEATURES)
+    bound = re.search(rb"<jid>([^<@]*)@", _said(connection, _BIND, rb"</iq>"))
+    return Seen(words="success", name=bound[1].decode() if bound else "nobody")
+
+
+def _said(connection: socket.socket, octets: bytes, until: bytes) -> bytes:
+    """What comes in answer, as far as the pattern; less where the stream ends."""
+    connection.sendall(octets)
+    came = b""
+    while not re.search(until, came) and len(came) < _MOST and (more := connection.recv(_OCTETS)):
+        came += more
+    return came
+
+
+TRIAL: Final = ServerTrial(snippet=prosody.SNIPPET, kind="service", around=_around, asks=_asks)
