@@ -2,6 +2,7 @@
 anything but a value."""
 
 import re
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -20,8 +21,11 @@ from dnsbound.adapters.fronts.snippet import (
     access_door,
     authz_front,
 )
+from dnsbound.credential.credential import Credential, certificates_to_pem
 from dnsbound.edge import authz_routes
+from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.names import ClientName
 from dnsbound.protocols.identity_headers import is_identity_header
 from dnsbound.verify.access import AccessList
 
@@ -173,6 +177,23 @@ def test_who_does_not_ask_has_no_front():
     assert [file.text for file in stunnel.rendered(settings)] == [file.text for file in stunnel.files(settings)]
     text = stunnel.files(settings)[0].text
     assert "verifyChain = yes\ncheckHost = api.cars.example\nCAfile = /etc/ssl/certs/ca-certificates.crt\n" in text
+
+
+@pytest.mark.parametrize("made", [each for each in SERVERS if each.facts.gated], ids=lambda made: made.facts.server)
+def test_the_gate_takes_the_file_that_is_made_for_it(made, tmp_path):
+    credential = Credential.generate(ClientName.parse("api.cars.example"), now=time.time())
+    key, certificate = tmp_path / "api.key", tmp_path / "api.pem"
+    key.touch(0o600)
+    key.write_bytes(credential.to_pem())
+    certificate.write_bytes(certificates_to_pem(credential.chain))
+    settings = settings_of(made, door='a-"door"', certificate=PurePosixPath(certificate), key=PurePosixPath(key))
+    first, *others = made.rendered(settings)
+    assert access_door(made.facts, settings).splitlines()[0] in first.text
+    (file,) = (each for each in others if each.name.endswith("-gate.toml"))
+    (tmp_path / file.name).write_text(file.text)
+    (tmp_path / "access.toml").write_text(access_door(made.facts, settings))
+    (rule,) = GateConfiguration.load(tmp_path / file.name).gates
+    assert (rule.label, rule.door) == ("front", 'a-"door"')
 
 
 def test_labels_hosts_and_paths_are_checked(made):

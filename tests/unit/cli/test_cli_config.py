@@ -15,7 +15,7 @@ def test_json_has_every_file_and_our_part(dnsbound, server):
     told = json.loads(ran.out)
     assert told["server"] == server
     assert all(file["text"] and file["place"] for file in told["files"])
-    assert 'door = "gate-of-cars"' in told["authz"]
+    assert any('door = "gate-of-cars"' in text for text in (told["authz"], *(file["text"] for file in told["files"])))
     assert '[door."gate-of-cars"]' in told["access"]
 
 
@@ -91,6 +91,8 @@ def test_our_part_alone(dnsbound):
         ("traefik", "--socket", "/run/x"),
         ("postfix", "--verifier", "127.0.0.1:9301"),
         ("stunnel", "--authz"),
+        ("mosquitto", "--authz"),
+        ("mosquitto", "--verifier", "127.0.0.1:1883"),
         ("nginx", "--verifier", "127.0.0.1:1", "--secret-file", "missing"),
         ("nginx", "--certificate", "relative.pem"),
         ("nginx", "--door", "two\nlines"),

@@ -20,6 +20,8 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "envoy-tcp": "envoy.TCP_SNIPPET",
         "stunnel": "stunnel.SNIPPET",
         "traefik": "traefik.SNIPPET",
+        "mosquitto": "mosquitto.SNIPPET",
+        "emqx": "emqx.SNIPPET",
         "postfix": "postfix.SNIPPET",
         "openssh": "openssh.SNIPPET",
         "kamailio": "kamailio.SNIPPET",

@@ -160,6 +160,8 @@ class Facts:
     """The version `--check` and the tests ran with; None: nobody has tried it."""
     protocol: str | None = "http"
     """How the server asks the verify service; None for one that does not ask."""
+    gated: bool = False
+    """Whether the gate stands before it, by a file of the snippet."""
     claim_from: str = "san"
     front_options: tuple[str, ...] = ()
     """Further lines of its table in authz.toml."""
@@ -191,10 +193,12 @@ class Snippet:
     def rendered(self, settings: Settings) -> tuple[ConfigFile, ...]:
         """The files as they are printed and written: the first one ends with what belongs into our own files."""
         first, *others = self.files(settings)
-        if self.facts.protocol is None:
+        front, ours = authz_front(self.facts, settings), ""
+        if not front and not self.facts.gated:
             return first, *others
-        ours = f"authz.toml of the verify service:\n\n{authz_front(self.facts, settings)}"
-        ours += f"\naccess.toml, with names of yours:\n\n{access_door(self.facts, settings)}"
+        if front:
+            ours = f"authz.toml of the verify service:\n\n{front}\n"
+        ours += f"access.toml, with names of yours:\n\n{access_door(self.facts, settings)}"
         return replace(first, text=f"{first.text}\n{commented(ours, self.facts.comment)}"), *others
 
 
@@ -207,7 +211,7 @@ def heading(facts: Facts, settings: Settings) -> str:
     """The first lines of a file: what it is, for which version, whether that was tried, and what is not possible."""
     what = f"clients are let in by their DNS names, at the door {settings.door}"
     lines = [
-        f"{facts.title}: {what}." if facts.protocol is not None else f"{facts.title} that logs in by its DNS name."
+        f"{facts.title}: {what}." if facts.protocol or facts.gated else f"{facts.title} that logs in by its DNS name."
     ]
     if settings.version is None:
         lines.append(f"For version {facts.least.to_text()} and newer; the program was not found on this machine.")

@@ -41,7 +41,7 @@ from dnsbound.testing.front_trials.programs import (
 from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
 
-Kind: TypeAlias = Literal["http", "tcp", "service", "client"]
+Kind: TypeAlias = Literal["http", "tcp", "service", "client", "broker"]
 """Whether the server stands before HTTP, before TCP, is itself what clients come for, or is a client."""
 
 SERVER_NAME: Final = "door.api.example"

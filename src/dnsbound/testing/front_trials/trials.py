@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from dnsbound.adapters.fronts.snippet import Version
 from dnsbound.errors import Misuse
+from dnsbound.testing.front_trials.broker_trial import BrokerTrial
 from dnsbound.testing.front_trials.client_trial import ClientTrial
 from dnsbound.testing.front_trials.http_trial import HttpTrial
 from dnsbound.testing.front_trials.outcome import Outcome
@@ -26,6 +27,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "envoy": "envoy.TRIAL",
         "envoy-tcp": "envoy.TCP_TRIAL",
         "stunnel": "stunnel.TRIAL",
+        "mosquitto": "mosquitto.TRIAL",
         "postfix": "postfix.TRIAL",
         "openssh": "openssh.TRIAL",
         "kamailio": "kamailio.TRIAL",
@@ -53,6 +55,9 @@ def outcomes(
     """Try the server at this path, one outcome after the other. What was started ends with the iterator: close it.
     PeerError when something does not start."""
     with trial.stage() as stage:
+        if trial.kind == "broker":
+            yield from BrokerTrial(stage, trial, program, version).run()
+            return
         if trial.kind == "client":
             yield from ClientTrial(stage, trial, program, version).run()
             return
