@@ -42,7 +42,8 @@ from dnsbound.testing.organisation import Device
 from dnsbound.testing.world import World
 
 Kind: TypeAlias = Literal["http", "tcp", "service", "client", "broker"]
-"""Whether the server stands before HTTP, before TCP, is itself what clients come for, or is a client."""
+"""Whether the server stands before HTTP, before TCP, is itself what clients come for, is a client, or is a broker
+behind the gate."""
 
 SERVER_NAME: Final = "door.api.example"
 DOOR: Final = 'the-"trial"'
