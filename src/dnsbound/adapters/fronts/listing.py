@@ -23,6 +23,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "mosquitto": "mosquitto.SNIPPET",
         "emqx": "emqx.SNIPPET",
         "postfix": "postfix.SNIPPET",
+        "exim": "exim.SNIPPET",
         "openssh": "openssh.SNIPPET",
         "kamailio": "kamailio.SNIPPET",
         "prosody": "prosody.SNIPPET",
