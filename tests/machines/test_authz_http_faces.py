@@ -171,7 +171,7 @@ class TestEmqx:
             other = pem(served.world.organisation("cars.example").device("car77").credential.chain[0]).decode()
             async with served.client() as client:
                 told = await self.login(
-                    client, username=NAME, clientid="c", peerhost="192.0.2.7", certificate=certificate
+                    client, username=NAME, clientid=NAME, peerhost="192.0.2.7", certificate=certificate
                 )
                 assert (told["result"], told["is_superuser"]) == ("allow", False)
                 assert told["acl"] == [
@@ -185,7 +185,10 @@ class TestEmqx:
                     {"username": "car77._device.cars.example", "certificate": certificate},
                     {"username": "", "certificate": certificate},
                     {"username": NAME},
-                    {"username": NAME, "certificate": "undefined"},
+                    {"username": NAME, "clientid": "c", "certificate": certificate},
+                    {"username": NAME, "clientid": "car77._device.cars.example", "certificate": certificate},
+                    {"username": NAME, "clientid": f"{NAME}/#", "certificate": certificate},
+                    {"username": NAME, "clientid": NAME, "certificate": "undefined"},
                     {"username": 7},
                 ):
                     assert await self.login(client, **fields) == {"result": "deny"}

@@ -2,9 +2,11 @@
 
 import pytest
 
-from dnsbound.errors import LimitExceeded, Misuse, PeerError
+from dnsbound.errors import LimitExceeded, Malformed, Misuse, PeerError
+from dnsbound.names import ClientName
 from dnsbound.protocols.gate_mqtt import ClientIds, Denied, MqttGate, MqttRules
 from dnsbound.protocols.gated import BackendError, Step
+from dnsbound.protocols.mqtt_grants import TopicGrants
 from dnsbound.protocols.mqtt_packets import Connect, ConnectAnswer, Property, Subscribe, SubscribeAnswer, Will
 from dnsbound.protocols.mqtt_stream import Packet, PacketSizes, PacketStream, variable_integer
 from dnsbound.wire import prefixed
@@ -452,3 +454,14 @@ def test_packet_identifier_zero_is_none() -> None:
     octets = bytearray(publish(OWN, b"", qos=1))
     octets[-2:] = b"\0\0"
     assert isinstance(open_gate(4).client_said(bytes(octets)).end, PeerError)
+
+
+@pytest.mark.parametrize("client_id", ["#", "+", "car77._device.cars.example", f"{CAR54}/#", f"{CAR54}x", ""])
+def test_mq_07_an_identifier_that_is_not_the_names_own_is_no_part_of_a_filter(client_id: str) -> None:
+    """Brokers that ask the verify service tell whatever identifier a client has chosen."""
+    grants = {"publish": ["devices/%c"], "subscribe": ["devices/%u"]}
+    with pytest.raises(Malformed):
+        TopicGrants.of(grants, name=ClientName.parse(CAR54), client_id=client_id, required=True)
+    of_name = TopicGrants.of({"publish": ["devices/%u"]}, name=ClientName.parse(CAR54), client_id="#", required=True)
+    assert of_name.may_publish(f"devices/{CAR54}")
+    assert not of_name.may_publish("devices/car77._device.cars.example")

@@ -20,6 +20,13 @@ TOLD = {
     "HTTP_DNSBOUND_VALID_UNTIL": UNTIL,
 }
 
+FIELDS = [
+    (b"dnsbound-name", NAME.encode()),
+    (b"dnsbound-valid-until", UNTIL.encode()),
+    (b"dnsbound-door", b"api"),
+    (b"dnsbound-grants", b"{}"),
+]
+
 
 def told_by_wsgi(environ: dict[str, Any], **options: Any) -> FrontPeer | None:
     seen: list[Any] = []
@@ -47,12 +54,20 @@ def test_a_front_at_a_unix_socket_is_believed() -> None:
     peer = told_by_wsgi({**TOLD, "REMOTE_ADDR": ""})
     assert peer is not None
     assert (peer.name.canonical, peer.door, peer.grants) == (NAME, "api", {"role": "reader"})
-    fields = [(b"dnsbound-name", NAME.encode()), (b"Dnsbound-Valid-Until", UNTIL.encode())]
-    assert told_by_asgi(None, fields) == FrontPeer(name=peer.name, door="", grants={}, valid_until=peer.valid_until)
+    fields = [*FIELDS[:1], (b"Dnsbound-Valid-Until", UNTIL.encode()), *FIELDS[2:]]
+    assert told_by_asgi(None, fields) == FrontPeer(name=peer.name, door="api", grants={}, valid_until=peer.valid_until)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_front_says_all_of_its_fields_or_is_not_believed(missing: int) -> None:
+    """Some front ends drop whatever field a client names in Connection, the identity's too."""
+    fields = [*FIELDS[:missing], *FIELDS[missing + 1 :]]
+    assert told_by_asgi(None, FIELDS) is not None
+    assert told_by_asgi(None, fields) is None
 
 
 def test_only_listed_addresses_are_believed() -> None:
-    fields = [(b"dnsbound-name", NAME.encode()), (b"dnsbound-valid-until", UNTIL.encode())]
+    fields = FIELDS
     for fronts, address, believed in (
         (["127.0.0.1"], "127.0.0.1", True),
         (["127.0.0.1"], "127.0.0.2", False),

@@ -16,6 +16,7 @@ The broker speaks MQTT 3.1.1. `allow_anonymous` False lets in who has a user nam
 
 import asyncio
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from amqtt.adapters import ReaderAdapter, WriterAdapter
@@ -24,7 +25,7 @@ from dnsbound.edge.context import Context
 from dnsbound.edge.gate_client import client_of
 from dnsbound.edge.listen import start_server
 from dnsbound.protocols.gate_mqtt import MqttGate, MqttRules
-from dnsbound.protocols.gated import GateIdentity, Step
+from dnsbound.protocols.gated import NOTHING, GateIdentity, Step
 
 if TYPE_CHECKING:
     from amqtt.broker import Broker
@@ -52,7 +53,7 @@ async def serve_mqtt(
             peer = writer.get_extra_info("verified_peer")
             client = client_of(cast("asyncio.Transport", writer.transport), "" if peer is None else peer.door)
             if isinstance(client, GateIdentity):
-                talk = _Talk(MqttGate(client, kept), reader, writer)
+                talk = _Talk(client, MqttGate(client, kept), reader, writer)
                 await broker.external_connected(_Reader(talk), _Writer(talk), listener)
         finally:
             writer.close()
@@ -63,7 +64,10 @@ async def serve_mqtt(
 class _Talk:
     """One client's connection, and the filter between it and the broker."""
 
-    def __init__(self, gate: MqttGate, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, client: GateIdentity, gate: MqttGate, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._client = client
         self._gate = gate
         self._reader = reader
         self.writer = writer
@@ -77,14 +81,25 @@ class _Talk:
             if not octets:
                 self._ended = True
             else:
-                await self._carry_out(self._gate.client_said(octets))
+                self._say(self._renewed())
+                if not self._ended:
+                    await self._carry_out(self._gate.client_said(octets))
         taken = bytes(self._for_broker if count < 0 else self._for_broker[:count])
         del self._for_broker[: len(taken)]
         return taken
 
     def write(self, octets: bytes) -> None:
-        step = self._gate.backend_said(octets)
-        self._say(step)
+        self._say(self._renewed())
+        if not self._ended:
+            self._say(self._gate.backend_said(octets))
+
+    def _renewed(self) -> Step:
+        """The gate goes by the grants of now."""
+        peer = self.writer.get_extra_info("verified_peer")
+        if peer is None or peer.grants is self._client.grants:
+            return NOTHING
+        self._client = replace(self._client, grants=peer.grants, valid_until=peer.valid_until)
+        return self._gate.renewed(self._client)
 
     async def _carry_out(self, step: Step) -> None:
         self._for_broker += step.to_backend

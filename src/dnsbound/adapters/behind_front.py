@@ -48,15 +48,17 @@ class FrontPeer:
         if not fields.get(NAME):
             return None
         try:
-            grants = json.loads(fields.get(GRANTS) or "{}")
+            grants = json.loads(fields.get(GRANTS, ""))
             until = dt.datetime.fromisoformat(fields.get(VALID_UNTIL, "")).timestamp()
         except (ValueError, RecursionError) as error:
             raise Malformed(f"the front's fields cannot be read: {error}") from None
         if not isinstance(grants, dict):
             raise Malformed(f"{GRANTS} is no object")
+        if DOOR not in fields:
+            raise Malformed(f"{DOOR} is missing: a front says all of these fields, or none")
         if until < now:
             raise Malformed(f"what the front says of {fields[NAME]} has ended")
-        return cls(name=ClientName.parse(fields[NAME]), door=fields.get(DOOR, ""), grants=grants, valid_until=until)
+        return cls(name=ClientName.parse(fields[NAME]), door=fields[DOOR], grants=grants, valid_until=until)
 
 
 class _Fronts:

@@ -21,7 +21,10 @@ def listening(host: str, port: int) -> "socket.socket":
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # Accepted sockets have it from here; asyncio sets it only where a socket was made with the number of TCP.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def always(context: "ssl.SSLContext") -> Callable[..., Any]:

@@ -9,6 +9,7 @@ in docs/howto/materialiser.md. EMQX can hand over the certificate, so its logins
 What this is not: how those questions are written (`protocols.rabbitmq_http`, `protocols.emqx_http`).
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Awaitable, Iterator
@@ -27,6 +28,7 @@ from dnsbound.edge.toml_tables import TomlTable
 from dnsbound.errors import DnsboundError, Refused
 from dnsbound.names import ClientName
 from dnsbound.protocols.emqx_http import ALLOWED, DENIED, EmqxLogin, EmqxTopic, admission
+from dnsbound.protocols.mqtt_grants import is_own_client_id
 from dnsbound.protocols.rabbitmq_http import ALLOW, DENY, RabbitAsked, RabbitQuestion, listing, permits
 
 _TEXT: Final = (b"Content-Type", b"text/plain")
@@ -34,6 +36,8 @@ _JSON: Final = (b"Content-Type", b"application/json")
 _PEM: Final = (b"Content-Type", b"application/x-pem-file")
 _QUESTIONS: Final = frozenset(question.value for question in RabbitQuestion)
 _LISTING: Final = "certificates"
+
+_log: Final = logging.getLogger("dnsbound.authz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,12 @@ class EmqxRoute:
             return _emqx(DENIED)
         if login.username.lower() != answer.name.canonical:
             return _emqx(DENIED)  # EMQX would go on under the name that was stated.
+        if not is_own_client_id(login.client_id, answer.name):
+            # Whoever connects with the identifier of another takes over its session (MQTT 5.0 section 3.1.4).
+            _log.info(
+                "front %s: %s connects with a client identifier that is not its own", door.front.label, answer.name
+            )
+            return _emqx(DENIED)
         try:
             return _emqx(admission(answer.name, login.client_id, answer.grants, answer.valid_until))
         except DnsboundError as error:

@@ -94,15 +94,16 @@ def _bind_unix(place: UnixPlace) -> socket.socket:
     _make_way(place.path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Nobody may connect before the mode is the one that was asked for.
-        former = os.umask(0o177)
+        # The file has its mode from its first moment, by that of the descriptor (unix(7)): a chmod of its path would be
+        # one of whatever the owner of the directory puts there meanwhile. Nobody can connect before it listens.
+        os.fchmod(bound.fileno(), place.mode)
+        former = os.umask(0)
         try:
             bound.bind(str(place.path))
         finally:
             os.umask(former)
         if place.group is not None:
-            os.chown(place.path, -1, place.group)
-        place.path.chmod(place.mode)
+            os.chown(place.path, -1, place.group, follow_symlinks=False)
         bound.listen(_BACKLOG)
     except BaseException:
         bound.close()

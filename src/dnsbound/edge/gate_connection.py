@@ -14,6 +14,7 @@ import contextlib
 import logging
 import socket
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from dnsbound.edge.gate_client import client_of, proxy_header
@@ -26,6 +27,7 @@ from dnsbound.protocols.gated import BackendError, GateIdentity, Step
 if TYPE_CHECKING:
     from dnsbound.edge.gate import Gate
     from dnsbound.protocols.gated import GateClient, GatedProtocol
+    from dnsbound.verify.peer import VerifiedPeer
 
 _log: Final = logging.getLogger("dnsbound.gate")
 
@@ -49,6 +51,8 @@ class GateConnection(asyncio.Protocol):
         self._backend: asyncio.Transport | None = None
         self._filter: GatedProtocol
         self.identity: GateClient
+        self._peer: VerifiedPeer | None = None
+        """By whose evidence the filter goes."""
         self._name: str | None = None
         self._is_in = False
         self._connecting: asyncio.Task[None] | None = None
@@ -69,6 +73,7 @@ class GateConnection(asyncio.Protocol):
         self._client = transport = cast("asyncio.Transport", transport)
         transport.pause_reading()
         self.identity = client_of(transport, self._rule.door)
+        self._peer = transport.get_extra_info("verified_peer")
         self._name = self.identity.name.canonical if isinstance(self.identity, GateIdentity) else None
         refused = self._gate.enter(self, self._name)
         if refused is not None:
@@ -85,6 +90,8 @@ class GateConnection(asyncio.Protocol):
         if self._ended is not None:
             return
         self._moved_at = self._loop.time()
+        if not self._still_holds():
+            return
         step = self._filter.client_said(data)
         if step.to_client and self._client_full:
             self._answered_client = True
@@ -121,6 +128,21 @@ class GateConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _still_holds(self) -> bool:
+        """Tell the filter of newer evidence. False where the connection has ended of it."""
+        peer = self._client.get_extra_info("verified_peer")
+        if peer is None or peer is self._peer:
+            return True
+        self._peer = peer
+        if not isinstance(self.identity, GateIdentity):
+            return True
+        self.identity = replace(self.identity, grants=peer.grants, valid_until=peer.valid_until)
+        step = self._filter.renewed(self.identity)
+        if step.end is not None:
+            _log.info("gate %s: the connection of %s is ended: %s", self._rule.label, self._name, step.end)
+            self._end_at_once(Ended.CUT, step.end)
+        return step.end is None
 
     def _turn_away(self, why: TurnedAway) -> None:
         self._ended = Ended.CLIENT_FAULT
@@ -182,6 +204,8 @@ class GateConnection(asyncio.Protocol):
         if self._ended is not None:
             return
         self._moved_at = self._loop.time()
+        if not self._still_holds():
+            return
         step = self._filter.backend_said(data)
         if step.to_backend and self._backend_full:
             self._answered_backend = True

@@ -36,5 +36,7 @@ def listen_at(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:
     made = socket.create_server(
         (endpoint.host, endpoint.port), family=family, backlog=BACKLOG, reuse_port=reuse_port, dualstack_ipv6=False
     )
+    # Accepted sockets have it from here; asyncio sets it only where a socket was made with the number of TCP.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     made.settimeout(0)
     return made

@@ -21,7 +21,7 @@ import h11
 
 from dnsbound.door_limits import HTTP_HEAD_OCTETS, HTTP_PIPELINED
 from dnsbound.errors import DnsboundError, LimitExceeded, PeerError
-from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step
+from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step, ended_by_grants
 from dnsbound.protocols.http_fields import Forwarded, to_backend, to_client, way_of
 from dnsbound.protocols.http_head import HeadBuffer, RequestHead, Unfit, check_framing, connection_options, values
 from dnsbound.protocols.identity_headers import identity_headers
@@ -59,7 +59,7 @@ class HttpGate:
     """The filter of one connection (`dnsbound.protocols.gated.GatedProtocol`)."""
 
     def __init__(self, client: GateClient, rules: HttpRules) -> None:
-        self._client: Final = client
+        self._client = client
         self._rules: Final = rules
         self._way: Final = way_of(client)
         self._identity: list[tuple[bytes, bytes]] = []
@@ -81,17 +81,33 @@ class HttpGate:
         if not isinstance(self._client, GateIdentity):
             return NOTHING
         try:
-            self._identity = identity_headers(
-                name=self._client.name,
-                door=self._client.door,
-                grants=self._client.grants,
-                valid_until=self._client.valid_until,
-                certificate=self._client.certificate if self._rules.client_cert else None,
-            )
+            self._identity = self._told(self._client)
         except DnsboundError as error:
             self._out.to_client += _answer(500)
             return self._ended(error)
         return NOTHING
+
+    def renewed(self, identity: GateIdentity) -> Step:
+        """Requests from now on say what holds now. What was switched cannot be told any more."""
+        if self._over:
+            return NOTHING
+        if self._switched:
+            return ended_by_grants(self._client, identity)
+        try:
+            self._identity = self._told(identity)
+        except DnsboundError as error:
+            return self._ended(error)
+        self._client = identity
+        return NOTHING
+
+    def _told(self, client: GateIdentity) -> list[tuple[bytes, bytes]]:
+        return identity_headers(
+            name=client.name,
+            door=client.door,
+            grants=client.grants,
+            valid_until=client.valid_until,
+            certificate=client.certificate if self._rules.client_cert else None,
+        )
 
     def unreachable(self, error: BackendError) -> Step:
         self._down = error  # told to the client when it asks for something

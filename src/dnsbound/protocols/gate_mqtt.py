@@ -25,7 +25,7 @@ from typing import Final
 
 from dnsbound.door_limits import MQTT_CLIENT_ID_OCTETS, MQTT_TOPIC_ALIASES, MQTT_UNANSWERED
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError
-from dnsbound.protocols.gated import NOTHING, BackendError, GateIdentity, Step
+from dnsbound.protocols.gated import NOTHING, BackendError, GateIdentity, Step, ended_by_grants
 from dnsbound.protocols.mqtt_answers import BrokerAnswers
 from dnsbound.protocols.mqtt_grants import TopicGrants
 from dnsbound.protocols.mqtt_packets import (
@@ -147,6 +147,9 @@ class MqttGate:
 
     def backend_ended(self) -> Step:
         return NOTHING
+
+    def renewed(self, identity: GateIdentity) -> Step:
+        return ended_by_grants(self._identity, identity)
 
     # --- what a client says
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError
 from dnsbound.protocols.gate_steps import GrowingStep
-from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step
+from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step, ended_by_grants
 from dnsbound.protocols.identity_headers import NAME, is_identity_header
 from dnsbound.protocols.sip_identity import SipIdentity
 from dnsbound.protocols.sip_messages import Fields, SipHead, SipStream, canonical
@@ -53,9 +53,10 @@ class SipOptions:
 class GatedSip:
     """A `GatedProtocol`."""
 
-    __slots__ = ("_from_backend", "_from_client", "_identity", "_name", "_options", "_refused", "_step")
+    __slots__ = ("_admitted", "_from_backend", "_from_client", "_identity", "_name", "_options", "_refused", "_step")
 
     def __init__(self, client: GateClient, options: SipOptions) -> None:
+        self._admitted = client
         self._identity: SipIdentity | None = None
         self._name = b""
         self._options = options
@@ -106,6 +107,9 @@ class GatedSip:
 
     def backend_ended(self) -> Step:
         return NOTHING
+
+    def renewed(self, identity: GateIdentity) -> Step:
+        return ended_by_grants(self._admitted, identity)
 
     # --- what the client says
 

@@ -24,7 +24,7 @@ from dnsbound.door_limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, PeerError
 from dnsbound.limits import Budget
 from dnsbound.protocols.gate_steps import GrowingStep
-from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step
+from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step, ended_by_grants
 from dnsbound.protocols.sasl_external import authorization_identity, granted_texts
 from dnsbound.protocols.smtp_extensions import offers, passed_on
 from dnsbound.protocols.smtp_greeting import TRY_LATER
@@ -139,6 +139,9 @@ class GatedSmtp:
         self._step.to_client += TRY_LATER
         self._step.end = self._step.end or BackendError("the mail server went away in the middle of a session")
         return self._step.taken()
+
+    def renewed(self, identity: GateIdentity) -> Step:
+        return ended_by_grants(self._client, identity)
 
     # --- one step
 

@@ -22,7 +22,7 @@ from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, Pee
 from dnsbound.limits import Budget
 from dnsbound.protocols import xmpp_words as words
 from dnsbound.protocols.gate_steps import GrowingStep
-from dnsbound.protocols.gated import NOTHING, BackendError, GateIdentity, Step
+from dnsbound.protocols.gated import NOTHING, BackendError, GateIdentity, Step, ended_by_grants
 from dnsbound.protocols.sasl_external import authorization_identity
 from dnsbound.protocols.xmpp_identity import XmppIdentity
 from dnsbound.protocols.xmpp_stream import Element, StreamEnd, StreamHead, XmppStream
@@ -142,6 +142,7 @@ class GatedXmpp:
     """A `GatedProtocol`. stream_id: that nobody can guess."""
 
     __slots__ = (
+        "_admitted",
         "_asked",
         "_attempts",
         "_client",
@@ -167,6 +168,7 @@ class GatedXmpp:
         self._greeted = False
         self._local = ""
         self._step = GrowingStep()
+        self._admitted = client
         self._identity: XmppIdentity | None = None
         try:
             self._identity = XmppIdentity(client, options.domain)
@@ -215,6 +217,9 @@ class GatedXmpp:
         if self._server is not _Server.PASSED and self._step.end is None:
             self._fail(BackendError("the XMPP server went away before the client was logged in"))
         return self._step.taken()
+
+    def renewed(self, identity: GateIdentity) -> Step:
+        return ended_by_grants(self._admitted, identity)
 
     def _fail(self, error: DnsboundError) -> None:
         if not self._greeted:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-from dnsbound.errors import DnsboundError
+from dnsbound.errors import DnsboundError, PeerError
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
 
@@ -92,6 +92,18 @@ class GatedProtocol(Protocol):
 
     def backend_ended(self) -> Step: ...
 
+    def renewed(self, identity: GateIdentity) -> Step:
+        """The same client by newer evidence, before what either side says next. A filter that has told its back end
+        something that does not hold any more, such as grants, says so anew or ends the connection."""
+        ...
+
+
+def ended_by_grants(before: "GateClient | None", now: GateIdentity) -> Step:
+    """What `GatedProtocol.renewed` gives where a session was begun by grants: it ends when they have changed."""
+    if not isinstance(before, GateIdentity) or before.grants == now.grants:
+        return NOTHING
+    return Step(end=PeerError(f"the access list grants {now.name} something else by now"))
+
 
 class ClearGreeting(Protocol):
     """What the gate says in clear before TLS begins. A Step with `upgrade` is the last: octets that came with or after
@@ -129,4 +141,8 @@ class PassedThrough:
         return NOTHING
 
     def backend_ended(self) -> Step:
+        return NOTHING
+
+    def renewed(self, identity: GateIdentity) -> Step:  # noqa: ARG002 (the interface's signature)
+        """A back end is told no grants here."""
         return NOTHING

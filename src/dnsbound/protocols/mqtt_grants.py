@@ -4,23 +4,26 @@
     names = ["car54._device.cars.example"]
     grants = { publish = ["devices/%u/#"], subscribe = ["fleet/+", "devices/%u/#"] }
 
-`%u` is the verified name and `%c` the client identifier as the broker sees it, which begins with the name. Where one of
-the two keys is there, the other's absence grants nothing of its kind. Where neither is there the grants say nothing
-about topics: the broker's own access list decides, unless the gate requires grants. Everything a filter asks for must
-be covered by one granted filter; what several cover together is not put together.
+`%u` is the verified name and `%c` the client identifier as the broker sees it, which begins with the name: the gate
+sees to that, and where nobody has, a filter with `%c` in it is Malformed (`is_own_client_id`). Where one of the two
+keys is there, the other's absence grants nothing of its kind. Where neither is there the grants say nothing about
+topics: the broker's own access list decides, unless the gate requires grants. Everything a filter asks for must be
+covered by one granted filter; what several cover together is not put together.
 
 Sections: MQTT 5.0 sections 4.7 and 5.4.2.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from dnsbound.budget import Budget
 from dnsbound.door_limits import MQTT_TOPIC_WORK
 from dnsbound.errors import Malformed
 from dnsbound.names import ClientName
 from dnsbound.protocols.mqtt_topics import Levels, covers, filter_levels, topic_levels
+
+_CLIENT_ID: Final = "%c"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,9 @@ class TopicGrants:
         """
         if "publish" not in grants and "subscribe" not in grants and not required:
             return cls(publish=None, subscribe=None)
-        told = {"%u": name.canonical, "%c": client_id}
+        told = {"%u": name.canonical}
+        if is_own_client_id(client_id, name):
+            told[_CLIENT_ID] = client_id
         return cls(
             publish=_filters(grants, "publish", told),
             subscribe=_filters(grants, "subscribe", told),
@@ -51,6 +56,12 @@ class TopicGrants:
     def may_subscribe(self, topic_filter: str) -> bool:
         """The same for a topic filter, that of a shared subscription included."""
         return _any(self.subscribe, filter_levels(topic_filter))
+
+
+def is_own_client_id(client_id: str, name: ClientName) -> bool:
+    """Whether a client identifier is the name, or begins with it and a slash, and would be no wildcard in a filter."""
+    bound = client_id == name.canonical or client_id.startswith(f"{name.canonical}/")
+    return bound and not any(mark in client_id for mark in "+#") and client_id.isprintable()
 
 
 def _any(granted: tuple[Levels, ...] | None, asked: Levels) -> bool:
@@ -75,6 +86,8 @@ def _expanded(levels: Levels, told: Mapping[str, str]) -> Levels:
     """`%u` and `%c` inside of levels. A name or client identifier has no wildcard, so that none is made here."""
     expanded = []
     for level in levels:
+        if _CLIENT_ID in level and _CLIENT_ID not in told:
+            raise Malformed("the client identifier is not the name's own")
         for mark, text in told.items():
             level = level.replace(mark, text)  # noqa: PLW2901 (one mark after the other)
         expanded += level.split("/")
