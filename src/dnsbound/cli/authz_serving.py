@@ -70,8 +70,6 @@ class AuthzServing:
             totals = WorkerTotals(AuthzTotals, self._snapshots, worker.index)
             write_decisions(held, settings.decisions)
             server = AuthzServer(self._configuration, lookups, self._bound)
-            if totals.takes_over:
-                server.reload()  # The others may have been told to read their files again since they began.
             worker.at_beats(lambda: totals.leave(_totals(server, lookups)))
             worker.at_reload(server.reload)
             if worker.index == 0:

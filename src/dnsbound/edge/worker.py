@@ -51,7 +51,8 @@ class Announcements:
 class Worker:
     """What the body of a worker is given. For the thread of its event loop alone."""
 
-    def __init__(self, index: int, count: int, say: Callable[[Word], None]) -> None:
+    def __init__(self, index: int, count: int, say: Callable[[Word], None], *, successor: bool = False) -> None:
+        """successor: it takes a dead one's place, and was forked with the configuration that the service began with."""
         self.index: Final = index
         """From 0. The same for the worker that takes a dead one's place."""
         self.count: Final = count
@@ -60,6 +61,8 @@ class Worker:
         self._say = say
         self._at_beats: list[Callable[[], None]] = []
         self._at_reload: list[Callable[[], None]] = []
+        self._reload_asked = successor
+        """Before whoever has to do it could be told."""
 
     def ready(self) -> None:
         """It serves now."""
@@ -70,8 +73,11 @@ class Worker:
         self._at_beats.append(call)
 
     def at_reload(self, call: Callable[[], None]) -> None:
-        """Have `call` called when SIGHUP asks for the configuration to be read again."""
+        """Have `call` called when SIGHUP asks for the configuration to be read again: now as well, if it asked before,
+        or if the others may have read it since they began. What was made of the configuration is there, then."""
         self._at_reload.append(call)
+        if self._reload_asked:
+            _call_all([call], "at a reload")
 
     def beat(self) -> None:
         """Called by whoever runs the worker."""
@@ -80,6 +86,7 @@ class Worker:
 
     def reload(self) -> None:
         """Called by whoever runs the worker."""
+        self._reload_asked = True
         _call_all(self._at_reload, "at a reload")
 
 
@@ -114,11 +121,11 @@ def run_alone(body: Body, announcements: Announcements) -> None:
     asyncio.run(main())
 
 
-async def run_watched(body: Body, index: int, count: int, channel: socket.socket) -> None:
+async def run_watched(body: Body, index: int, count: int, channel: socket.socket, *, successor: bool = False) -> None:
     """Run the body in a process of its own until SIGTERM. channel: a packet socket to the process that started it,
-    whose end is this one's end, too."""
+    whose end is this one's end, too. successor: as of `Worker`."""
     channel.settimeout(0)
-    worker = Worker(index, count, lambda word: say(channel, word))
+    worker = Worker(index, count, lambda word: say(channel, word), successor=successor)
     loop = asyncio.get_running_loop()
     loop.add_reader(channel, _abandoned, loop, worker, channel)
     # Service managers signal every process of a service, and the starting one passes it on: once or twice is the same.

@@ -324,7 +324,7 @@ class _Supervisor:
             pid = os.fork()
             if pid == 0:
                 ours.close()
-                self._be_worker(seat.index, theirs)
+                self._be_worker(seat, theirs)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         theirs.close()
@@ -335,7 +335,7 @@ class _Supervisor:
         self._selector.register(ours, selectors.EVENT_READ, (self._heard, seat))
         self._selector.register(seat.process, selectors.EVENT_READ, (self._died, seat))
 
-    def _be_worker(self, index: int, channel: socket.socket) -> None:
+    def _be_worker(self, own: _Seat, channel: socket.socket) -> None:
         """In the child; never returns: nothing of the parent's may be ended in order here."""
         code = 1
         try:
@@ -345,12 +345,13 @@ class _Supervisor:
                     os.close(seat.process)
             self._selector.close()
             self._signals.__exit__()
-            asyncio.run(run_watched(self._body, index, len(self._seats), channel))
+            successor = bool(own.deaths)
+            asyncio.run(run_watched(self._body, own.index, len(self._seats), channel, successor=successor))
             code = 0
         except DnsboundError as error:
             say(channel, Word.FAILED, str(error)[: _WORD_OCTETS // 4])
         except BaseException as error:  # noqa: BLE001 (nothing of the parent's may go on in the child)
-            _log.exception("worker %d failed", index)
+            _log.exception("worker %d failed", own.index)
             say(channel, Word.FAILED, f"{type(error).__name__}: {error}"[: _WORD_OCTETS // 4])
         finally:
             with contextlib.suppress(OSError, ValueError):

@@ -65,8 +65,6 @@ class WorkerTotals(Generic[T]):
         self._snapshots = snapshots
         self._worker = worker
         octets = snapshots.get(worker)
-        self.takes_over: Final = octets is not None
-        """Another worker was in this place before."""
         self._former: Final = kind() if octets is None else kind.from_octets(octets)
         self._former.outlive()
         self._former.starts += 1

@@ -102,6 +102,22 @@ def test_sighup_reaches_every_worker(tmp_path, world, car):
         assert {event["reason"] for event in running.events() if event["verdict"] != "admitted"} == {"not-permitted"}
 
 
+def test_whoever_takes_a_dead_workers_place_begins_with_what_is_in_force(tmp_path, world, car):
+    with radius_processes(tmp_path, world) as running:
+        path, read = tmp_path / "radius.toml", "networks in force"
+        path.write_text(path.read_text().replace("[network.public]", "[network.guests]"))
+        os.kill(running.daemon.process.pid, signal.SIGHUP)
+        running.wait_for(lambda: running.daemon.log.read_text().count(read) == 2, "both have read it")
+        for killed, pid in enumerate(running.workers(), 1):
+            os.kill(pid, signal.SIGKILL)
+            running.wait_for(
+                lambda due=killed: running.daemon.log.read_text().count("serves again") == due, "a new one"
+            )
+        assert running.daemon.log.read_text().count(read) == 4
+        assert eapol_test(tmp_path, running.supplicant(car), port=running.port, secret=SECRET).admitted
+        assert {event["network"] for event in running.events()} == {"guests"}
+
+
 def test_all_ends_at_sigterm(tmp_path, world):
     with radius_processes(tmp_path, world, workers=3) as running:
         workers = running.workers()

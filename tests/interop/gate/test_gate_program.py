@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import ssl
@@ -78,6 +79,29 @@ def test_gw_22_a_file_with_an_error_changes_nothing(tmp_path: Path) -> None:
                 stays = "nonsense: is no key here; the gates stay as they were"
                 await asyncio.to_thread(gate.wait_for, lambda: stays in gate.log, stays)
                 assert await spoken(gate, device) == "hello"
+
+    with World() as world:
+        asyncio.run(main(world))
+
+
+def test_whoever_takes_a_dead_workers_place_begins_with_what_is_in_force(tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        device = car(world)
+        async with back_end(tmp_path / "back") as (_, target):
+            path = write_files(world, tmp_path, toml=gate_toml(target, server="workers = 2"))
+            access = tmp_path / "access.toml"
+            (tmp_path / "nobody.toml").write_text(access.read_text().replace("*._device", "car55._device"))
+            async with in_thread(gate_process(tmp_path, world, "--config", path)) as gate:
+                assert await spoken(gate, device) == "hello"
+                path.write_text(path.read_text().replace("access.toml", "nobody.toml"))
+                gate.signal(signal.SIGHUP)
+                read, again = "the configuration was read again", "serves again"
+                await asyncio.to_thread(gate.wait_for, lambda: gate.log.count(read) == 2, read)
+                for killed, pid in enumerate(gate.workers(), 1):
+                    os.kill(pid, signal.SIGKILL)
+                    await asyncio.to_thread(gate.wait_for, lambda due=killed: gate.log.count(again) == due, again)
+                for _ in range(4):
+                    assert await spoken(gate, device) == "refused"
 
     with World() as world:
         asyncio.run(main(world))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dnsbound.edge.worker import Worker
 from dnsbound.edge.worker_processes import Patience, run_workers, workers_for
 from dnsbound.errors import Misuse
 from dnsbound.limits import WORKERS
@@ -61,8 +62,9 @@ def test_a_dead_worker_is_replaced_and_the_others_go_on(service, killed):
         running.ask(0, "die")
     running.wait(lambda: "serves again" in running.logged())
     assert (f"({first}) ended: " + ("signal 9" if killed else "exit 7")) in running.logged()
-    index, second, _ = running.who(0)
+    index, second, reloads = running.who(0)
     assert index == 0
+    assert reloads == 1, "the others may have read their configuration again since they began"
     assert second != first
     assert running.who(1) == [1, other, 0]
     assert running.told("ready") == [True]
@@ -142,6 +144,16 @@ def test_sighup_reaches_each_worker(service):
     running.wait(lambda: running.told("reloaded"))
     running.wait(lambda: [running.who(worker)[2] for worker in range(2)] == [1, 1])
     assert running.end() == 0
+
+
+def test_a_reload_is_owed_to_whoever_says_later_what_it_is():
+    done = []
+    worker = Worker(0, 2, lambda word: None)
+    worker.at_reload(lambda: done.append("first"))
+    assert done == []
+    worker.reload()
+    worker.at_reload(lambda: done.append("second"))
+    assert done == ["first", "second"]
 
 
 def test_workers_end_when_the_process_that_started_them_is_gone(service):
