@@ -4,7 +4,6 @@
 not. `/_metrics` (also `/_metrics/prometheus`) is for Prometheus. It is answered in threads, of the first worker.
 """
 
-import contextlib
 import json
 import socket
 import threading
@@ -139,8 +138,8 @@ def served_status(at: "Endpoint | None", status: GateStatus) -> Iterator[str | N
     thread = threading.Thread(target=server.serve_forever, name="gate status", kwargs={"poll_interval": 0.2})
     thread.start()
     try:
-        with contextlib.closing(server):
-            yield f"http://{at.host}:{server.server_port}/_status"
+        yield f"http://{at.host}:{server.server_port}/_status"
     finally:
         server.shutdown()
         thread.join()
+        server.server_close()

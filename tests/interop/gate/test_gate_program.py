@@ -151,6 +151,9 @@ def test_gw_24_status_says_whether_the_back_end_is_there_and_metrics_name_nobody
             await behind.aclose()
             status.append(await asyncio.to_thread(fetched, url))
             assert (await asyncio.to_thread(fetched, url + "x"))[0] == 404
+            gate.signal(signal.SIGINT)
+            assert await asyncio.to_thread(gate.daemon.process.wait, WAIT) == 0
+            assert "error" not in gate.log.rpartition("dnsbound.decisions")[2]
         assert [code for code, _ in status] == [200, 503]
         told = [json.loads(body)["gates"][LABEL] for _, body in status]
         assert [one["backend_ok"] for one in told] == [True, False]
