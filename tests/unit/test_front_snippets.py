@@ -216,6 +216,13 @@ def test_secrets_are_long_and_plain():
             replace(OVER_TCP, secret=wrong)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "", "verifier.example", "2001:db8::1"])
+def test_a_secret_goes_over_the_loopback_alone(host):
+    with pytest.raises(Misuse):
+        replace(OVER_TCP, address=Address(host=host, port=9301))
+    assert replace(OVER_TCP, address=Address(host="::1", port=9301)).address.is_loopback
+
+
 @pytest.mark.parametrize(
     ("text", "host", "port"),
     [

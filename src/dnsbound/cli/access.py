@@ -137,6 +137,8 @@ def list_(
             say(printable(f"{name}  {word}  {entry}{granted}"))
     if door is not None and not doors:
         raise Misuse(f"{place}: no door {door!r}")
+    if not doors and not as_json:
+        advise(f"{place}: the list is empty, and permits nobody")
 
 
 @app.command(

@@ -11,6 +11,7 @@ from dnsbound.cli.checks import Finding, Level, upstream
 from dnsbound.cli.gate_options import Asked
 from dnsbound.cli.gate_status import probe
 from dnsbound.cli.opened import opened_resolver, trust_anchors
+from dnsbound.edge.radius_endpoint import why_not_bound
 from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.times import Seconds, iso
 
@@ -78,7 +79,7 @@ def _ports(rule: "GateRule") -> Iterator[Finding]:
                 yield Finding(check=check, level=Level.OK, found="free")
         except OSError as error:
             remedy = "another server has it (this one, if it runs), or the address is none of this machine's"
-            yield Finding(check=check, level=Level.FAIL, found=(error.strerror or str(error)).lower(), remedy=remedy)
+            yield Finding(check=check, level=Level.FAIL, found=why_not_bound(error), remedy=remedy)
 
 
 # --- the back end, and that nobody else reaches it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.checks import Finding, Level, upstream
 from dnsbound.cli.opened import opened_resolver, trust_anchors
+from dnsbound.edge.radius_endpoint import why_not_bound
 from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.iana import TLS_1_2, VERSION_NAMES
 from dnsbound.limits import RADIUS_RECEIVE_OCTETS
@@ -241,7 +242,7 @@ def _port(check: str, bind: Callable[[], socket.socket]) -> Finding:
             octets = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     except OSError as error:
         remedy = "another server has it, or the address is none of this machine's"
-        return Finding(check=check, level=Level.FAIL, found=(error.strerror or str(error)).lower(), remedy=remedy)
+        return Finding(check=check, level=Level.FAIL, found=why_not_bound(error), remedy=remedy)
     # Linux tells twice what it gave.
     if datagrams and octets < 2 * RADIUS_RECEIVE_OCTETS.default:
         remedy = f"sysctl net.core.rmem_max={RADIUS_RECEIVE_OCTETS.default}"

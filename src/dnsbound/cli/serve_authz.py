@@ -23,7 +23,7 @@ def serve_authz(
         bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
     ] = False,
     materialise: Annotated[
-        bool, typer.Option("--materialise-once", help="Write the files of [materialise] once, and end.")
+        bool, typer.Option("--materialise-once", help="Write the files of \\[materialise] once, and end.")
     ] = False,
     metrics: Annotated[
         Path | None, typer.Option("--metrics", help="Keep a file of Prometheus metrics up to date.", dir_okay=False)

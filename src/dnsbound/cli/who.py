@@ -35,6 +35,7 @@ def who(
     """
     from dnsbound.edge.board_asking import Unasked, boards
     from dnsbound.edge.board_lines import Inside, NameFilter
+    from dnsbound.edge.runtime_directory import runtime_directory
 
     wanted = NameFilter(name.removesuffix(".")).text
     sockets = boards()
@@ -53,7 +54,7 @@ def who(
         else:
             advise(printable(f"{one.path.name} did not answer: {one.why}"))
     if not sockets and not as_json:
-        advise("No server with a board runs here (see DNSBOUND_RUNTIME).")
+        advise(f"No server with a board in {runtime_directory()} runs (see DNSBOUND_RUNTIME).")
     if unasked:
         raise typer.Exit(ExitCode.UNDECIDED)
     raise typer.Exit(ExitCode.YES if shown.count else ExitCode.NO)

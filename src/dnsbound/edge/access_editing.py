@@ -60,6 +60,8 @@ class AccessEditing:
         if create and not place.exists():
             with _told(place), suppress(FileExistsError):
                 os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, NEW_MODE))
+        elif not create and not place.exists():
+            raise Misuse(f"{path}: there is no access list; `access add --create` makes one")
         with _locked(place) as descriptor:
             with _told(place):
                 octets = _read(descriptor, place)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.radius_endpoint import Endpoint, why_not_bound
 from dnsbound.edge.runtime_directory import listens
 from dnsbound.errors import Malformed, Misuse
 
@@ -86,8 +86,10 @@ def bind_front(place: Place) -> socket.socket:
             return _bind_unix(place)
         family = socket.AF_INET6 if ":" in place.endpoint.host else socket.AF_INET
         return socket.create_server((place.endpoint.host, place.endpoint.port), family=family, backlog=_BACKLOG)
+    except FileNotFoundError as error:
+        raise Misuse(f"{place}: there is no such directory for the socket") from error
     except OSError as error:
-        raise Misuse(f"{place}: {(error.strerror or str(error)).lower()}") from error
+        raise Misuse(f"{place}: {why_not_bound(error)}") from error
 
 
 def _bind_unix(place: UnixPlace) -> socket.socket:

@@ -126,4 +126,6 @@ def _opened(path: Path) -> tuple[int, tuple[int, int]]:
 
 
 def _words(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "its directory is not there"
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)

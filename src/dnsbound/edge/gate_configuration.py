@@ -244,8 +244,9 @@ def read_gate(table: TomlTable) -> GateRule:
 
 
 def _listen(table: TomlTable) -> tuple[Endpoint, ...]:
+    texts = table.texts("listen")
     try:
-        found = tuple(map(address_and_port, table.texts("listen")))
+        found = tuple(map(address_and_port, texts))
     except Malformed as error:
         raise table.wrong(error.what, "listen") from None
     if not found:
@@ -262,8 +263,9 @@ def _target(table: TomlTable) -> Target:
 
 
 def _networks(table: TomlTable) -> tuple[Network, ...]:
+    texts = table.texts("accept_proxy_from")
     try:
-        return tuple(map(ipaddress.ip_network, table.texts("accept_proxy_from")))
+        return tuple(map(ipaddress.ip_network, texts))
     except ValueError as error:
         raise table.wrong(str(error), "accept_proxy_from") from None
 

@@ -254,8 +254,9 @@ def _profiles(table: TomlTable, versions: tuple[int, ...]) -> tuple[Profile, ...
 
 
 def _endpoints(table: TomlTable, key: str, port: int) -> tuple[Endpoint, ...]:
+    texts = table.texts(key)
     try:
-        found = tuple(Endpoint.parse(text, port=port) for text in table.texts(key))
+        found = tuple(Endpoint.parse(text, port=port) for text in texts)
     except Malformed as error:
         raise table.wrong(error.what, key) from None
     if _twice(found):

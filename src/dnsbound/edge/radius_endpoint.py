@@ -35,3 +35,8 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def why_not_bound(error: OSError) -> str:
+    """Why a socket cannot be bound, in small letters, without what socket.create_server says again of the address."""
+    return (error.strerror or str(error)).partition(" (while ")[0].lower()

@@ -122,7 +122,7 @@ class TomlTable:
         value = self._left.pop(key)
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not value or not all(isinstance(entry, str) for entry in value):
-            raise self.wrong("is not a list of texts", key)
+            raise self.wrong("is neither a text nor a list of texts", key)
         return tuple(value)
 
     def number(self, key: str, limit: Limit) -> int:

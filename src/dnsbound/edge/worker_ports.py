@@ -9,7 +9,7 @@ import contextlib
 import socket
 from typing import Protocol
 
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.radius_endpoint import Endpoint, why_not_bound
 from dnsbound.errors import Misuse
 
 
@@ -33,7 +33,7 @@ def bound_for_workers(endpoint: Endpoint, bind: Bind, workers: int, undo: contex
             # Port 0 is any free one, and the same for all.
             endpoint = endpoint_of(one)
     except OSError as error:
-        raise Misuse(f"cannot listen at {endpoint}: {(error.strerror or str(error)).lower()}") from error
+        raise Misuse(f"cannot listen at {endpoint}: {why_not_bound(error)}") from error
     return made
 
 

@@ -1,5 +1,6 @@
 """The sockets of fronts: made with their modes, never over somebody else's, and who connects is asked of the kernel."""
 
+import errno
 import os
 import socket
 import stat
@@ -76,10 +77,17 @@ def test_a_place_that_cannot_be_is_one_line(path: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_directory_of_a_socket_is_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="there is no such directory"):
+        bind_front(UnixPlace(path=tmp_path / "nowhere" / "front.sock"))
+
+
 def test_a_port_in_use_is_one_line() -> None:
     first = bind_front(TcpPlace(endpoint=Endpoint(host="127.0.0.1", port=0)))
-    with first, pytest.raises(Misuse):
-        bind_front(TcpPlace(endpoint=Endpoint(host="127.0.0.1", port=first.getsockname()[1])))
+    place = TcpPlace(endpoint=Endpoint(host="127.0.0.1", port=first.getsockname()[1]))
+    with first, pytest.raises(Misuse) as caught:
+        bind_front(place)
+    assert str(caught.value) == f"{place}: {os.strerror(errno.EADDRINUSE).lower()}"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,25 @@ def test_a_name_is_put_on_the_list_and_everything_else_stays(dnsbound, place):
     assert [line for line in LIST.replace(" ", "").splitlines() if line not in lines] == []
 
 
+def test_a_list_that_is_not_there_is_made_by_create_alone(dnsbound, tmp_path):
+    missing = tmp_path / "access.toml"
+    ran = dnsbound("access", "add", NAME, "--door", "api", "--access", missing)
+    assert ran.code == 2
+    assert "--create" in ran.err
+    assert not missing.exists()
+    assert dnsbound("access", "add", NAME, "--door", "api", "--access", missing, "--create").code == 0
+    assert permitted(missing, NAME)
+
+
+def test_an_empty_list_is_told_to_people(dnsbound, tmp_path):
+    empty = tmp_path / "access.toml"
+    empty.touch()
+    ran = dnsbound("access", "list", "--access", empty)
+    assert (ran.code, ran.out) == (0, "")
+    assert "permits nobody" in ran.err
+    assert dnsbound("access", "list", "--access", empty, "--json").err == ""
+
+
 def test_twice_is_once(dnsbound, place):
     assert dnsbound("access", "add", NAME.upper(), "--door", "api").out.endswith(", as before\n")
     assert place.read_text() == LIST

@@ -207,3 +207,7 @@ def test_a_door_that_is_not_there_ends_it_before_any_socket_is_made(program, con
     ran = program("serve", "authz", "--config", configured, env={**os.environ})
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert not (configured.parent / "nginx.sock").exists()
+
+
+def test_help_names_the_tables_in_their_brackets(dnsbound):
+    assert "[materialise]" in dnsbound("serve", "authz", "--help").out

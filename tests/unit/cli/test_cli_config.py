@@ -87,6 +87,7 @@ def test_our_part_alone(dnsbound):
         ("telnetd",),
         ("nginx", "--listen", "nowhere"),
         ("nginx", "--verifier", "nowhere"),
+        ("nginx", "--verifier", "192.0.2.1:9301"),
         ("nginx", "--secret-file", "missing"),
         ("traefik", "--socket", "/run/x"),
         ("postfix", "--verifier", "127.0.0.1:9301"),

@@ -46,6 +46,7 @@ def test_no_board_is_told(dnsbound):
     ran = dnsbound("who")
     assert ran.code == 1
     assert "DNSBOUND_RUNTIME" in ran.err
+    assert str(runtime_directory()) in ran.err
 
 
 def test_what_is_no_name_is_wrong_use(dnsbound):

@@ -99,6 +99,14 @@ def test_gw_27_a_file_that_is_wrong_as_a_whole(text: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("key", ["listen", "accept_proxy_from"])
+def test_gw_27_what_is_no_text_is_told_once(key: str) -> None:
+    text = "\n".join(each for each in LEAST.splitlines() if not each.startswith(f"{key} "))
+    with pytest.raises(Malformed) as caught:
+        read(f"{text}\n{key} = 8443\n")
+    assert str(caught.value).count("[gate.one]") == 1
+
+
 def test_tls_1_2_is_opt_in() -> None:
     (gate,) = read(LEAST + 'tls = ["1.2", "1.3"]\n').gates
     assert gate.tls.tls == (TLS_1_2, TLS_1_3)

@@ -4,6 +4,7 @@ A snippet is a pure function of its settings: nothing is read, asked or written 
 server it is for, and says so itself where nobody has tried it.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,14 @@ class Address:
         """Whether the host is an IP address, or left out."""
         return ":" in self.host or re.fullmatch(r"[0-9.]*", self.host) is not None
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is an IP address that this machine alone reaches."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     def to_text(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -93,6 +102,8 @@ class OverTcp:
     def __post_init__(self) -> None:
         if len(self.secret) < MIN_SECRET or re.fullmatch(r"[A-Za-z0-9._~+/=-]+", self.secret) is None:
             raise Misuse(f"the secret is at least {MIN_SECRET} characters of A-Z a-z 0-9 . _ ~ + / = -")
+        if not self.address.is_loopback:
+            raise Misuse(f"the verify service is at a loopback address, such as 127.0.0.1, not {self.address.host!r}")
 
 
 Verifier: TypeAlias = OverUnix | OverTcp
