@@ -66,6 +66,7 @@ def test_what_is_not_here(on_the_path):
         ("caddy", "v2.8.4 h1:q3pe0wpBj1OcHFZ3n/1nl4V4bxBrYoSoab7rL9BMYNk=", "2.8.4"),
         ("envoy", "envoy  version: 9c2c1a0/1.40.0/Clean/RELEASE/BoringSSL", "1.40.0"),
         ("mosquitto", "mosquitto version 2.0.11", "2.0.11"),
+        ("rabbitmq", "3.10.8", "3.10.8"),
         ("stunnel", "stunnel 5.68 on x86_64-pc-linux-gnu platform", "5.68"),
         ("traefik", "Version:      3.1.2\nCodename:     comte", "3.1.2"),
     ],

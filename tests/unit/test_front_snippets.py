@@ -190,7 +190,9 @@ def test_the_gate_takes_the_file_that_is_made_for_it(made, tmp_path):
     first, *others = made.rendered(settings)
     assert access_door(made.facts, settings).splitlines()[0] in first.text
     (file,) = (each for each in others if each.name.endswith("-gate.toml"))
-    (tmp_path / file.name).write_text(file.text)
+    for each in others:
+        (tmp_path / each.name).touch(0o600)
+        (tmp_path / each.name).write_text(each.text)
     (tmp_path / "access.toml").write_text(access_door(made.facts, settings))
     (rule,) = GateConfiguration.load(tmp_path / file.name).gates
     assert (rule.label, rule.door) == ("front", 'a-"door"')

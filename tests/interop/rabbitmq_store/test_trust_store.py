@@ -1,10 +1,7 @@
 """RabbitMQ's trust store, fed by the verify service: who comes in, and why the setting has `danger` in its name."""
 
 import os
-import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,14 +17,12 @@ from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
 from dnsbound.testing.organisation import Device
 from interop.authz_processes import authz_processes, becomes, open_place, write_pem
-from interop.daemon import Daemon, free_port, program, run, started
+from interop.daemon import Daemon, free_port, program, run
+from interop.rabbitmq_node import SERVER, rabbitmq
 
 pytestmark = [pytest.mark.peer("rabbitmq-server"), pytest.mark.peer("mosquitto_pub")]
 NAME: Final = "car54._device.cars.example"
 SECRET: Final = "0123456789abcdef0123456789abcdef"
-START: Final = 60.0
-SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-PLUGINS: Final = "[rabbitmq_mqtt,rabbitmq_trust_store,rabbitmq_auth_backend_http,rabbitmq_auth_mechanism_ssl]."
 CONF: Final = """
 listeners.tcp = none
 mqtt.listeners.tcp = none
@@ -109,53 +104,6 @@ def site() -> Iterator[Site]:
             url = f"http://127.0.0.1:{port}/s/{SECRET}/rabbitmq"
             with rabbitmq(place, CONF.format(mqtt=mqtt, place=place, url=url)) as rabbit:
                 yield Site(place=place, world=world, mqtt=mqtt, rabbit=rabbit, device=device)
-
-
-class rabbitmq:  # noqa: N801 (a context manager)
-    """A node with a port mapper of its own, which ends with it."""
-
-    def __init__(self, place: Path, conf: str) -> None:
-        home = place / "rabbit"
-        for part in ("", "mnesia", "log"):
-            (home / part).mkdir(exist_ok=True)
-        (home / "enabled_plugins").write_text(PLUGINS)
-        (home / "rabbitmq.conf").write_text(conf)
-        subprocess.run(["chown", "-R", "rabbitmq:rabbitmq", str(home)], check=True)
-        self._epmd_port, self._home = free_port(), home
-        self._environment = {
-            **os.environ,
-            "RABBITMQ_NODENAME": f"t{os.getpid()}@localhost",
-            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
-            "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(home / "log"),
-            "RABBITMQ_PID_FILE": str(home / "pid"),
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "HOME": str(home),
-        }
-
-    def __enter__(self) -> Daemon:
-        command = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups"]
-        self._epmd = started(
-            [*command, program("epmd"), "-port", str(self._epmd_port)], self._home / "epmd.log", env=self._environment
-        )
-        self._epmd.__enter__()
-        self._node = started([*command, str(SERVER)], self._home / "node.log", env=self._environment)
-        daemon = self._node.__enter__()
-        try:
-            daemon.wait_for(lambda: "completed with" in daemon.log.read_text(), "it starts", seconds=START)
-        except BaseException:
-            self.__exit__()
-            raise
-        return daemon
-
-    def __exit__(self, *_exc: object) -> None:
-        with suppress(OSError, ValueError):
-            os.kill(int((self._home / "pid").read_text()), signal.SIGTERM)
-        self._node.__exit__(None, None, None)
-        self._epmd.__exit__(None, None, None)
 
 
 def lookalike(certificate: bytes) -> Credential:

@@ -22,6 +22,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "traefik": "traefik.SNIPPET",
         "mosquitto": "mosquitto.SNIPPET",
         "emqx": "emqx.SNIPPET",
+        "rabbitmq": "rabbitmq.SNIPPET",
         "postfix": "postfix.SNIPPET",
         "exim": "exim.SNIPPET",
         "openssh": "openssh.SNIPPET",

@@ -169,6 +169,8 @@ class Facts:
     """The snippet is for this version and newer ones; it is printed for this one where none is found."""
     tried: Version | None
     """The version `--check` and the tests ran with; None: nobody has tried it."""
+    checked: bool = True
+    """Whether `--check` can try it; the tests did, where it cannot."""
     protocol: str | None = "http"
     """How the server asks the verify service; None for one that does not ask."""
     gated: bool = False
@@ -235,9 +237,8 @@ def heading(facts: Facts, settings: Settings) -> str:
             "UNTESTED: written from the server's documentation; nobody has run it. Try it before you trust it."
         )
     else:
-        lines.append(
-            f"Tried with version {facts.tried.to_text()}: `dnsbound config {facts.server} --check` tries it here."
-        )
+        here = f": `dnsbound config {facts.server} --check` tries it here" if facts.checked else ""
+        lines.append(f"Tried with version {facts.tried.to_text()}{here}.")
     lines += [f"Not possible: {limit}." for limit in facts.limits]
     return "".join(f"{facts.comment} {line}\n" for line in lines)
 
