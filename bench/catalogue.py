@@ -8,15 +8,16 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A module with a function `measure` that returns a Table, and its arguments."""
+    """A module with a function that returns a Table, and its arguments."""
 
     module: str
     full: Mapping[str, int] = field(default_factory=dict)
     quick: Mapping[str, int] = field(default_factory=dict)
+    function: str = "measure"
 
     def measure(self, *, quick: bool) -> str:
         """The table as text. quick: few repetitions."""
-        return str(import_module(self.module).measure(**(self.quick if quick else self.full)))
+        return str(getattr(import_module(self.module), self.function)(**(self.quick if quick else self.full)))
 
 
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
@@ -26,6 +27,16 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     ),
     "eap": Benchmark("bench.eap", {"authentications": 200, "rounds": 3}, {"authentications": 30, "rounds": 1}),
     "eap-memory": Benchmark("bench.eap_memory", {"conversations": 2000}, {"conversations": 50}),
+    "gate": Benchmark("bench.gate", {"connections": 800, "rounds": 3}, {"connections": 80, "rounds": 1}),
+    "gate-throughput": Benchmark(
+        "bench.gate", {"blocks": 1500, "rounds": 3}, {"blocks": 100, "rounds": 1}, function="throughput"
+    ),
+    "gate-memory": Benchmark("bench.gate_memory", {"few": 1000, "many": 9500}, {"few": 50, "many": 200}),
+    "gate-protocols": Benchmark(
+        "bench.gate_protocols", {"questions": 3000, "rounds": 2}, {"questions": 200, "rounds": 1}
+    ),
+    "verify-service": Benchmark("bench.verify_service", {"seconds": 15}, {"seconds": 1}),
+    "auth-request": Benchmark("bench.auth_request", {"questions": 4000, "rounds": 2}, {"questions": 200, "rounds": 1}),
     "resumption": Benchmark("bench.resumption", {"repeats": 500, "rounds": 7}, {"repeats": 50, "rounds": 2}),
     "idle-memory": Benchmark("bench.idle_memory", {"connections": 10_000}, {"connections": 200}),
     "verify-warm": Benchmark("bench.verify_warm", {"repeats": 2000, "rounds": 7}, {"repeats": 200, "rounds": 3}),
