@@ -91,11 +91,12 @@ class Worker:
 
 
 Body = Callable[[Worker], Awaitable[None]]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def run_alone(body: Body, announcements: Announcements) -> None:
+def run_alone(body: Body, announcements: Announcements, *, loop_factory: LoopFactory | None = None) -> None:
     """Run the body in this process as the only worker, until SIGTERM or SIGINT; a second one does what it does without
-    us. Raises what the body raises."""
+    us. Raises what the body raises. loop_factory: makes its event loop; asyncio's own without one."""
     said = {Word.READY: announcements.ready, Word.ALIVE: announcements.alive}
 
     async def main() -> None:
@@ -118,7 +119,8 @@ def run_alone(body: Body, announcements: Announcements) -> None:
             for number in HANDLED:
                 loop.remove_signal_handler(number)
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 async def run_watched(body: Body, index: int, count: int, channel: socket.socket, *, successor: bool = False) -> None:

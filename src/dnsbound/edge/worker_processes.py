@@ -22,6 +22,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Self
@@ -33,6 +34,7 @@ from dnsbound.edge.worker import (
     RELOAD_SIGNAL,
     Announcements,
     Body,
+    LoopFactory,
     Word,
     run_alone,
     run_watched,
@@ -74,9 +76,15 @@ class Patience:
 
 
 def run_workers(
-    body: Body, *, count: int, announcements: Announcements | None = None, patience: Patience | None = None
+    body: Body,
+    *,
+    count: int,
+    announcements: Announcements | None = None,
+    patience: Patience | None = None,
+    loop_factory: LoopFactory | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, in the main thread of a process without other threads. SIGHUP is for the workers.
+    loop_factory: makes the event loop of each; asyncio's own without one.
 
     Misuse, with a worker's own words, when one cannot begin to serve. LimitExceeded when a worker dies again and again.
     """
@@ -85,11 +93,16 @@ def run_workers(
     if WORKERS.checked(count) == 0:
         raise Misuse("a service has one worker at least: workers_for says how many")
     if count == 1:
-        run_alone(body, announcements)
+        run_alone(body, announcements, loop_factory=loop_factory)
         return
     if threading.active_count() > 1 or threading.current_thread() is not threading.main_thread():
         raise Misuse("worker processes are started from the main thread, while there is no other")
-    with _Signals() as signals, contextlib.closing(_Supervisor(body, count, announcements, expected, signals)) as them:
+
+    def serve(index: int, channel: socket.socket, successor: bool) -> None:  # noqa: FBT001 (_Serve)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(run_watched(body, index, count, channel, successor=successor))
+
+    with _Signals() as signals, contextlib.closing(_Supervisor(serve, count, announcements, expected, signals)) as them:
         them.run()
 
 
@@ -99,6 +112,11 @@ class _Expected:
     silence: int
     start: int
     drain: int
+
+
+_Serve = Callable[[int, socket.socket, bool], None]
+"""What a worker does, in its process, until it ends: by its index, the channel to whoever started it, and whether it
+takes the place of one that died."""
 
 
 class _State(Enum):
@@ -162,9 +180,9 @@ class _Supervisor:
     """See the module."""
 
     def __init__(
-        self, body: Body, count: int, announcements: Announcements, expected: _Expected, signals: _Signals
+        self, serve: _Serve, count: int, announcements: Announcements, expected: _Expected, signals: _Signals
     ) -> None:
-        self._body = body
+        self._serve = serve
         self._announcements = announcements
         self._expected = expected
         self._signals = signals
@@ -345,8 +363,7 @@ class _Supervisor:
                     os.close(seat.process)
             self._selector.close()
             self._signals.__exit__()
-            successor = bool(own.deaths)
-            asyncio.run(run_watched(self._body, own.index, len(self._seats), channel, successor=successor))
+            self._serve(own.index, channel, bool(own.deaths))
             code = 0
         except DnsboundError as error:
             say(channel, Word.FAILED, str(error)[: _WORD_OCTETS // 4])

@@ -52,6 +52,13 @@ def test_one_worker_is_the_process_itself(service):
     assert running.told("ending") == [0]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_worker_has_an_event_loop_of_the_kind_that_is_wanted(service, workers):
+    running = service(workers=workers, mode="own-loop").serving()
+    assert running.told("loop") == ["OwnLoop"] * workers
+    assert running.end() == 0
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_dead_worker_is_replaced_and_the_others_go_on(service, killed):
     running = service(workers=2).serving()

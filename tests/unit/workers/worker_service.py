@@ -65,8 +65,14 @@ async def answer(worker, request):
     return f"{worker.index} {os.getpid()} {request.decode()}".encode()
 
 
+class OwnLoop(asyncio.SelectorEventLoop):
+    """One that is not asyncio's default."""
+
+
 async def serve(worker, sockets, inboxes, given):
     mode = given["mode"]
+    if mode == "own-loop":
+        tell(loop=type(asyncio.get_running_loop()).__name__)
     if mode == "refuses" and worker.index == 1:
         raise Misuse("worker 1 has no such network")
     if mode == "breaks" and worker.index == 1:
@@ -114,6 +120,7 @@ def main():
             count=count,
             announcements=announcements,
             patience=Patience(**given.get("patience", {})),
+            loop_factory=OwnLoop if given["mode"] == "own-loop" else None,
         )
     except DnsboundError as error:
         tell(failed=type(error).__name__, text=str(error))
