@@ -497,3 +497,10 @@ def test_ws_03_a_back_end_that_does_not_switch_speaks_on_as_before() -> None:
 def test_ws_04_other_upgrades_are_not_passed_on() -> None:
     for lines in ((b"Upgrade: tls/1.2", b"Connection: Upgrade"), (b"Upgrade: websocket",)):
         assert not {b"upgrade", b"connection"} & set(passed(*lines))
+
+
+def test_no_front_ends_word_about_the_client_stays_beside_the_addresses_of_the_way() -> None:
+    rules = HttpRules(forwarded=Forwarded.APPEND)
+    fields = passed(b"X-Forwarded-Tls-Client-Cert: x", b"X-Forwarded-For: 198.51.100.9", rules=rules)
+    assert b"x-forwarded-tls-client-cert" not in fields
+    assert fields[b"x-forwarded-for"].startswith(b"198.51.100.9, ")

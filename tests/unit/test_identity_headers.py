@@ -43,6 +43,11 @@ def test_rh_04_every_spelling_a_back_end_could_confuse_is_known(name: str, mark:
         b"X-SSL-Client-S-DN",
         b"SSL_CLIENT_CERT",
         b"ssl-cert",
+        b"X-Forwarded-Tls-Client-Cert",
+        b"X-Forwarded-Tls-Client-Cert-Info",
+        b"X-Amzn-Mtls-Clientcert",
+        b"X-ARR-ClientCert",
+        b"X-Client-Cert-Chain",
     ],
 )
 def test_what_else_says_who_a_client_is(name: bytes) -> None:

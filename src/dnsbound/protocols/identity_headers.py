@@ -35,8 +35,9 @@ CLIENT_CERT_CHAIN: Final = "Client-Cert-Chain"
 
 _OURS: Final = "dnsbound"
 _RFC_9440: Final = frozenset({"client-cert", "client-cert-chain"})
-_OTHER_FRONT_ENDS: Final = re.compile(r"x-forwarded-client-cert|x-client-cert|x-client-verify|(x-)?ssl-(client-)?\S+")
-"""Envoy's, and what pages on nginx, HAProxy and Apache tell people to believe."""
+_OTHER_FRONT_ENDS: Final = re.compile(r"(\S+-)?client-?cert(-\S+)?|x-client-verify|(x-)?ssl-(client-)?\S+")
+"""Envoy's, Traefik's, those of load balancers of clouds, and what pages on nginx, HAProxy and Apache tell people to
+believe."""
 _MARK: Final = re.compile(rb"[^A-Za-z0-9]")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 
