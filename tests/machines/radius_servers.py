@@ -40,9 +40,9 @@ class ScriptedService:
     origins: list[RadiusOrigin] = field(default_factory=list)
     requests: list[RadiusPacket] = field(default_factory=list)
 
-    async def answer(self, octets: bytes, origin: RadiusOrigin) -> bytes | None:
+    async def answer(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> bytes | None:
         secret = origin.secrets[0]
-        request = read_request(octets, secret)
+        assert request == read_request(octets, secret)
         self.origins.append(origin)
         self.requests.append(request)
         code = await self.reply(request)

@@ -121,6 +121,20 @@ def test_where_no_network_is_for_it_there_is_no_tls_and_no_dns(tmp_path, world):
     assert not world.queries_for(stranger.name.text)
 
 
+def test_a_flood_of_identities_that_no_network_is_for_is_counted_and_not_written(tmp_path, world, car, caplog):
+    caplog.set_level("INFO", logger="dnsbound.radius")
+    flood = 200
+    with served(tmp_path, world, networks='[network.x]\ndoor = "public.isp.example"\nssid = "other"\n') as site:
+        for number in range(flood):
+            peer = supplicant(world, car.credential, identity=b"@realm%d.example" % number)
+            assert asyncio.run(site.nas().authenticate(peer)).code is RadiusCode.ACCESS_REJECT
+        assert len(site.events) == flood
+        counted = site.service.counters.authentications
+        assert counted["", AccessVerdict.REFUSED.value, NO_NETWORK] == flood
+        written = [record for record in caplog.records if hasattr(record, "access")]
+        assert [record.access["identity"] for record in written] == ["@realm0.example"]
+
+
 # --- refusals
 
 

@@ -489,7 +489,7 @@ def test_rsec_13_failures_to_connect_are_spaced_out() -> None:
 
 
 def test_an_answer_that_does_not_hold_ends_the_clients_connection(world: World) -> None:
-    async def forged(octets: bytes, origin: Any) -> bytes:
+    async def forged(octets: bytes, origin: Any, _request: RadiusPacket | None) -> bytes:
         request = read_request(octets, b"radsec")
         return answer_to(request, RadiusCode.ACCESS_ACCEPT, (), b"wrong")
 

@@ -28,6 +28,7 @@ from dnsbound.edge.radius_audit import GRANTS_UNUSABLE, NO_NETWORK, AccessEvent,
 from dnsbound.edge.radius_clients import RadiusClient
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
 from dnsbound.edge.radius_networks import RadiusNetwork, RadiusNetworks
+from dnsbound.edge.repeated_warnings import RepeatedWarnings
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Reason, Refused
 from dnsbound.iana import EapCode, EapType, RadiusAttribute, RadiusCode
 from dnsbound.limits import EAP_FRAGMENT_OCTETS
@@ -112,6 +113,8 @@ class AccessRequests:
         self._clock = clock
         self._entropy = entropy
         self._on_event = on_event
+        self.unmatched: Final = RepeatedWarnings(_log, monotonic=monotonic)
+        """Requests that no network is for, by client and SSID."""
 
     def respond(self, asked: Asked) -> Answer:
         """The answer, or what it has to wait for."""
@@ -155,7 +158,7 @@ class AccessRequests:
             client=asked.origin.client.label, ssid=nas.ssid, nas_identifier=nas.nas_identifier, realm=realm
         )
         if network is None:
-            self._tell(self._unmatched(asked, nas, packet.data))
+            self._tell_unmatched(asked, nas, packet.data)
             return self._reject(asked, eap)
         conversation = self._opened(asked, network, nas)
         self._make_room(conversation)
@@ -333,22 +336,29 @@ class AccessRequests:
             )
         )
 
-    def _unmatched(self, asked: Asked, nas: NasFacts, identity: bytes) -> AccessEvent:
-        return AccessEvent(
+    def _tell_unmatched(self, asked: Asked, nas: NasFacts, identity: bytes) -> None:
+        """All are counted and a few are written: it costs a station nothing to make thousands, each with an identity of
+        its own, so what is told apart is what the access server says."""
+        client = asked.origin.client.label
+        more = self.unmatched.due(f"{client} {nas.ssid or ''}")
+        event = AccessEvent(
             at=self._clock(),
             verdict=AccessVerdict.REFUSED,
             reason=NO_NETWORK,
             network="",
-            client=asked.origin.client.label,
+            client=client,
+            detail=f"and {more} more since the last such line" if more else "",
             identity=read_text(identity),
             nas=nas.label,
             ssid=nas.ssid or "",
             calling_station=nas.calling_station or "",
         )
+        self._tell(event, written=more is not None)
 
-    def _tell(self, event: AccessEvent) -> None:
+    def _tell(self, event: AccessEvent, *, written: bool = True) -> None:
         self._counters.concluded(event)
-        write_audit(event)
+        if written:
+            write_audit(event)
         if self._on_event is not None:
             self._on_event(event)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine
 from dataclasses import field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from dnsbound.edge.radius_clients import RadiusOrigin
 from dnsbound.hot_value import hot_value
@@ -12,6 +12,13 @@ from dnsbound.protocols.radius_attributes import Attributes
 
 Answer: TypeAlias = bytes | Coroutine[Any, Any, bytes | None] | None
 """Octets to send at once, nothing to send, or what has to be waited for."""
+
+
+class Respond(Protocol):
+    """What answers packets."""
+
+    def __call__(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> Answer:
+        """request: the packet, where it was read already and made with the first of the origin's secrets."""
 
 
 @hot_value

@@ -24,7 +24,7 @@ from dnsbound.limits import (
     RADIUS_REQUESTS_PER_CONNECTION,
 )
 from dnsbound.names import ClientName
-from dnsbound.protocols.radius import Discard, Discarded, read_request
+from dnsbound.protocols.radius import Discard, Discarded, RadiusPacket, read_request
 from dnsbound.protocols.radius_dynamic import REQUESTS, dynamic_answer
 from dnsbound.verify.peer import VerifiedPeer
 
@@ -37,7 +37,9 @@ _FORWARDED: Final = frozenset({Discard.REPEATED_ATTRIBUTE, Discard.SCATTERED_EAP
 class Answers(Protocol):
     """What is needed of a RadiusService."""
 
-    def answer(self, octets: bytes, origin: RadiusOrigin) -> Awaitable[bytes | None]: ...
+    def answer(
+        self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /
+    ) -> Awaitable[bytes | None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +149,9 @@ class RadiusGate:
         closed."""
         self.counts.packets += 1
         origin = self._origin_now(entrance)
+        secret = origin.secrets[0]
         try:
-            request = read_request(octets, entrance.secret)
+            request = read_request(octets, secret)
         except DnsboundError as error:
             if isinstance(error, LimitExceeded) or (isinstance(error, Discarded) and error.why in _FORWARDED):
                 return await self._service.answer(octets, origin)  # which drops it, and counts that
@@ -156,8 +159,8 @@ class RadiusGate:
             raise
         if request.code in REQUESTS:
             # Over UDP nobody would listen where this is asked; over TLS there is one port for all (RFC 6614 2.5).
-            return dynamic_answer(request, entrance.secret, cause=ErrorCause.UNSUPPORTED_EXTENSION)
-        return await self._service.answer(octets, origin)
+            return dynamic_answer(request, secret, cause=ErrorCause.UNSUPPORTED_EXTENSION)
+        return await self._service.answer(octets, origin, request)
 
     def _origin_now(self, entrance: Entrance) -> RadiusOrigin:
         """With the client that the name is now. Refused where the configuration in force has none."""

@@ -19,6 +19,7 @@ from dnsbound.edge.access_file import AccessFile
 from dnsbound.edge.authenticator import LookupSource
 from dnsbound.edge.credential_files import load_credential
 from dnsbound.edge.radius_admission import Supervision
+from dnsbound.edge.radius_asked import Respond
 from dnsbound.edge.radius_audit import AccessEvent
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin
 from dnsbound.edge.radius_configuration import RadiusConfiguration
@@ -28,7 +29,7 @@ from dnsbound.edge.radius_networks import RadiusNetworks, TicketKeysOf
 from dnsbound.edge.radius_service import AccountingRecorder, RadiusService
 from dnsbound.edge.radius_sockets import Bound
 from dnsbound.edge.radius_tls import RadiusTlsServer, disconnect_over, start_radius_tls
-from dnsbound.edge.radius_udp import RadiusSocket, Respond
+from dnsbound.edge.radius_udp import RadiusSocket
 from dnsbound.errors import DnsboundError
 from dnsbound.protocols.radius import RadiusPacket
 from dnsbound.protocols.radius_attributes import Attributes
@@ -163,8 +164,8 @@ class _Answering:
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
 
-    async def answer(self, octets: bytes, origin: RadiusOrigin) -> bytes | None:
-        answer = self._respond(octets, origin)
+    async def answer(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> bytes | None:
+        answer = self._respond(octets, origin, request)
         return await answer if asyncio.iscoroutine(answer) else answer
 
 

@@ -34,7 +34,7 @@ from dnsbound.edge.radius_networks import RadiusNetworks
 from dnsbound.edge.repeated_warnings import RepeatedWarnings
 from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.iana import RadiusCode
-from dnsbound.protocols.radius import Discard, Discarded, read_request_of_any
+from dnsbound.protocols.radius import Discard, Discarded, RadiusPacket, read_request_of_any
 from dnsbound.protocols.radius_accounting import AccountingEvent
 from dnsbound.protocols.radius_duplicates import Begun, RecentRequests, Repeated
 from dnsbound.times import Moment, Seconds
@@ -122,21 +122,25 @@ class RadiusService:
         self._acceptor.handle_key = configuration.server.handle_key
         self._access.fragment_octets = configuration.server.fragment_octets
         self._warnings.forget()
+        self._access.unmatched.forget()
 
     async def answer(self, octets: bytes, origin: RadiusOrigin) -> bytes | None:
         """The answer; None to say nothing. Raises nothing for what a client sends."""
         answer = self.respond(octets, origin)
         return await answer if asyncio.iscoroutine(answer) else answer
 
-    def respond(self, octets: bytes, origin: RadiusOrigin) -> Answer:
-        """The same, or a coroutine for it where the DNS, a signature or a database has to be waited for."""
+    def respond(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> Answer:
+        """The same, or a coroutine for it where the DNS, a signature or a database has to be waited for. request: as
+        of `Respond`."""
         secrets = origin.secrets
-        try:
-            request, secret = read_request_of_any(octets, secrets)
-        except Discarded as error:
-            return self._discard(error, origin)
-        except (Malformed, LimitExceeded):
-            return self._drop(Dropped.MALFORMED)
+        secret = secrets[0] if secrets else b""
+        if request is None:
+            try:
+                request, secret = read_request_of_any(octets, secrets)
+            except Discarded as error:
+                return self._discard(error, origin)
+            except (Malformed, LimitExceeded):
+                return self._drop(Dropped.MALFORMED)
         self.counters.requests[_NAMES[request.code]] += 1
         if secret is not secrets[0]:
             self.counters.old_secrets[origin.client.label] += 1

@@ -24,8 +24,6 @@ from dnsbound.iana import RadiusAttribute
 from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_IN_FLIGHT, RADIUS_OCTETS, RADIUS_RECEIVE_OCTETS
 from dnsbound.protocols.radius import HEADER
 
-Respond: TypeAlias = Callable[[bytes, RadiusOrigin], Answer]
-
 _AT_A_TIME: Final = 256
 """Datagrams read before the event loop sees to others."""
 _NEW_AT_A_TIME: Final = 64
@@ -91,7 +89,7 @@ class RadiusSocket:
     def __init__(
         self,
         bound: socket.socket,
-        respond: Respond,
+        respond: Callable[[bytes, RadiusOrigin], Answer],
         clients: Callable[[], RadiusClients],
         counters: RadiusCounters,
         *,

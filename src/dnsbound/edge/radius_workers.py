@@ -17,12 +17,11 @@ from typing import Final, Self
 from dnsbound.edge.authenticator import LookupSource
 from dnsbound.edge.counted_lookups import CountedLookups
 from dnsbound.edge.dynamic_authorisation import AskBack
-from dnsbound.edge.radius_asked import Answer
+from dnsbound.edge.radius_asked import Answer, Respond
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.radius_service import RadiusService
 from dnsbound.edge.radius_totals import RadiusTotals, SessionCounts
-from dnsbound.edge.radius_udp import Respond
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker_exchange import WorkerExchange, WorkerInboxes
@@ -128,11 +127,11 @@ class RadiusWorker:
                 )
             )
 
-    def _respond(self, octets: bytes, origin: RadiusOrigin) -> Answer:
+    def _respond(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> Answer:
         worker = self._routing.worker_for(octets, origin.address, origin.port)
         if worker == self._index:
             assert self._service is not None
-            return self._service.respond(octets, origin)
+            return self._service.respond(octets, origin, request)
         return self._exchange.ask(worker, _packed(octets, origin))
 
     def _for_another(self, request: bytes) -> Answer:

@@ -31,19 +31,25 @@ class RepeatedWarnings:
 
     def warn(self, subject: str, text: str) -> None:
         """Say the text, unless the subject was told of a short time ago."""
+        since = self.due(subject)
+        if since:
+            self._log.warning("%s (and %d times since it was last said)", text, since)
+        elif since is not None:
+            self._log.warning("%s", text)
+
+    def due(self, subject: str) -> int | None:
+        """For whoever says it in words of its own: how often it came up since it was last said; None when nothing is to
+        be said of it now."""
         now = self._monotonic()
         told_at, since = self._known.get(subject, (None, 0))
         if told_at is not None and now < told_at + self._seconds:
             self._known[subject] = (told_at, since + 1)
-            return
+            return None
         self._known.pop(subject, None)
         if len(self._known) >= self._most and not self._made_room(now):
-            return
+            return None
         self._known[subject] = (now, 0)
-        if since:
-            self._log.warning("%s (and %d times since it was last said)", text, since)
-        else:
-            self._log.warning("%s", text)
+        return since
 
     def forget(self) -> None:
         """Say everything again: what was wrong may have been mended."""

@@ -143,11 +143,6 @@ class WorkerExchange:
         for waiting in list(self._waiting.values()):
             waiting.settle(None)
 
-    async def drained(self) -> None:
-        """Once others have the answers that are in the making."""
-        while self._answering:
-            await asyncio.wait(self._answering)
-
     async def ask(self, worker: int, request: bytes) -> bytes | None:
         """The answer of another worker; None for none, whatever kept it. Misuse for a worker that is not, for oneself,
         and for more octets than EXCHANGE_OCTETS."""

@@ -32,7 +32,8 @@ class Service:
         self.counters = RadiusCounters()
         self.worker, self.seen = worker, []
 
-    def respond(self, octets, origin):
+    def respond(self, octets, origin, request=None):
+        assert request is None or request.to_wire() == octets
         self.seen.append((octets, origin))
         return b"%d" % self.worker if len(self.seen) % 2 else self.later()
 

@@ -242,30 +242,6 @@ def test_whoever_asks_may_be_cancelled():
     asyncio.run(together(test))
 
 
-def test_drained_is_when_others_have_their_answers():
-    async def test():
-        go = asyncio.Event()
-
-        async def waits(request):
-            await go.wait()
-            return request
-
-        async def first_and_second(first, second):
-            asks = asyncio.create_task(first.ask(1, b"x"))
-            await comes(lambda: second.counts.answered)
-            drained = asyncio.create_task(second.drained())
-            await asyncio.sleep(0)
-            assert not drained.done()
-            go.set()
-            await drained
-            assert await asks == b"x"
-            await second.drained()
-
-        await together(first_and_second, answers=(echoes, waits))
-
-    asyncio.run(test())
-
-
 # --- between processes
 
 
