@@ -228,6 +228,8 @@ def test_tables_are_read(document: str, before: str, block: str, tmp_path: Path)
         assert gate_configuration(block, tmp_path).gates
     elif "server" in table:
         assert radius_configuration(block, tmp_path).networks
+    elif "client" in table:
+        assert gate_configuration(block, tmp_path).clients
     elif "publish" in table:
         assert parse_targets(table["publish"], Path(document))
     else:
@@ -250,8 +252,10 @@ def radius_configuration(text: str, directory: Path) -> RadiusConfiguration:
 @pytest.mark.parametrize("path", sorted((EXAMPLES / "gate").glob("*.toml")), ids=lambda path: path.name)
 def test_the_examples_of_gates_are_read(path: Path, tmp_path: Path) -> None:
     text = path.read_text()
-    if "gate" in tomllib.loads(text):
-        assert gate_configuration(text, tmp_path).gates
+    table = tomllib.loads(text)
+    if "gate" in table or "client" in table:
+        configuration = gate_configuration(text, tmp_path)
+        assert configuration.gates or configuration.clients
     else:
         assert AccessList.from_toml(text).doors
 

@@ -1,4 +1,5 @@
 """`dnsbound gate server`: TLS with client authentication by DNS name before any TCP service, until Ctrl-C or SIGTERM.
+`dnsbound gate client`: the other direction, for any local program.
 
 In the manner of ghostunnel, whose names its options have where they mean the same. SIGHUP reads everything again.
 """
@@ -11,7 +12,7 @@ import typer
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, example
 
 app = typer.Typer(
-    help="Stand before a TCP service and admit its clients by their DNS names.",
+    help="Stand before a TCP service and admit clients by DNS name, or let local programs speak as one.",
     no_args_is_help=True,
 )
 
@@ -128,3 +129,102 @@ app.command(
         "--allow-dns car54._device.cars.example",
     ),
 )(server)
+
+
+def _client(
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="A gate.toml, in place of the options.")
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option("--listen", metavar="ADDRESS", help="For programs: unix:PATH or 127.0.0.1:PORT; may be repeated."),
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", metavar="HOST:PORT", help="The server.")] = None,
+    credential: Annotated[
+        str | None, typer.Option("--credential", help="Who to be: key and certificates as PEM, or a pkcs11: URI.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option("--cert", help="The certificates alone, with --key.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The private key alone, with --cert.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The name to state, where no certificate has it.")] = None,
+    users: Annotated[
+        list[str] | None, typer.Option("--user", metavar="USER", help="Whose programs may use it; may be repeated.")
+    ] = None,
+    override_server_name: Annotated[
+        str | None, typer.Option("--override-server-name", metavar="NAME", help="Whom the server has to be.")
+    ] = None,
+    server_auth: Annotated[
+        str | None, typer.Option("--server-auth", help="How the server is known: tlsa or ca.", show_default="tlsa")
+    ] = None,
+    cacert: Annotated[Path | None, typer.Option("--cacert", help="Authorities in place of the system's.")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="What is spoken: tcp or http.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="ADDRESS", help="Serve /_status and /_metrics on this machine.")
+    ] = None,
+    connect_timeout: Annotated[
+        _Seconds, typer.Option("--connect-timeout", help="For lookup, connection and TLS.", show_default="10s")
+    ] = None,
+    close_timeout: Annotated[
+        _Seconds, typer.Option("--close-timeout", help="Of silence, once one side has ended.", show_default="60s")
+    ] = None,
+    max_conn_lifetime: Annotated[
+        _Seconds, typer.Option("--max-conn-lifetime", help="Of any connection.", show_default="none")
+    ] = None,
+    shutdown_timeout: Annotated[
+        _Seconds, typer.Option("--shutdown-timeout", help="For connections to end by themselves.", show_default="5m")
+    ] = None,
+    danger_unsafe_listen: Annotated[
+        bool, typer.Option("--danger-unsafe-listen", help="Let other machines speak as this name, in clear.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Try the servers, say what is wrong, and end.")] = False,
+    resolver: ResolverOption = None,
+    anchors: AnchorsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let any program of this machine speak as a DNS name, to a server that is known by its TLSA records.
+
+    Programs speak in clear to a Unix socket or a loopback address; whoever reaches that is the name. The credential is
+    read again when its file changes. SIGTERM takes no more connections and waits for those that are there.
+    """
+    from dnsbound.cli.gate_options import client_asked_for
+
+    values: dict[str, Any] = {
+        "listen": listen,
+        "target": target,
+        "credential": credential,
+        "certificate": cert,
+        "key": key,
+        "name": name,
+        "users": users,
+        "server_name": override_server_name,
+        "server_auth": server_auth,
+        "cacert": cacert,
+        "protocol": protocol,
+        "status": status,
+        "connect_seconds": connect_timeout,
+        "close_seconds": close_timeout,
+        "lifetime_seconds": max_conn_lifetime,
+        "shutdown_seconds": shutdown_timeout,
+        "danger_unsafe_listen": danger_unsafe_listen or None,
+    }
+    asked = client_asked_for(config, {name: value for name, value in values.items() if value is not None})
+    if check:
+        from dnsbound.cli.finding_output import tell_findings
+        from dnsbound.cli.gate_client_checks import client_findings
+
+        raise typer.Exit(tell_findings(client_findings(asked, resolver, anchors), as_json=as_json))
+    from dnsbound.cli.gate_serving import Around, GateServing
+
+    around = Around(resolver=resolver, anchors=anchors, as_json=as_json, access=None, reread=asked.load)
+    GateServing(asked.load(), around).run()
+
+
+app.command(
+    "client",
+    epilog=example(
+        "dnsbound gate client --listen unix:/run/car/report.sock --target report.gov.example:8883 "
+        "--credential car54.pem",
+        "dnsbound gate client --listen 127.0.0.1:1883 --user car --target report.gov.example:8883 "
+        "--credential car54.pem --check",
+    ),
+)(_client)

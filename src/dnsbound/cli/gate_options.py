@@ -1,9 +1,9 @@
-"""The options of `dnsbound gate server` as the configuration that a gate.toml would be."""
+"""The options of `dnsbound gate server` and `gate client` as the configuration that a gate.toml would be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.toml_tables import TomlTable, TomlText
@@ -24,17 +24,19 @@ _OPTION_OF: Final = {
     "reload_seconds": "--timed-reload",
     "connections": "--max-concurrent-conns",
     "proxy_protocol": "--proxy-protocol-mode",
+    "server_name": "--override-server-name",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What was asked for. path: of a gate.toml, None for options. values: of options, by the keys of the file. access:
-    in place of a file of the configuration."""
+    in place of a file of the configuration. kind: of the one gate that options make."""
 
     path: Path | None
     values: Mapping[str, Any]
     access: AccessList | None
+    kind: Literal["gate", "client"] = "gate"
 
     def load(self) -> GateConfiguration:
         """Read it, or read it again. Malformed or Misuse."""
@@ -43,7 +45,7 @@ class Asked:
         server = {key: value for key, value in self.values.items() if key in _OF_SERVER}
         gate = {key: value for key, value in self.values.items() if key not in _OF_SERVER}
         source = TomlText(path=Path("the options"), text="")
-        table = TomlTable(source, (), {"server": server, "gate": {LABEL: gate}})
+        table = TomlTable(source, (), {"server": server, self.kind: {LABEL: gate}})
         return GateConfiguration.from_table(table, path=source.path, brings_access=self.access is not None)
 
 
@@ -67,6 +69,20 @@ def gates_asked_for(path: Path | None, options: dict[str, Any]) -> Asked:
         return Asked(path=None, values=values, access=None)
     values.setdefault("door", LABEL)
     return Asked(path=None, values=values, access=AccessList.allowing(values["door"], names))
+
+
+def client_asked_for(path: Path | None, options: dict[str, Any]) -> Asked:
+    """Of `gate client`. options: by the keys of the file, `key` apart. Misuse where they do not go together."""
+    if path is not None:
+        if options:
+            raise Misuse(f"--config says all there is: leave {_named(next(iter(options)))} away")
+        return Asked(path=path, values={}, access=None, kind="client")
+    for needed in ("listen", "target"):
+        if needed not in options:
+            raise Misuse(f"--{needed} is missing; or give --config FILE")
+    values = {key: _plain(key, value) for key, value in options.items()}
+    _own_key(values)
+    return Asked(path=None, values=values, access=None, kind="client")
 
 
 def _own_key(values: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""What `dnsbound gate server` runs: the gates of one configuration, in as many worker processes as it says.
+"""What `dnsbound gate` runs: the gates of one configuration, in as many worker processes as it says.
 
 All that workers need is imported here, before they are forked. Limits of connections and rates are each worker's own.
 Each runs on uvloop where that is installed, which takes less of the processor for a connection.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from dnsbound.edge.counted_lookups import CountedLookups
 from dnsbound.edge.decision_log import DecisionLog
 from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.gate_server import GateServer
-from dnsbound.edge.gate_sockets import bind_gates
+from dnsbound.edge.gate_sockets import bind_clients, bind_gates, place_bound
 from dnsbound.edge.gate_totals import GateTotals
 from dnsbound.edge.loop import loop_factory
+from dnsbound.edge.outward_configuration import OutwardRule
 from dnsbound.edge.shared_snapshots import SharedSnapshots
 from dnsbound.edge.ticket_keys import SharedTicketKeys, TicketSecrets
 from dnsbound.edge.worker import Announcements, Worker
@@ -30,6 +32,8 @@ from dnsbound.edge.worker_processes import Patience, run_workers, workers_for
 from dnsbound.edge.worker_totals import WorkerTotals
 from dnsbound.limits import WORKER_DRAIN_SECONDS
 from dnsbound.verify.access import AccessList
+
+_log: Final = logging.getLogger("dnsbound.gate")
 
 _DRAIN_SLACK: Final = 10
 """Seconds that a worker may take after its time to drain before it is killed."""
@@ -55,9 +59,11 @@ class GateServing:
         self._count = workers_for(configuration.server.workers)
         if configuration.server.decisions is not None:
             DecisionLog(configuration.server.decisions).close()  # what is wrong is said before any worker is there
-        self._bound = bind_gates(configuration.gates, workers=self._count)
+        gates = bind_gates(configuration.gates, workers=self._count)
+        clients = bind_clients(configuration.clients, workers=self._count)
+        self._bound = [{**one, **other} for one, other in zip(gates, clients, strict=True)]
         self._snapshots = SharedSnapshots(self._count)
-        self._secrets = TicketSecrets(max(rule.tls.ticket_seconds for rule in configuration.gates))
+        self._secrets = TicketSecrets(max((rule.tls.ticket_seconds for rule in configuration.gates), default=0))
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. As `run_workers`."""
@@ -89,8 +95,7 @@ class GateServing:
             totals = WorkerTotals(GateTotals, self._snapshots, worker.index)
 
             def leave() -> None:
-                counted = {label: gate.counted() for label, gate in server.gates.items()}
-                totals.leave(GateTotals(gates=counted, lookups=lookups.counts))
+                totals.leave(GateTotals(gates=server.counted(), lookups=lookups.counts))
 
             worker.at_beats(leave)
             worker.at_reload(server.reload)
@@ -108,7 +113,8 @@ class GateServing:
 
     def _ready(self) -> None:
         self._tell()
-        notify(READY="1", STATUS=f"{len(self._configuration.gates)} gates, {self._count} workers")
+        ways = len(self._configuration.gates) + len(self._configuration.clients)
+        notify(READY="1", STATUS=f"{ways} gates, {self._count} workers")
 
     def _alive(self) -> None:
         notify(WATCHDOG="1")
@@ -124,10 +130,33 @@ class GateServing:
             }
             for rule in self._configuration.gates
         }
+        clients = {
+            rule.label: {
+                "listen": [place_bound(each) for each in self._bound[0][rule.label]],
+                "target": str(rule.server),
+                "protocol": rule.protocol,
+            }
+            for rule in self._configuration.clients
+        }
+        for rule in self._configuration.clients:
+            self._warn_of_open(rule)
         if self._around.as_json:
-            emit({"gates": gates})
+            emit({"gates": gates, "clients": clients})
             return
+        for label, out in clients.items():
+            say(f"{label}: {', '.join(out['listen'])} to {out['target']} ({out['protocol']}), as its credential's name")
         for label, told in gates.items():
             listen = ", ".join(told["listen"])
             say(f"{label}: {listen} to {told['target']} ({told['protocol']}), door {told['door']}")
         advise("Each decision follows as a line of JSON. Ctrl-C ends it.")
+
+    @staticmethod
+    def _warn_of_open(rule: OutwardRule) -> None:
+        for place in rule.open_places:
+            who = "every user of this machine" if place.is_loopback else "every machine that reaches it"
+            _log.warning(
+                "client %s: at %s %s may speak as its name: say users, or listen on a Unix socket",
+                rule.label,
+                place,
+                who,
+            )

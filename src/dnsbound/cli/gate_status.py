@@ -1,7 +1,8 @@
 """The status endpoint of gates, over HTTP on a loopback address: `/_status` and `/_metrics`, as ghostunnel names them.
 
-`/_status` is a JSON object: each gate, its connections, and whether its back end accepts one now; 503 where one does
-not. `/_metrics` (also `/_metrics/prometheus`) is for Prometheus. It is answered in threads, of the first worker.
+`/_status` is a JSON object: each gate, its connections, and whether its back end or server accepts one now; 503 where
+one does not. `/_metrics` (also `/_metrics/prometheus`) is for Prometheus. It is answered in threads, of the first
+worker.
 """
 
 import json
@@ -18,6 +19,7 @@ from dnsbound.cli.gate_metrics import GateCollector
 from dnsbound.edge.gate_configuration import GateConfiguration, GateRule, ProxyMode
 from dnsbound.edge.gate_counters import GateCounters
 from dnsbound.edge.gate_totals import GateTotals
+from dnsbound.edge.outward_configuration import OutwardRule
 from dnsbound.errors import Misuse
 from dnsbound.protocols.proxy_protocol import Command, ProxyHeader
 from dnsbound.times import Seconds
@@ -63,7 +65,18 @@ class GateStatus:
                 "backend_ok": error is None,
                 "backend_error": error or "",
             }
-        return _answered(start, "200 OK" if all_well else "503 Service Unavailable", {"ok": all_well, "gates": gates})
+        clients: dict[str, object] = {}
+        for out in self._configuration().clients:
+            error = probe_server(out)
+            all_well = all_well and error is None
+            clients[out.label] = {
+                "connections": totals.gates.get(out.label, GateCounters()).open,
+                "target": str(out.server),
+                "server_ok": error is None,
+                "server_error": error or "",
+            }
+        status = "200 OK" if all_well else "503 Service Unavailable"
+        return _answered(start, status, {"ok": all_well, "gates": gates, "clients": clients})
 
     def _metrics(self, environ: Mapping[str, Any], start: _Start) -> Iterable[bytes]:
         if find_spec("prometheus_client") is None:
@@ -83,6 +96,15 @@ def probe(rule: GateRule) -> str | None:
             if rule.proxy is not ProxyMode.NONE:
                 # What a back end that awaits a header makes of none would fill its log.
                 probing.sendall(ProxyHeader(command=Command.LOCAL).to_wire())
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def probe_server(rule: OutwardRule) -> str | None:
+    """What is wrong with a server that does not accept a connection; None for one that does. Its TLS is not tried."""
+    try:
+        socket.create_connection((rule.server.host, rule.server.port), timeout=PROBE_SECONDS).close()
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return None

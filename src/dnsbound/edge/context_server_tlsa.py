@@ -39,13 +39,9 @@ _UNDECIDED: Final[Mapping[Security, Reason]] = MappingProxyType(
 class ResolverLike(Protocol):
     """What is needed of a `dnsbound.Resolver`."""
 
-    def lookup(
-        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: float = LOOKUP_SECONDS
-    ) -> Awaitable[Answer]: ...
+    def lookup(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: float) -> Awaitable[Answer]: ...
 
-    def lookup_blocking(
-        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: float = LOOKUP_SECONDS
-    ) -> Answer: ...
+    def lookup_blocking(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, deadline: float) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

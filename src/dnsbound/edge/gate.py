@@ -15,6 +15,7 @@ from dnsbound.edge.gate_connection import GateConnection
 from dnsbound.edge.gate_counters import Ended, GateCounters, TurnedAway
 from dnsbound.edge.gate_entrance import Entrance
 from dnsbound.edge.gate_limits import Admissions
+from dnsbound.edge.gate_ways import Way
 from dnsbound.edge.repeated_warnings import RepeatedWarnings
 from dnsbound.edge.server_protocol import ServerProtocol
 
@@ -104,7 +105,7 @@ class Gate:
         if not self.connections:
             self.empty.set()
 
-    def backend_failed(self, rule: GateRule, why: str) -> None:
+    def backend_failed(self, rule: Way, why: str) -> None:
         """Count it, and warn about it now and then."""
         self.counters.backend_failures += 1
         self._warnings.warn(str(rule.target), f"gate {rule.label}: the back end {rule.target}: {why}")

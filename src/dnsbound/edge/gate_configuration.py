@@ -1,4 +1,4 @@
-"""gate.toml: what `dnsbound gate server` is told, read as a whole or not at all.
+"""gate.toml: what `dnsbound gate` is told, read as a whole or not at all.
 
     [server]
     access = "access.toml"
@@ -9,6 +9,8 @@
     protocol = "mqtt"                         # a word of `gate_protocols`; its options are [gate.mqtt.options]
     door = "report.gov.example"               # of the access list
     credential = "server.pem"
+
+    [client.report]                           # and of the other direction (`outward_configuration`)
 
 Every key is described in docs/howto/gate.md. Paths are relative to the file; an unknown key is an error. Nothing here
 opens a socket or asks the DNS.
@@ -24,12 +26,8 @@ from typing import Final, Self, TypeAlias
 
 from dnsbound.door_limits import (
     GATE_BUFFER_OCTETS,
-    GATE_CLOSE_SECONDS,
-    GATE_CONNECT_SECONDS,
     GATE_CONNECTIONS,
     GATE_CONNECTIONS_PER_NAME,
-    GATE_IDLE_SECONDS,
-    GATE_LIFETIME_SECONDS,
     GATE_RATE_PER_NAME,
     GATE_RELOAD_SECONDS,
     GATE_SHUTDOWN_SECONDS,
@@ -37,7 +35,9 @@ from dnsbound.door_limits import (
 from dnsbound.edge.gate_limits import AdmissionLimits
 from dnsbound.edge.gate_protocols import GATED, Gated
 from dnsbound.edge.gate_target import Target, address_and_port
+from dnsbound.edge.gate_times import GateTimes
 from dnsbound.edge.key_exchange import KeyExchange
+from dnsbound.edge.outward_configuration import OutwardRule, read_outward
 from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed
@@ -51,6 +51,7 @@ from dnsbound.limits import (
     TICKET_SECONDS,
     WORKERS,
 )
+from dnsbound.protocols.gated import GateClient, GatedProtocol
 from dnsbound.tls.clientid import Profile
 from dnsbound.verify.claim import NameSource
 
@@ -99,16 +100,6 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateTimes:
-    """Seconds; see `dnsbound.limits`. 0 of idle and lifetime is no end; 0 of close ends both sides at once."""
-
-    connect: int = GATE_CONNECT_SECONDS.default
-    idle: int = GATE_IDLE_SECONDS.default
-    close: int = GATE_CLOSE_SECONDS.default
-    lifetime: int = GATE_LIFETIME_SECONDS.default
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRule:
     """One `[gate.LABEL]`. accept_proxy_from: load balancers whose connections begin with a PROXY header; no other's
     does. place: file and line."""
@@ -126,6 +117,10 @@ class GateRule:
     times: GateTimes = field(default_factory=GateTimes)
     buffer_octets: int = GATE_BUFFER_OCTETS.default
     place: str = ""
+
+    def filter_of(self, client: GateClient) -> GatedProtocol:
+        """A new filter, for one connection."""
+        return self.gated.protocol(client)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +141,12 @@ class GateServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateConfiguration:
-    """All of a gate.toml."""
+    """All of a gate.toml. clients: the other direction, `[client.LABEL]` (`outward_configuration`)."""
 
     path: Path
     server: GateServerSettings
     gates: tuple[GateRule, ...]
+    clients: tuple[OutwardRule, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -165,15 +161,18 @@ class GateConfiguration:
     @classmethod
     def from_table(cls, table: TomlTable, *, path: Path, brings_access: bool = False) -> Self:
         """brings_access: it names no access list, since whoever makes the server has one."""
-        server = _server(table.table("server"), brings_access=brings_access)
         gates = tuple(read_gate(one) for one in table.table("gate").each())
+        clients = tuple(read_outward(one) for one in table.table("client").each())
+        server = _server(table.table("server"), brings_access=brings_access or not gates)
         table.done()
-        if not gates:
-            raise table.wrong("no [gate.NAME]: nobody could come in")
+        if not gates and not clients:
+            raise table.wrong("neither [gate.NAME] nor [client.NAME]: nobody could come in, or go out")
+        if {gate.label for gate in gates} & {client.label for client in clients}:
+            raise table.wrong("a gate and a client have one label")
         fixed = [(endpoint, gate.label) for gate in gates for endpoint in gate.listen if endpoint.port]
         if len({endpoint for endpoint, _ in fixed}) < len(fixed):
             raise table.wrong("two gates listen at one address")
-        return cls(path=path, server=server, gates=gates)
+        return cls(path=path, server=server, gates=gates, clients=clients)
 
     def check_doors(self, doors: Iterable[str]) -> None:
         """Malformed, with the line of the gate, for a door that the access list does not have."""
@@ -230,12 +229,7 @@ def read_gate(table: TomlTable) -> GateRule:
             per_name=table.number("connections_per_name", GATE_CONNECTIONS_PER_NAME),
             rate_per_name=table.number("rate_per_name", GATE_RATE_PER_NAME),
         ),
-        times=GateTimes(
-            connect=table.number("connect_seconds", GATE_CONNECT_SECONDS),
-            idle=table.number("idle_seconds", GATE_IDLE_SECONDS),
-            close=table.number("close_seconds", GATE_CLOSE_SECONDS),
-            lifetime=table.number("lifetime_seconds", GATE_LIFETIME_SECONDS),
-        ),
+        times=GateTimes.read(table),
         buffer_octets=table.number("buffer_octets", GATE_BUFFER_OCTETS),
         place=place,
     )

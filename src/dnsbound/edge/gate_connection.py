@@ -25,7 +25,7 @@ from dnsbound.limits import LINGER_SECONDS
 from dnsbound.protocols.gated import BackendError, GateIdentity, Step
 
 if TYPE_CHECKING:
-    from dnsbound.edge.gate import Gate
+    from dnsbound.edge.gate_ways import Taking
     from dnsbound.protocols.gated import GateClient, GatedProtocol
     from dnsbound.verify.peer import VerifiedPeer
 
@@ -41,7 +41,7 @@ class GateConnection(asyncio.Protocol):
     """The protocol of an admitted client's transport; it is also told what its back end says. replay: what a
     stranger said in clear already, for the filter."""
 
-    def __init__(self, gate: "Gate", *, replay: bytes = b"") -> None:
+    def __init__(self, gate: "Taking", *, replay: bytes = b"") -> None:
         self._gate = gate
         self._rule = gate.rule
         """In force when it began; it goes on so."""
@@ -82,7 +82,7 @@ class GateConnection(asyncio.Protocol):
         self._is_in = True
         transport.set_write_buffer_limits(high=self._rule.buffer_octets)
         keep_alive(transport)
-        self._filter = self._rule.gated.protocol(self.identity)
+        self._filter = self._rule.filter_of(self.identity)
         self._connecting = self._loop.create_task(self._connect())
         self._arm()
 

@@ -15,6 +15,8 @@ class TurnedAway(StrEnum):
     """The client's name has."""
     NAME_RATE = "name-rate"
     """The client's name came too often within a minute."""
+    USER = "user"
+    """The user of this machine may not use a client-side gate."""
 
 
 class Ended(StrEnum):

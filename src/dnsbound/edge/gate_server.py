@@ -15,8 +15,9 @@ What this is not: processes (`worker_processes`), or one connection (`gate_conne
 import asyncio
 import contextlib
 import logging
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 from dnsbound.dns.anchors import TrustAnchors
@@ -30,6 +31,7 @@ from dnsbound.edge.gate_configuration import GateConfiguration, GateRule
 from dnsbound.edge.gate_context import gate_context
 from dnsbound.edge.gate_counters import GateCounters
 from dnsbound.edge.gate_sockets import BACKLOG, Bound
+from dnsbound.edge.outward_gate import OutwardGate, OutwardWay
 from dnsbound.edge.ticket_keys import OwnTicketKeys
 from dnsbound.errors import DnsboundError, Misuse
 from dnsbound.times import Moment
@@ -60,10 +62,10 @@ class GateServer:
         anchors: TrustAnchors | None = None,
         clock: Callable[[], Moment] = time.time,
     ) -> None:
-        """sockets: listening, for each gate; they are closed with the server. access: in place of the configuration's
-        file. reread: reads the configuration again. ticket_keys: where several processes share them. anchors: under
-        which chains that clients carry are judged, the root's by default. Misuse or Malformed when a file cannot be
-        used."""
+        """sockets: listening, for each gate of either direction; they are closed with the server. access: in place
+        of the configuration's file. reread: reads the configuration again. ticket_keys: where several processes share
+        them. anchors: under which chains that clients carry are judged, the root's by default. Misuse or Malformed when
+        a file cannot be used."""
         self._resolver = resolver
         self._sockets = sockets
         self._reread = reread
@@ -74,6 +76,8 @@ class GateServer:
         self._listeners: list[asyncio.Server] = []
         self._closing: list[asyncio.Future[None]] = []
         """Done once a listener and all connections of it are gone."""
+        if access is None and not configuration.gates:
+            access = AccessList.allowing("", ())  # Nobody comes in: there are client-side gates alone.
         self._file = None if access is not None else AccessInForce(_access_file(configuration))
         self._access: AccessSource = access if self._file is None else self._file  # type: ignore[assignment] # one is there
         self._authenticators: list[Authenticator] = []
@@ -86,14 +90,18 @@ class GateServer:
             counters = GateCounters()
             authenticator = self._authenticator(rule, counters)
             self.gates[rule.label] = Gate(rule, self._context(rule, authenticator), authenticator, counters)
+        self.clients: dict[str, OutwardGate] = {
+            rule.label: OutwardGate(OutwardWay(rule, resolver), GateCounters()) for rule in configuration.clients
+        }
 
     # --- serving
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        for label, gate in self.gates.items():
+        for label, gate in self._all.items():
             for listening in self._sockets[label]:
-                listener = await loop.create_server(gate.protocol, sock=listening, backlog=BACKLOG)
+                listens = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+                listener = await listens(gate.protocol, sock=listening, backlog=BACKLOG)
                 self._listeners.append(listener)
         self._plan_reload()
         return self
@@ -103,7 +111,7 @@ class GateServer:
         gone = asyncio.gather(*self._closing)
         for _ in range(_ABANDON_TRIES):
             # Again, since a connection that was accepted just now has not begun yet.
-            for gate in self.gates.values():
+            for gate in self._all.values():
                 gate.abandon()
             await asyncio.wait([gone], timeout=_ABANDON_SECONDS)
             if gone.done():
@@ -129,13 +137,21 @@ class GateServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.configuration.server.shutdown_seconds if seconds is None else seconds):
                 await self._wait_empty()
-        for gate in self.gates.values():
+        for gate in self._all.values():
             for connection in list(gate.connections):
                 connection.drain()
 
     async def _wait_empty(self) -> None:
-        for gate in self.gates.values():
+        for gate in self._all.values():
             await gate.empty.wait()
+
+    @property
+    def _all(self) -> Mapping[str, Gate | OutwardGate]:
+        return {**self.gates, **self.clients}
+
+    def counted(self) -> dict[str, GateCounters]:
+        """As it stands, by label."""
+        return {label: gate.counted() for label, gate in self._all.items()}
 
     @property
     def authenticators(self) -> tuple[Authenticator, ...]:
@@ -161,11 +177,10 @@ class GateServer:
         except (DnsboundError, OSError) as error:
             _log.error("%s; the gates stay as they were", error)
         else:
-            _log.info("the configuration was read again: %d gates", len(configuration.gates))
+            _log.info("the configuration was read again: %d gates", len(self._all))
 
     def _take(self, configuration: GateConfiguration) -> None:
-        former = {rule.label: rule.listen for rule in self.configuration.gates}
-        if former != {rule.label: rule.listen for rule in configuration.gates}:
+        if _places(self.configuration) != _places(configuration):
             raise Misuse("which gates there are and where they listen changes with a new start alone")
         file = None if self._file is None else _access_file(configuration)
         access = self._access.current() if file is None else file.current()
@@ -176,11 +191,14 @@ class GateServer:
             stays = (gate.rule.door, gate.rule.tls.carried_from) == (rule.door, rule.tls.carried_from)
             authenticator = gate.authenticator if stays else self._authenticator(rule, gate.counters)
             made.append((gate, rule, self._context(rule, authenticator), authenticator))
+        ways = [OutwardWay(rule, self._resolver) for rule in configuration.clients]
         if self._file is not None and file is not None:
             self._file.follow(file)
         self.configuration = configuration
         for gate, rule, context, authenticator in made:
             gate.configure(rule, context, authenticator)
+        for way in ways:
+            self.clients[way.label].configure(way)
 
     # --- doors
 
@@ -215,6 +233,11 @@ class GateServer:
 
 _ABANDON_SECONDS: Final = 0.2
 _ABANDON_TRIES: Final = 50
+
+
+def _places(configuration: GateConfiguration) -> dict[str, tuple[object, ...]]:
+    gates = {rule.label: tuple[object, ...](rule.listen) for rule in configuration.gates}
+    return gates | {rule.label: rule.listen for rule in configuration.clients}
 
 
 def _access_file(configuration: GateConfiguration) -> AccessFile:

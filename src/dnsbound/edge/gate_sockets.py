@@ -5,9 +5,11 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
+from dnsbound.edge.authz_sockets import Place, TcpPlace, bind_front
 from dnsbound.edge.gate_configuration import GateRule
+from dnsbound.edge.outward_configuration import OutwardRule
 from dnsbound.edge.radius_endpoint import Endpoint
-from dnsbound.edge.worker_ports import bound_for_workers
+from dnsbound.edge.worker_ports import bound_for_workers, endpoint_of
 
 BACKLOG: Final = 4096
 """What the system allows may be less (net.core.somaxconn)."""
@@ -30,6 +32,30 @@ def bind_gates(gates: Iterable[GateRule], *, workers: int = 1) -> tuple[Bound, .
     )
 
 
+def bind_clients(clients: Iterable[OutwardRule], *, workers: int = 1) -> tuple[Bound, ...]:
+    """The same of client-side gates. Workers share one Unix socket."""
+    with contextlib.ExitStack() as undo:
+        found = {client.label: [_bound_place(each, workers, undo) for each in client.listen] for client in clients}
+        undo.pop_all()
+    return tuple(
+        {label: tuple(each[worker] for each in sockets) for label, sockets in found.items()}
+        for worker in range(workers)
+    )
+
+
+def _bound_place(place: Place, workers: int, undo: contextlib.ExitStack) -> list[socket.socket]:
+    if isinstance(place, TcpPlace):
+        return bound_for_workers(place.endpoint, listen_at, workers, undo)
+    made = [bind_front(place)]
+    undo.callback(made[0].close)
+    for _ in range(1, workers):
+        made.append(made[0].dup())
+        undo.callback(made[-1].close)
+    for one in made:
+        one.settimeout(0)
+    return made
+
+
 def listen_at(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:
     """OSError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
@@ -40,3 +66,10 @@ def listen_at(endpoint: Endpoint, *, reuse_port: bool = False) -> socket.socket:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     made.settimeout(0)
     return made
+
+
+def place_bound(listening: socket.socket) -> str:
+    """Where it is, TCP or not, as `listen` would say it."""
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
+    return str(endpoint_of(listening))

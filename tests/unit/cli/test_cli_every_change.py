@@ -61,7 +61,8 @@ WITHOUT_INVENTORY = {
     *("enrol request", "enrol renew", "chain export", "chain verify", "who"),
     *("access add", "access remove", "access list", "access test"),
     # Network access has a database of its own, of sessions; the names are the DNS's.
-    *("serve radius", "serve authz", "radius sessions", "radius disconnect", "radius prune", "eap test", "gate server"),
+    *("serve radius", "serve authz", "radius sessions", "radius disconnect", "radius prune", "eap test"),
+    *("gate server", "gate client"),
     "config",
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}
