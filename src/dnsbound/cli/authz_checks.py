@@ -47,12 +47,13 @@ def _access(configuration: "AuthzConfiguration") -> Iterator[Finding]:
         yield Finding(check="access list", level=Level.FAIL, found=str(error))
         return
     for settings in configuration.fronts:
-        yield _door(listed, settings.front.label, settings.front.door)
+        yield _door(listed, f"front {settings.front.label}", settings.front.door)
         yield from _grants(listed, settings.front.label, settings.front.door)
+    for material in configuration.materials:
+        yield _door(listed, f"materialise {material.label}", material.door)
 
 
-def _door(listed: "AccessList", label: str, door: str) -> Finding:
-    check = f"front {label}"
+def _door(listed: "AccessList", check: str, door: str) -> Finding:
     if door not in listed.doors:
         remedy = f"add [door.{door!r}] to it, or name one of {', '.join(listed.doors) or 'none'}"
         found = f"the access list has no door {door}"

@@ -91,6 +91,14 @@ def test_a_door_without_entries_lets_nobody_in_and_is_warned_of(dnsbound, config
     assert (ran.code, found["front nginx"]) == (0, "warn")
 
 
+@pytest.mark.parametrize(("door", "code", "level"), [(DOOR, 0, "ok"), ("empty", 0, "warn"), ("nowhere", 1, "fail")])
+def test_the_doors_of_materialisers_are_looked_at_too(dnsbound, configured, door, code, level):
+    table = f'[materialise.broker]\ndoor = "{door}"\nform = "by-name"\npath = "{configured.parent}/broker"\n'
+    configured.write_text(f"{configured.read_text()}\n{table}")
+    ran, found = checked(dnsbound, configured)
+    assert (ran.code, found["materialise broker"]) == (code, level)
+
+
 def test_grants_that_no_field_can_hold_are_found(dnsbound, configured):
     grants = f'{{ names = ["{NAME}"], grants = {{ note = "{"x" * 9000}" }} }}'
     (configured.parent / "access.toml").write_text(f'[door."{DOOR}"]\nallow = [{grants}]\n')
