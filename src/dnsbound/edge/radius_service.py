@@ -124,9 +124,9 @@ class RadiusService:
         self._warnings.forget()
         self._access.unmatched.forget()
 
-    async def answer(self, octets: bytes, origin: RadiusOrigin) -> bytes | None:
-        """The answer; None to say nothing. Raises nothing for what a client sends."""
-        answer = self.respond(octets, origin)
+    async def answer(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> bytes | None:
+        """The answer; None to say nothing. Raises nothing for what a client sends. request: as of `Respond`."""
+        answer = self.respond(octets, origin, request)
         return await answer if asyncio.iscoroutine(answer) else answer
 
     def respond(self, octets: bytes, origin: RadiusOrigin, request: RadiusPacket | None = None, /) -> Answer:

@@ -152,7 +152,7 @@ WRONG: dict[str, Callable[[World, Credential], bytes]] = {
     "another name's": lambda world, own: (
         servers_chain(world, own) and world.chain(str(world.organisation("cars.example").device("car54").name)).octets
     ),
-    "damaged": lambda world, own: servers_chain(world, own)[:-1] + b"!",
+    "damaged": lambda world, own: (chain := servers_chain(world, own))[:-1] + bytes((chain[-1] ^ 1,)),
     "cut short": lambda world, own: servers_chain(world, own)[:-40],
     "nothing": lambda _world, _own: b"",
     "no records": lambda _world, _own: b"\xff" * 100,

@@ -251,7 +251,7 @@ def test_every_metric_is_told_of_and_the_alerts_use_no_other():
     sources = "".join((ROOT / "src" / "dnsbound" / "cli" / name).read_text() for name in ("metrics.py",))
     made = {f"dnsbound_run_{word}_total" for word in COUNTED} | set(re.findall(r'"(dnsbound_[a-z_]+)"', sources))
     page = (ROOT / "docs" / "howto" / "monitoring.md").read_text()
-    of_other_services = ("dnsbound_radius_", "dnsbound_gate_")
+    of_other_services = ("dnsbound_radius_", "dnsbound_gate_", "dnsbound_authz_")
     assert {name for name in re.findall(r"`(dnsbound_[a-z_]+)", page) if not name.startswith(of_other_services)} == made
     rules = yaml.safe_load((ROOT / "examples" / "alerts.yml").read_text())["groups"][0]["rules"]
     used = {name for rule in rules for name in re.findall(r"dnsbound_[a-z_]+", rule["expr"])}

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -88,16 +89,17 @@ def test_a_board_that_does_not_answer_is_told_and_is_no_success(cars):
     runtime_directory().mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(runtime_directory() / "odd-1-00000000.board"))
-        silent.listen(0)
-        silent.settimeout(20)
+        silent.listen(8)
 
         def hang_up():
-            for _ in range(2):  # whether anybody listens, and the question
-                silent.accept()[0].close()
+            with suppress(OSError):  # until it is shut down
+                while True:
+                    silent.accept()[0].close()
 
         thread = Thread(target=hang_up)
         thread.start()
         ran = cars("revoke", NAME, "--yes", "--wait", "0")
+        silent.shutdown(socket.SHUT_RDWR)
         thread.join(20)
     assert ran.code == 3
     assert "odd-1-00000000.board did not answer" in ran.err
