@@ -97,7 +97,7 @@ class Stage:
             cars = self.world.organisation("cars.example")
             self.right, self.leaving, self.stranger = (cars.device(label) for label in ("car54", "car55", "car66"))
             self.admitted = [self.right.name.text, self.leaving.name.text]
-            self.back_end = held.enter_context(tcp_back_end() if self.kind == "tcp" else http_back_end())
+            self.back_end = held.enter_context(tcp_back_end() if self.kind in {"tcp", "client"} else http_back_end())
             self.roots = self.directory / "roots.pem"
             self.roots.write_bytes(self.world.web_root_pem)
             held.callback(self.stop_verifier)
