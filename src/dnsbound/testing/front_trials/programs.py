@@ -119,8 +119,9 @@ def eventually(holds: Callable[[], bool], seconds: Seconds) -> bool:
 
 def listens(port: int) -> bool:
     """Whether somebody takes connections at this port of 127.0.0.1."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-        return True
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0) as asked:
+        # A free port may be the one that the system gives this very socket, which then reaches itself.
+        return bool(asked.getsockname() != asked.getpeername())
     return False
 
 

@@ -91,6 +91,8 @@ def running(stage: Stage, trial: ServerTrial, program: str, settings: Settings) 
 def _started(held: contextlib.ExitStack, stage: Stage, trial: ServerTrial, program: str, settings: Settings) -> Running:
     """The server is told its port, which another process may take first: then with another one."""
     for left in reversed(range(_STARTS)):
+        if listens(settings.listen.port):
+            settings = replace(settings, listen=replace(settings.listen, port=free_port()))
         paths = [written(stage, file) for file in trial.snippet.rendered(settings)]
         around = trial.around(program, stage.place, paths)
         for name, text in around.files.items():
