@@ -2,11 +2,13 @@
 
 import pytest
 
-from dnsbound import door_limits, limits
+from dnsbound import door_limits, limits, object_limits
 from dnsbound.errors import LimitExceeded, Misuse
 from dnsbound.limits import Budget, Limit
 
-ALL = [value for each in (limits, door_limits) for value in vars(each).values() if isinstance(value, Limit)]
+ALL = [
+    value for each in (limits, door_limits, object_limits) for value in vars(each).values() if isinstance(value, Limit)
+]
 
 
 @pytest.mark.parametrize("limit", ALL, ids=lambda limit: limit.name)

@@ -1,0 +1,43 @@
+"""Limits of signed and encrypted objects: reports, receipts, archives.
+
+They are kept apart from `dnsbound.limits` for length alone; the rules are the same.
+"""
+
+from typing import Final
+
+from dnsbound.budget import Limit
+
+REPORT_OCTETS: Final = Limit("report-octets", 262_144, 1024, 16_777_216, "octets of one signed report as it is sent")
+REPORT_AUDIENCES: Final = Limit("report-audiences", 16, 1, 256, "RFC 7519 section 4.1.3: receivers one report names")
+REPORT_SECONDS: Final = Limit("report-seconds", 86_400, 60, 31_622_400, "from the making of a report to its end (exp)")
+REPORT_SECONDS_TAKEN: Final = Limit(
+    "report-seconds-taken",
+    604_800,
+    60,
+    31_622_400,
+    "longest life of a report a receiver takes; replays are kept so long",
+)
+REPORT_SKEW_SECONDS: Final = Limit("report-skew-seconds", 120, 0, 3600, "RFC 7519 section 4.1.4: two clocks may differ")
+REPORT_GAP: Final = Limit(
+    "report-gap", 1_000_000, 1, 1_000_000_000, "sequence numbers one report may leave out; above it nothing follows it"
+)
+REPORTS_AT_ONCE: Final = Limit("reports-at-once", 256, 1, 100_000, "reports of one receiver that are being judged")
+REPORT_BATCH: Final = Limit("report-batch", 256, 1, 10_000, "reports that one transaction of a receiver writes")
+OUTBOX_REPORTS: Final = Limit(
+    "outbox-reports", 100_000, 1, 10_000_000, "reports a sender keeps that have no receipt yet"
+)
+QUARANTINE_PER_SIGNER: Final = Limit(
+    "quarantine-per-signer",
+    256,
+    1,
+    1_000_000,
+    "reports in quarantine that name one signer and come with one kind of key",
+)
+QUARANTINE_REPORTS: Final = Limit("quarantine-reports", 100_000, 1, 100_000_000, "reports in quarantine together")
+QUARANTINE_OCTETS: Final = Limit(
+    "quarantine-octets", 1_073_741_824, 1_048_576, 1_099_511_627_776, "octets of the reports in quarantine together"
+)
+RECEIPT_OCTETS: Final = Limit("receipt-octets", 65_536, 1024, 1_048_576, "octets of one signed receipt")
+ARCHIVE_OCTETS: Final = Limit(
+    "archive-octets", 25_165_824, 65_536, 67_108_864, "octets of an archived report with its receipt and chains"
+)
