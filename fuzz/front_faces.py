@@ -9,6 +9,7 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from google.protobuf.message import DecodeError
 
 from dnsbound.credential.credential import Credential
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.credential.trust_store import subject_hash, why_not_trusted
 from dnsbound.errors import Malformed
 from dnsbound.names import ClientName
@@ -18,7 +19,7 @@ from dnsbound.protocols.form_fields import form_fields
 from dnsbound.protocols.freeradius_rest import FreeRadiusAsked
 from dnsbound.protocols.postfix_policy import ACTIONS, PolicyOutcome, PolicyRequests, PolicyUse, answer_to
 from dnsbound.protocols.rabbitmq_http import RabbitAsked, RabbitQuestion, permits
-from dnsbound.protocols.ssh_keys import SshHost, SshKey, account_of
+from dnsbound.protocols.ssh_keys import SshHost, account_of
 from dnsbound.protocols.verify_lines import LineQuestion, Lines
 from fuzz.target import Target, text
 

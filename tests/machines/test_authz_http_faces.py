@@ -11,10 +11,10 @@ from urllib.parse import quote, urlencode
 import pytest
 from cryptography import x509
 
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.edge.authz_ssh import AccountNames
 from dnsbound.errors import LimitExceeded, Malformed, Reason
 from dnsbound.names import ClientName
-from dnsbound.protocols.ssh_keys import SshKey
 from dnsbound.testing import World
 from dnsbound.testing.faults import Fault
 from dnsbound.testing.organisation import Device

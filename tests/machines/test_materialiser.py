@@ -12,6 +12,7 @@ import pytest
 
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.issuer import CertificateAuthority
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.credential.trust_store import subject_hash
 from dnsbound.edge.access_file import AccessFile
 from dnsbound.edge.authenticator import Authenticator
@@ -21,7 +22,6 @@ from dnsbound.edge.materialiser import Materialiser, MaterialSettings
 from dnsbound.errors import Misuse, Reason
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.names import ClientName
-from dnsbound.protocols.ssh_keys import SshKey
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
 from dnsbound.testing.faults import Fault

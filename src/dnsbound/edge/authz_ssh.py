@@ -16,6 +16,7 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Final
 
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.door_limits import SSH_ACCOUNT_NAMES
 from dnsbound.edge.authz_http import HttpFace
 from dnsbound.edge.authz_routes import HttpOptions, HttpRequest, HttpResponse
@@ -24,7 +25,7 @@ from dnsbound.edge.toml_tables import TomlTable
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, Reason, Refused
 from dnsbound.names import ClientName
 from dnsbound.protocols.form_fields import form_fields
-from dnsbound.protocols.ssh_keys import SshHost, SshKey, account_of, accounts_of, authorized_line
+from dnsbound.protocols.ssh_keys import SshHost, account_of, accounts_of, authorized_line
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.claim import NameSource
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from dnsbound.credential.certificate_facts import spki_of
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.errors import Malformed
 from dnsbound.names import ClientName
-from dnsbound.protocols.ssh_keys import SshKey
 from dnsbound.times import Moment
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from dnsbound.protocols.ssh_keys import SshKey
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.records.tlsa import TLSA
 from dnsbound.testing import World
 from dnsbound.testing.organisation import Device

@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dnsbound.credential.ssh_key import SshKey
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse
 from dnsbound.names import ClientName
-from dnsbound.protocols.ssh_keys import SshHost, SshKey, account_of, accounts_of, authorized_line
+from dnsbound.protocols.ssh_keys import SshHost, account_of, accounts_of, authorized_line
 
 NAME = ClientName.parse("car54._device.cars.example")
 KEYS = {
