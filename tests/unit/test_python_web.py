@@ -8,7 +8,8 @@ import pytest
 from dnsbound import Misuse
 from dnsbound.adapters.asgi import require as asgi_require
 from dnsbound.adapters.behind_front import FRONT_PEER, AsgiBehindFront, BehindFront, FrontPeer
-from dnsbound.adapters.wsgi import VerifiedPeerMiddleware, grants_hold, require
+from dnsbound.adapters.required_grants import grants_hold
+from dnsbound.adapters.wsgi import VerifiedPeerMiddleware, require
 
 NAME = "car54._device.cars.example"
 UNTIL = "2030-01-01T00:00:00Z"

@@ -20,7 +20,7 @@ An application that rather asks `dnsbound.verified_peer()` needs no middleware. 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
-from dnsbound.adapters.wsgi import grants_hold
+from dnsbound.adapters.required_grants import grants_hold
 from dnsbound.edge.current_peer import verified_peer
 from dnsbound.errors import Refused, Undecided
 from dnsbound.verify.peer import VerifiedPeer

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import copy_context
 from typing import Any, Final, TypeAlias
 
-from dnsbound.adapters.gunicorn import peer_of
+from dnsbound.adapters.required_grants import grants_hold
 from dnsbound.edge.current_peer import CONNECTION_PEER, verified_peer
 from dnsbound.errors import Refused, Undecided
 from dnsbound.protocols.identity_headers import is_identity_header
@@ -42,9 +42,11 @@ class VerifiedPeerMiddleware:
 
     def __call__(self, environ: Environment, start_response: StartResponse) -> Iterable[bytes]:
         context = copy_context()
-        holder = peer_of(environ.get("gunicorn.socket"))
-        if holder is not None:
-            context.run(CONNECTION_PEER.set, holder)
+        if (connection := environ.get("gunicorn.socket")) is not None:
+            from dnsbound.adapters.gunicorn import peer_of  # the whole of TLS, which no other server needs here
+
+            if (holder := peer_of(connection)) is not None:
+                context.run(CONNECTION_PEER.set, holder)
         try:
             peer = context.run(verified_peer)
         except (Refused, Undecided):
@@ -86,14 +88,6 @@ def require(application: Application, **grants: object) -> Application:
         return [b"forbidden\n"]
 
     return guarded
-
-
-def grants_hold(granted: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:
-    """Whether each wanted value is granted, by itself or in a list."""
-    return all(
-        value in found if isinstance(found := granted.get(key), list | tuple) else found == value and found is not None
-        for key, value in wanted.items()
-    )
 
 
 def _tell(environ: Environment, peer: VerifiedPeer | None) -> None:
