@@ -146,6 +146,12 @@ class TestPostfix:
                 assert await action(client, policy(**told)) == "action=DUNNO"
                 data = policy(**told, protocol_state="DATA")
                 assert await action(client, data) == f"action=PREPEND Dnsbound-Name: {NAME}"
+                # A forged field stands below this one, so whoever reads the first finds that nobody was admitted.
+                for stranger in (
+                    policy("car99.x.example", **told, protocol_state="DATA"),
+                    policy(protocol_state="DATA"),
+                ):
+                    assert await action(client, stranger) == "action=PREPEND Dnsbound-Name: none"
 
         run(tmp_path, scenario, "postfix", 'use = "header"')
 

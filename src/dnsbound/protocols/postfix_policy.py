@@ -36,7 +36,8 @@ class PolicyUse(StrEnum):
     RELAY = "relay"
     """An admission permits relaying; all others are judged by the restrictions behind it, as if nobody had asked."""
     HEADER = "header"
-    """An admission writes the name into the message; nobody is refused here."""
+    """The message is told who brought it, or that nobody admitted did; nobody is refused here. Postfix writes it above
+    everything the sender wrote, so that the first field of its name is ours and a forged one stands below."""
 
 
 class PolicyOutcome(StrEnum):
@@ -57,11 +58,13 @@ ACTIONS: Final[Mapping[tuple[PolicyUse, PolicyOutcome], str]] = MappingProxyType
         (PolicyUse.RELAY, PolicyOutcome.REFUSED): _DUNNO,
         (PolicyUse.RELAY, PolicyOutcome.UNDECIDED): "DEFER_IF_REJECT 4.7.0 Client identity cannot be checked now",
         (PolicyUse.HEADER, PolicyOutcome.ALLOWED): "PREPEND",
-        (PolicyUse.HEADER, PolicyOutcome.REFUSED): _DUNNO,
-        (PolicyUse.HEADER, PolicyOutcome.UNDECIDED): _DUNNO,
+        (PolicyUse.HEADER, PolicyOutcome.REFUSED): "PREPEND",
+        (PolicyUse.HEADER, PolicyOutcome.UNDECIDED): "PREPEND",
     }
 )
 """Table: actions of access(5). One that is absent is a refusal. Codes: RFC 3463 section 3.8."""
+NOBODY: Final = "none"
+"""In the place of the name of a client that was not admitted. No client name: a name has a dot."""
 _FALLBACK: Final = "REJECT 5.7.1 Client identity required"
 
 
@@ -172,6 +175,6 @@ def answer_to(request: PolicyRequest, use: PolicyUse, outcome: PolicyOutcome, na
     """The answer. name: who was admitted."""
     action = ACTIONS.get((use, outcome), _FALLBACK)
     if action == "PREPEND":
-        takes = request.takes_headers and name is not None
-        action = f"PREPEND {NAME}: {name.canonical}" if takes and name is not None else _DUNNO
+        told = NOBODY if name is None else name.canonical
+        action = f"PREPEND {NAME}: {told}" if request.takes_headers else _DUNNO
     return f"action={action}\n\n".encode("ascii")

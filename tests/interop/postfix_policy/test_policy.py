@@ -22,6 +22,7 @@ from interop.daemon import Daemon, free_port, program
 pytestmark = pytest.mark.peer("postfix")
 NAME: Final = "mx1.cars.example"
 STRANGER: Final = "mx9.cars.example"
+FORGED: Final = "mx5.cars.example"
 MAIN: Final = """
 compatibility_level = 3.6
 queue_directory = {place}/spool
@@ -51,6 +52,8 @@ smtpd_tls_fingerprint_digest = sha256
 smtpd_tls_session_cache_database =
 smtpd_relay_restrictions = check_policy_service unix:{place}/relay.sock, reject_unauth_destination
 smtpd_recipient_restrictions = permit
+smtpd_data_restrictions = check_policy_service unix:{place}/written.sock
+defer_transports = discard
 smtpd_policy_service_timeout = 10s
 """
 MASTER: Final = """
@@ -101,6 +104,32 @@ class Site:
         version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     ) -> int:
         """Of the answer to RCPT."""
+        with self.client(credential, port=port, name=name, version=version) as client:
+            client.mail("somebody@cars.example")
+            return client.rcpt(to)[0]
+
+    def first_names_told(self, credential: Credential | None, *, name: str = NAME) -> list[str]:
+        """Of a message that claims to come from somebody admitted: what its fields say, as it lies in the queue."""
+        with self.client(credential, port=self.port, name=name) as client:
+            client.mail("somebody@cars.example")
+            client.rcpt("anybody@server.isp.example")
+            code, said = client.data(f"Dnsbound-Name: {FORGED}\r\nSubject: hello\r\n\r\nhello\r\n")
+        assert code == 250, said
+        queued = said.decode().split()[-1]
+        command = ["postcat", "-c", str(self.place / "etc"), "-qh", queued]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        return [line.partition(": ")[2] for line in shown.splitlines() if line.startswith("Dnsbound-Name:")]
+
+    @contextmanager
+    def client(
+        self,
+        credential: Credential | None,
+        *,
+        port: int,
+        name: str = NAME,
+        version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    ) -> Iterator[smtplib.SMTP]:
+        """Behind STARTTLS and its EHLO."""
         context = ssl.create_default_context(cadata=self.world.web_root_pem.decode())
         context.minimum_version = context.maximum_version = version
         if credential is not None:
@@ -109,8 +138,7 @@ class Site:
         with smtplib.SMTP("localhost", port, local_hostname=name, timeout=20) as client:
             client.starttls(context=context)
             client.ehlo()
-            client.mail("somebody@cars.example")
-            return client.rcpt(to)[0]
+            yield client
 
 
 @contextmanager
@@ -152,7 +180,7 @@ def site() -> Iterator[Site]:
     with open_place() as place, World() as world:
         write_pem(place, "server", world.web_credential("localhost"))
         mx = world.organisation("cars.example").identity("mx1")
-        words = {"strict": "require", "relay": "relay"}
+        words = {"strict": "require", "relay": "relay", "written": "header"}
         authz = "".join(FRONT.format(use=use, word=word, place=place) for use, word in words.items())
         port, strict = free_port(), free_port()
         with (
@@ -187,6 +215,12 @@ def test_relaying_is_permitted_by_name_alone(site: Site) -> None:
     assert site.code(other, port=site.port, to=elsewhere) == 554
     assert site.code(None, port=site.port, to=elsewhere) == 554
     assert site.code(None, port=site.port) == 250, "mail for this server is everybody's to send"
+
+
+def test_the_first_name_in_a_message_is_ours(site: Site) -> None:
+    assert site.first_names_told(site.mx.credential) == [NAME, FORGED]
+    assert site.first_names_told(None) == ["none", FORGED]
+    assert site.first_names_told(site.mx.credential, name=STRANGER) == ["none", FORGED]
 
 
 def test_a_removed_record_ends_it_and_silence_defers(site: Site) -> None:
