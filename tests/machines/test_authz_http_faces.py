@@ -52,7 +52,13 @@ def forget(served: Service, name: str = NAME) -> None:
 
 
 class TestRabbitMQ:
-    GATE = 'verified_by = "gate"'
+    GATE = 'verified_by = "gate"\npassword_file = "rabbit.password"'
+    PASSWORD = "the gate's own"
+
+    @pytest.fixture(autouse=True)
+    def password(self, tmp_path: Path) -> None:
+        (tmp_path / "rabbit.password").write_text(f"{self.PASSWORD}\n")
+        (tmp_path / "rabbit.password").chmod(0o600)
 
     @pytest.mark.parametrize(
         ("path", "fields", "word"),
@@ -61,6 +67,9 @@ class TestRabbitMQ:
             ("user", {"username": "car55._device.cars.example"}, "deny"),
             ("user", {"username": "car99._device.cars.example"}, "deny"),
             ("user", {"username": "guest"}, "deny"),
+            ("user", {"password": "another"}, "deny"),
+            ("user", {"password": ""}, "deny"),
+            ("user", {"password": "the gate's own\n"}, "deny"),
             ("user", {"username": ""}, "deny"),
             ("vhost", {"vhost": "/", "ip": "127.0.0.1"}, "allow"),
             ("vhost", {"vhost": "other"}, "deny"),
@@ -99,7 +108,7 @@ class TestRabbitMQ:
     def test_vf_08_a_verified_name_is_permitted_what_its_grants_say(
         self, tmp_path: Path, path: str, fields: dict[str, str], word: str
     ) -> None:
-        form = {"username": NAME, **fields}
+        form = {"username": NAME, "password": self.PASSWORD, **fields}
         if path == "topic":
             form = {"vhost": "/", "resource": "topic", "name": "amq.topic", **form}
 
@@ -148,7 +157,14 @@ class TestRabbitMQ:
 
         run(tmp_path, "rabbitmq", scenario, f'danger_trust_store = "{store}"')
 
-    @pytest.mark.parametrize("more", ["", 'verified_by = "gate"\ndanger_trust_store = "x"'])
+    @pytest.mark.parametrize(
+        "more",
+        [
+            "",
+            'verified_by = "gate"',
+            'verified_by = "gate"\npassword_file = "rabbit.password"\ndanger_trust_store = "x"',
+        ],
+    )
     def test_vf_10_somebody_must_have_verified_the_name(self, tmp_path: Path, more: str) -> None:
         async def scenario(_served: Service, _device: Device) -> None:
             raise AssertionError("it started")

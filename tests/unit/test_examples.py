@@ -271,7 +271,7 @@ def authz_configuration(text: str, directory: Path) -> AuthzConfiguration:
     """Of a text that may leave away what a page is not about. Users of Debian's servers need not be here."""
     if "server" not in tomllib.loads(text):
         text = f'[server]\naccess = "access.toml"\n{text}'
-    for name in re.findall(r'secret_file = "(.*)"', text):
+    for name in re.findall(r'(?:secret|password)_file = "([^"]*)"', text):
         (directory / name).touch(mode=0o600)
         (directory / name).write_text("0123456789abcdef" * 2)
     text = re.sub(r"^(users|groups) = .*", r'\1 = ["root"]', text, flags=re.MULTILINE)

@@ -100,7 +100,7 @@ def test_cs_08_the_secret_is_in_secret_files_alone(asker):
         assert not any(file.secret for file in asker.files(settings_of(asker)))
         return
     files = asker.rendered(settings_of(asker, verifier=OVER_TCP))
-    assert [file.secret for file in files if SECRET in file.text] == [True]
+    assert {file.secret for file in files if SECRET in file.text} == {True}
     assert SECRET not in repr(settings_of(asker, verifier=OVER_TCP))
     if asker.facts.unix:
         assert not any(file.secret for file in asker.files(settings_of(asker)))

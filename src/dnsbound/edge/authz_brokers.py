@@ -1,10 +1,11 @@
 """Faces for MQTT brokers that ask by HTTP: RabbitMQ's authentication backend, and EMQX's authenticator and authorizer.
 
 RabbitMQ tells a user name and no key. So its questions are about a name that somebody else has verified before RabbitMQ
-heard of it, the gate in front of it, which the front's settings must say (`verified_by`); the name is then looked for
-on the access list and judged by its grants alone. Its trust store, which verifies clients itself, is another matter:
-`danger_trust_store = ...` names a directory that the materialiser writes, and serves what is in it; the danger is told
-in docs/howto/materialiser.md. EMQX can hand over the certificate, so its logins are claims like any other.
+heard of it, the gate in front of it, which the front's settings must say (`verified_by`), and which shows by a password
+that it is the one that logs in; the name is then looked for on the access list and judged by its grants alone. Its
+trust store, which verifies clients itself, is another matter: `danger_trust_store = ...` names a directory that the
+materialiser writes, and serves what is in it; the danger is told in docs/howto/materialiser.md. EMQX can hand over the
+certificate, so its logins are claims like any other.
 
 What this is not: how those questions are written (`protocols.rabbitmq_http`, `protocols.emqx_http`).
 """
@@ -13,19 +14,21 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
+from hmac import compare_digest
 from http import HTTPStatus
 from typing import Final
 
 from dnsbound.credential.credential import Credential
 from dnsbound.edge.authz_http import HttpFace
 from dnsbound.edge.authz_routes import HttpOptions, HttpRequest, HttpResponse
+from dnsbound.edge.broker_password import broker_password
 from dnsbound.edge.enrolled_certificates import EnrolledCertificates
 from dnsbound.edge.front import Allowed, Asked, Denied, Front, FrontDoor
 from dnsbound.edge.toml_tables import TomlTable
-from dnsbound.errors import DnsboundError, Refused
+from dnsbound.errors import DnsboundError, Reason, Refused
 from dnsbound.names import ClientName
 from dnsbound.protocols.emqx_http import ALLOWED, DENIED, EmqxLogin, EmqxTopic, admission
 from dnsbound.protocols.mqtt_grants import is_own_client_id
@@ -42,12 +45,14 @@ _log: Final = logging.getLogger("dnsbound.authz")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitOptions(HttpOptions):
-    """vhost, exchange: of RabbitMQ's MQTT plugin. verified_by: who verifies names in front of RabbitMQ. trust_store:
-    the certificates that RabbitMQ verifies clients by."""
+    """vhost, exchange: of RabbitMQ's MQTT plugin. verified_by: who verifies names in front of RabbitMQ. password: what
+    that one says at a login, and nobody else knows; None with a trust store. trust_store: the certificates that
+    RabbitMQ verifies clients by."""
 
     vhost: str = "/"
     exchange: str = "amq.topic"
     verified_by: str = ""
+    password: bytes | None = field(default=None, repr=False)
     trust_store: EnrolledCertificates | None = None
 
 
@@ -68,6 +73,8 @@ class RabbitRoute:
             asked = RabbitAsked.from_form(RabbitQuestion(word), octets)
             if asked.kind is RabbitQuestion.USER and options.trust_store is not None:
                 return self._login(asked, options.trust_store, door)
+            if asked.kind is RabbitQuestion.USER and not _is_from(options, asked):
+                raise Refused(Reason.NO_POSSESSION, f"{asked.username} did not come by {options.verified_by}")
             grants = door.authenticator.permit(asked.username).grants
             allowed = permits(asked, grants, vhost=options.vhost, exchange=options.exchange)
         except DnsboundError as error:
@@ -85,6 +92,11 @@ class RabbitRoute:
             if isinstance(answer, Allowed) and answer.name == asked.username:
                 return _word(allowed=True)
         return _word(allowed=False)
+
+
+def _is_from(options: RabbitOptions, asked: RabbitAsked) -> bool:
+    """Whether the one who verifies names logs in: whoever else reaches RabbitMQ does not know the password."""
+    return options.password is not None and compare_digest(options.password, asked.password.encode())
 
 
 def _report(door: FrontDoor, error: DnsboundError, request: HttpRequest) -> None:
@@ -137,11 +149,15 @@ class RabbitFace(HttpFace):
                 'RabbitMQ tells no key: say who verifies names before it, as in verified_by = "gate"'
                 " (or danger_trust_store, where RabbitMQ verifies certificates itself)"
             )
+        password = broker_password(table) if verified_by else None
+        if verified_by and password is None:
+            raise table.wrong(f"password_file is missing: what {verified_by} says at RabbitMQ, and nobody else knows")
         return RabbitOptions(
             source_field=http.source_field,
             vhost=table.text("vhost", "/"),
             exchange=table.text("exchange", "amq.topic"),
             verified_by=verified_by,
+            password=password,
             trust_store=None if trust_store is None else EnrolledCertificates(trust_store),
         )
 

@@ -11,9 +11,8 @@ What the words mean is `dnsbound.protocols.gate_mqtt`.
 """
 
 from dnsbound.door_limits import MQTT_MESSAGE_OCTETS, MQTT_PACKET_OCTETS
-from dnsbound.edge.secret_files import read_secret_file
+from dnsbound.edge.broker_password import broker_password
 from dnsbound.edge.toml_tables import TomlTable
-from dnsbound.errors import Misuse
 from dnsbound.protocols.gate_mqtt import ClientIds, Denied, MqttRules
 from dnsbound.protocols.mqtt_stream import PacketSizes
 
@@ -24,21 +23,9 @@ def mqtt_rules(options: TomlTable) -> MqttRules:
         client_ids=options.chosen("client_id", {each.value: each for each in ClientIds}, ClientIds.PREFIX),
         denied=options.chosen("denied", {each.value: each for each in Denied}, Denied.DROP),
         grants_required=options.chosen("acl", {"grants": False, "required": True}, default=False),
-        password=_password(options),
+        password=broker_password(options),
         sizes=PacketSizes(
             packet=options.number("packet_octets", MQTT_PACKET_OCTETS),
             message=options.number("message_octets", MQTT_MESSAGE_OCTETS),
         ),
     )
-
-
-def _password(options: TomlTable) -> bytes | None:
-    if "password_file" not in options:
-        return None
-    try:
-        password = read_secret_file(options.path("password_file")).rstrip(b"\r\n")
-    except Misuse as error:
-        raise options.wrong(str(error), "password_file") from None
-    if not 0 < len(password) <= 65_535:
-        raise options.wrong("holds no password, or one of more than 65,535 octets", "password_file")
-    return password

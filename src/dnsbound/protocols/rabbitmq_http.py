@@ -11,7 +11,7 @@ alone, and takes an empty list for none at all: `danger` in the names of what se
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, Self
@@ -45,6 +45,7 @@ class RabbitAsked:
 
     kind: RabbitQuestion
     username: ClientName
+    password: str = field(repr=False)
     vhost: str
     resource: str
     name: str
@@ -60,6 +61,7 @@ class RabbitAsked:
         return cls(
             kind=kind,
             username=ClientName.parse(fields.get("username", "")),
+            password=fields.get("password", ""),
             vhost=fields.get("vhost", ""),
             resource=fields.get("resource", ""),
             name=fields.get("name", ""),

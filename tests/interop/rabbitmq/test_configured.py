@@ -1,6 +1,7 @@
 """RabbitMQ with the configuration of `dnsbound config rabbitmq`, behind the gate with the file beside it."""
 
 import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -26,10 +27,12 @@ class RabbitTrial(BrokerTrial):
         own = stage.settings(plain, version=None)
         backend = Address(host="127.0.0.1", port=free_port())
         self._settings = replace(self._settings, verifier=own.verifier, backend=backend)
-        stage.start_verifier(plain, self._settings)
         paths = {path.name: path for path in (written(stage, file) for file in plain.rendered(self._settings))}
         for path in paths.values():
             os.chown(path, 0, 0)
+            if path.suffix == ".password":  # both tables name it, each beside its own file
+                shutil.copy(path, stage.directory)
+        stage.start_verifier(plain, self._settings)
         conf = "log.console = true\n" + "".join(
             path.read_text() for name, path in sorted(paths.items()) if name.endswith(".conf")
         )

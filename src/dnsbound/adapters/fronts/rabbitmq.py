@@ -23,7 +23,7 @@ FACTS: Final = Facts(
     checked=False,
     protocol="rabbitmq",
     gated=True,
-    front_options=('verified_by = "gate"',),
+    front_options=('verified_by = "gate"', 'password_file = "dnsbound-{label}.password"'),
     users=("rabbitmq",),
     unix=False,
     admits=f'{{ names = ["car54._device.cars.example"], grants = {GRANTS} }}',
@@ -63,7 +63,6 @@ def files(settings: Settings) -> tuple[ConfigFile, ...]:
     url = f"http://{settings.verifier.address.to_text()}/s/{settings.verifier.secret}/rabbitmq"
     paths = "".join(f"auth_http.{each}_path = {url}/{each}\n" for each in ("user", "vhost", "resource", "topic"))
     password = f"dnsbound-{settings.label}.password"
-    # RabbitMQ takes no user name without a password; nobody compares it.
     options = f"password_file = {quoting.json_text(password, 'the file')}\n"
     return (
         ConfigFile(
@@ -73,7 +72,7 @@ def files(settings: Settings) -> tuple[ConfigFile, ...]:
         ),
         ConfigFile(name=asked, text=paths, place=f"/etc/rabbitmq/conf.d/{asked}", secret=True),
         gate_file(settings, server="RabbitMQ", target=target, options=options),
-        ConfigFile(name=password, text="dnsbound\n", place=f"/etc/dnsbound/{password}", secret=True),
+        ConfigFile(name=password, text=f"{settings.verifier.secret}\n", place=f"/etc/dnsbound/{password}", secret=True),
     )
 
 

@@ -258,7 +258,7 @@ def authz_front(facts: Facts, settings: Settings) -> str:
                 f"secret_file = {quoting.json_text(str(file), 'the secret file')}",
             ]
     lines += [f"door = {quoting.json_text(settings.door, 'the door')}", f'claim_from = ["{facts.claim_from}"]']
-    lines += facts.front_options
+    lines += [line.replace("{label}", settings.label) for line in facts.front_options]
     return "".join(f"{line}\n" for line in lines)
 
 
