@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dnsbound.cli.demo_broker import REPORT, SECONDS, Broker, MqttClient
+from dnsbound.cli.demo_broker import REPORT, SECONDS, Broker
 from dnsbound.cli.demo_clients import told
 from dnsbound.cli.demo_step import SKIPPED, StepResult, ms_since
+from dnsbound.errors import PeerError
 
 if TYPE_CHECKING:
+    from dnsbound.testing.front_trials.mqtt_client import MqttClient
     from dnsbound.testing.organisation import Device
 
 _STEP: Final = f"{REPORT}: MQTT to Mosquitto behind the gate, which knows user names alone"
@@ -23,7 +25,7 @@ class AtBroker:
     """The connection, and how it began; None for one that was not to be had. seconds: from the removal to its end."""
 
     begun: StepResult
-    client: MqttClient | None = None
+    client: "MqttClient | None" = None
     seconds: float | None = None
 
     def end(self, removed: float) -> StepResult:
@@ -32,7 +34,7 @@ class AtBroker:
         outcome, reason = SKIPPED, _MISSING
         if self.client is not None:
             outcome, reason = "still open", f"after {SECONDS:.0f} s"
-            if self.client.ended():
+            if self.client.ended(SECONDS):
                 self.seconds = time.perf_counter() - removed
                 outcome, reason = "cut", f"{self.seconds:.1f} s after the removal at the latest"
         elif self.begun.outcome != SKIPPED:
@@ -55,25 +57,25 @@ def at_broker(broker: Broker | None, car: "Device") -> Iterator[AtBroker]:
         return
     try:
         client = broker.connect(car.credential)
-    except OSError as error:
+    except (OSError, PeerError) as error:
         yield AtBroker(_result("refused", told(error), started))
         return
     with client:
         try:
             begun = _tried(client, car.name.canonical, started)
-        except OSError as error:
+        except (OSError, PeerError) as error:
             begun = _result("failed", told(error), started)
         yield AtBroker(begun, client)
 
 
-def _tried(client: MqttClient, name: str, started: float) -> StepResult:
+def _tried(client: "MqttClient", name: str, started: float) -> StepResult:
     """Another's topics are not the car's: what it says there, nobody hears."""
     client.subscribe("devices/#")
-    client.publish("devices/car99._device.cars.example/report", b"forged")
-    client.publish(f"devices/{name}/report", b"21.5 degrees")
+    client.publish("devices/car99._device.cars.example/report", "forged")
+    client.publish(f"devices/{name}/report", "21.5 degrees")
     topic, message = client.heard()
     outcome = _ADMITTED if topic == f"devices/{name}/report" else f"admitted, heard {topic}"
-    return _result(outcome, f"{topic}: {message.decode()}", started)
+    return _result(outcome, f"{topic}: {message}", started)
 
 
 def _result(outcome: str, reason: str, started: float) -> StepResult:

@@ -1,17 +1,16 @@
-"""The broker of the demonstration: a Mosquitto as anybody has it, behind the gate, and one MQTT client.
+"""The broker of the demonstration: a Mosquitto as anybody has it, behind the gate.
 
 The broker knows no certificate and no DNS: its access list says `devices/%u/#`, and the gate puts the verified name in
 the place of the user name (MQTT 3.1.1 section 3.1.3.4). Without the program the steps are skipped.
 """
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from dnsbound.credential.credential import Credential
 from dnsbound.edge.context import Context
@@ -20,8 +19,9 @@ from dnsbound.edge.gate_configuration import GateConfiguration
 from dnsbound.edge.gate_server import GateServer
 from dnsbound.edge.gate_sockets import bind_gates
 from dnsbound.edge.worker_ports import endpoint_of
-from dnsbound.protocols.mqtt_stream import PacketType, packet, variable_integer
 from dnsbound.testing.background_loop import BackgroundLoop
+from dnsbound.testing.front_trials.clients import Way
+from dnsbound.testing.front_trials.mqtt_client import MqttClient
 from dnsbound.testing.world import World
 
 REPORT: Final = "report.gov.example"
@@ -49,87 +49,17 @@ credential = "report.pem"
 """
 
 
-class MqttClient:
-    """One connection, of MQTT 3.1.1 and of quality of service 0."""
-
-    def __init__(self, port: int, web_root: Path, credential: Credential) -> None:
-        """OSError when the door stays shut."""
-        context = Context.client(credential)
-        context.load_verify_locations(web_root)
-        plain = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
-        try:
-            self._socket = context.wrap_socket(plain, server_hostname=REPORT)
-            self._greet()
-        except BaseException:
-            plain.close()
-            raise
-
-    def _greet(self) -> None:
-        """Without a user name: the gate writes it."""
-        self._socket.sendall(packet(PacketType.CONNECT, _text("MQTT") + b"\x04\x02\x00\x00" + _text("demo")))
-        kind, body = self._read()
-        if kind is not PacketType.CONNACK or body[1]:
-            raise ConnectionRefusedError("the broker refused")
-
-    def subscribe(self, topic: str) -> None:
-        self._socket.sendall(packet(PacketType.SUBSCRIBE, b"\x00\x01" + _text(topic) + b"\x00"))
-        self._read()
-
-    def publish(self, topic: str, message: bytes) -> None:
-        body = _text(topic) + message
-        self._socket.sendall(bytes((PacketType.PUBLISH << 4,)) + variable_integer(len(body)) + body)
-
-    def heard(self) -> tuple[str, bytes]:
-        """The next message."""
-        _, body = self._read()
-        length = int.from_bytes(body[:2], "big")
-        return body[2 : 2 + length].decode(), body[2 + length :]
-
-    def ended(self) -> bool:
-        """Wait for the end of the connection; False when it does not come."""
-        try:
-            while self._socket.recv(4096):
-                pass
-        except TimeoutError:
-            return False
-        except OSError:
-            return True
-        return True
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    def _read(self) -> tuple[PacketType, bytes]:
-        """One packet; all of this demonstration are shorter than 128 octets."""
-        kind, length = self._exactly(2)
-        return PacketType(kind >> 4), self._exactly(length)
-
-    def _exactly(self, count: int) -> bytes:
-        octets = b""
-        while len(octets) < count:
-            part = self._socket.recv(count - len(octets))
-            if not part:
-                raise ConnectionResetError("the connection was closed")
-            octets += part
-        return octets
-
-
 class Broker:
     """Where it is reached through the gate."""
 
-    def __init__(self, port: int, web_root: Path) -> None:
-        self._port = port
-        self._web_root = web_root
+    def __init__(self, way: Way) -> None:
+        self._way = way
 
     def connect(self, credential: Credential) -> MqttClient:
-        """OSError when the door stays shut."""
-        return MqttClient(self._port, self._web_root, credential)
+        """OSError or PeerError when the door stays shut."""
+        tls = Context.client(credential)
+        tls.load_verify_locations(self._way.roots)
+        return MqttClient(self._way, tls, "demo", seconds=SECONDS)
 
 
 @contextmanager
@@ -142,7 +72,8 @@ def serving_broker(world: World, access: str) -> Iterator[Broker | None]:
     with _mosquitto(world.directory, program), BackgroundLoop("demo-gate") as loop:
         running = AsyncExitStack()
         try:
-            yield Broker(loop.run(_gate(world, access, running)), world.directory / "web-root.pem")
+            port = loop.run(_gate(world, access, running))
+            yield Broker(Way(port=port, server_name=REPORT, roots=world.directory / "web-root.pem"))
         finally:
             loop.run(running.aclose())
 
@@ -175,8 +106,3 @@ async def _gate(world: World, access: str, running: AsyncExitStack) -> int:
     running.push_async_callback(resolver.aclose)
     await running.enter_async_context(GateServer(configuration, resolver, bound, clock=world.now))
     return endpoint_of(bound["mqtt"][0]).port
-
-
-def _text(value: str) -> bytes:
-    octets = value.encode()
-    return len(octets).to_bytes(2, "big") + octets

@@ -80,7 +80,7 @@ class BrokerTrial:
                 speaking.publish(f"devices/{name}/forged", forged)
             with self._client(listener) as other:
                 other.publish(f"devices/{name}/own", own)
-            heard = hearing.heard()
+            _, heard = hearing.heard()
         came = "kept out" if heard == own else "let in" if heard == forged else f"heard {heard!r}"
         return Outcome(what=what, expected="kept out", came=came, passed=came == "kept out")
 
@@ -104,7 +104,7 @@ class BrokerTrial:
                 if not hearing.subscribe(f"devices/{name}/#"):
                     return "in, but its own topics are refused"
                 speaking.publish(f"devices/{name}/trial", message)
-                return f"in, as {name}" if hearing.heard() == message else "in, but another message came"
+                return f"in, as {name}" if hearing.heard()[1] == message else "in, but another message came"
         except (OSError, PeerError) as error:
             return f"out ({_words(error)})"
 

@@ -5,6 +5,7 @@ Sections: MQTT 3.1.1 sections 3.1 to 3.4, 3.8 and 3.9.
 
 import socket
 import ssl
+from collections import deque
 from typing import Final, Self
 
 from dnsbound.errors import PeerError
@@ -30,6 +31,8 @@ class MqttClient:
         except BaseException:
             plain.close()
             raise
+        self._early: Final[deque[bytes]] = deque()
+        """Messages that came before the answer that was waited for."""
         try:
             flags = _CLEAN_SESSION | (_USER_NAME | _PASSWORD if user else 0)
             body = _text("MQTT") + bytes((4, flags, 0, 60)) + _text(identifier)
@@ -48,7 +51,7 @@ class MqttClient:
     def subscribe(self, topic: str) -> bool:
         """Whether the broker takes it."""
         self._socket.sendall(packet(PacketType.SUBSCRIBE, b"\0\1" + _text(topic) + b"\0"))
-        kind, body = self._read()
+        kind, body = self._answer()
         return kind is PacketType.SUBACK and body[2] < 0x80
 
     def publish(self, topic: str, message: str) -> None:
@@ -56,16 +59,29 @@ class MqttClient:
         body = _text(topic) + b"\0\2" + message.encode()
         head = bytes(((PacketType.PUBLISH << 4) | _QOS_1,))
         self._socket.sendall(head + variable_integer(len(body)) + body)
-        kind, _ = self._read()
+        kind, _ = self._answer()
         if kind is not PacketType.PUBACK:
             raise PeerError(f"the broker answered {kind.name}")
 
-    def heard(self) -> str:
-        """The next message, of quality of service 0."""
+    def heard(self) -> tuple[str, str]:
+        """Topic and text of the next message, of quality of service 0."""
+        body = self._early.popleft() if self._early else self._message()
+        end = 2 + int.from_bytes(body[:2])
+        return body[2:end].decode(errors="replace"), body[end:].decode(errors="replace")
+
+    def _message(self) -> bytes:
         kind, body = self._read()
         if kind is not PacketType.PUBLISH:
             raise PeerError(f"the broker sent {kind.name}")
-        return body[2 + int.from_bytes(body[:2]) :].decode(errors="replace")
+        return body
+
+    def _answer(self) -> tuple[PacketType, bytes]:
+        """What the broker says to what was sent last; messages may come before it."""
+        while True:
+            kind, body = self._read()
+            if kind is not PacketType.PUBLISH:
+                return kind, body
+            self._early.append(body)
 
     def ended(self, seconds: float) -> bool:
         """Wait for the end of the connection, so long."""
@@ -83,6 +99,9 @@ class MqttClient:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     def _read(self) -> tuple[PacketType, bytes]:
