@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dnsbound.cli.checks import Finding, Level, upstream
-from dnsbound.cli.opened import opened_resolver, trust_anchors
-from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.cli.checks import Finding, Level, resolver_findings
+from dnsbound.errors import DnsboundError, Misuse
 from dnsbound.times import Seconds
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def authz_findings(path: Path, resolver: list[str] | None, anchors: Path | None)
     yield from _decisions(configuration)
     for settings in configuration.fronts:
         yield _place(settings)
-    yield from _resolvers(resolver, anchors)
+    yield from resolver_findings(resolver, anchors)
 
 
 def _access(configuration: "AuthzConfiguration") -> Iterator[Finding]:
@@ -121,15 +120,3 @@ def _answers(place: "TcpPlace") -> bool:
     except OSError:
         return False
     return True
-
-
-def _resolvers(resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:
-    try:
-        trusted = trust_anchors(anchors)
-        with opened_resolver(resolver, anchors) as asked:
-            servers = asked.upstreams
-    except (Malformed, Misuse) as error:
-        yield Finding(check="resolver", level=Level.FAIL, found=str(error))
-        return
-    for server in servers:
-        yield from upstream(server, trusted, timeout=_TIMEOUT)

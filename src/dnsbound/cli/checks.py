@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.exit_codes import ExitCode
-from dnsbound.errors import DnsboundError
+from dnsbound.cli.opened import opened_resolver, trust_anchors
+from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.times import Seconds, iso
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ OLDEST_OPENSSL: Final = 0x30500000
 _SEP: Final = 0x0001
 _REVOKED: Final = 0x0080
 _DOT_PORT: Final = 853
+_ANSWER_SECONDS: Final[Seconds] = 5.0
 
 
 class Level(StrEnum):
@@ -96,6 +98,19 @@ def tokens() -> Iterator[Finding]:
     found = f"{path}: {', '.join(labels) or 'no token'}"
     remedy = "" if labels or not wanted else "put the token in, or set one up with its module's own tools"
     yield Finding(check=check, level=Level.WARN if remedy else Level.OK, found=found, remedy=remedy)
+
+
+def resolver_findings(resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:
+    """The resolvers of one command, as it was told them."""
+    try:
+        trusted = trust_anchors(anchors)
+        with opened_resolver(resolver, anchors) as asked:
+            servers = asked.upstreams
+    except (Malformed, Misuse) as error:
+        yield Finding(check="resolver", level=Level.FAIL, found=str(error))
+        return
+    for server in servers:
+        yield from upstream(server, trusted, timeout=_ANSWER_SECONDS)
 
 
 def upstream(server: "Upstream", anchors: "TrustAnchors", *, timeout: Seconds) -> Iterator[Finding]:

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dnsbound.cli.checks import Finding, Level, upstream
-from dnsbound.cli.opened import opened_resolver, trust_anchors
+from dnsbound.cli.checks import Finding, Level, resolver_findings
+from dnsbound.cli.opened import trust_anchors
 from dnsbound.edge.radius_endpoint import why_not_bound
-from dnsbound.errors import DnsboundError, Malformed, Misuse
+from dnsbound.errors import DnsboundError
 from dnsbound.iana import TLS_1_2, VERSION_NAMES
 from dnsbound.limits import RADIUS_RECEIVE_OCTETS
 from dnsbound.times import Moment, Seconds, iso
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dnsbound.verify.access import AccessList
     from dnsbound.verify.access_text import Grants
 
-_TIMEOUT: Final[Seconds] = 5.0
 _SOON: Final[Seconds] = 14 * 86_400.0
 _WRONG_GRANTS: Final = 20
 """Different mistakes that are told of one network."""
@@ -50,7 +49,7 @@ def radius_findings(path: Path, resolver: list[str] | None, anchors: Path | None
     yield from _ports(configuration)
     for client in configuration.clients:
         yield _dynamic_authorisation(client)
-    yield from _resolvers(resolver, anchors)
+    yield from resolver_findings(resolver, anchors)
 
 
 # --- what the server shows
@@ -274,15 +273,3 @@ def _dynamic_authorisation(client: "RadiusClient") -> Finding:
         return Finding(check=check, level=Level.FAIL, found=found, remedy="mend the route, or dynamic_authorisation")
     found = f"there is a route to {client.dynamic_address} (nothing was sent)"
     return Finding(check=check, level=Level.OK, found=found)
-
-
-def _resolvers(resolver: list[str] | None, anchors: Path | None) -> Iterator[Finding]:
-    try:
-        trusted = trust_anchors(anchors)
-        with opened_resolver(resolver, anchors) as asked:
-            servers = asked.upstreams
-    except (Malformed, Misuse) as error:
-        yield Finding(check="resolver", level=Level.FAIL, found=str(error))
-        return
-    for server in servers:
-        yield from upstream(server, trusted, timeout=_TIMEOUT)
