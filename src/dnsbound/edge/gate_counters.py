@@ -1,9 +1,10 @@
 """What one gate counts. A worker's, added up over all of them where somebody asks; never a client's name among it."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+
+from dnsbound.edge.worker_totals import Counts
 
 
 class TurnedAway(StrEnum):
@@ -44,7 +45,7 @@ class Ended(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class GateCounters:
+class GateCounters(Counts):
     """accepted: sockets. clear_failed: connections that ended before TLS began (a PROXY header or greeting that went
     wrong, or took too long). handshakes: by outcome. verdicts: by `yes` or the reason. turned_away, ended: see above.
     from_clients, to_clients: octets the back ends took and gave. open: connections now. backend_failures: tries."""
@@ -59,18 +60,3 @@ class GateCounters:
     to_clients: int = 0
     backend_failures: int = 0
     open: int = 0
-
-    def add(self, other: Self) -> None:
-        """Take another process's counts in."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-    def to_json(self) -> dict[str, Any]:
-        """In plain types; `from_json` is the inverse."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
-        """Of our own processes: what is missing is an error of this program."""
-        taken: dict[str, Any] = {key: Counter(each) if isinstance(each, dict) else each for key, each in value.items()}
-        return cls(**taken)

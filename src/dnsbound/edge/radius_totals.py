@@ -1,18 +1,18 @@
 """What the worker processes of a RADIUS server count, for `worker_totals`."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from dnsbound.edge.counted_lookups import LookupCounts
 from dnsbound.edge.radius_counters import RadiusCounters
 from dnsbound.edge.radius_live import LiveAccess
 from dnsbound.edge.worker_exchange import ExchangeCounts
-from dnsbound.edge.worker_totals import Totals
+from dnsbound.edge.worker_totals import Counts, Totals
 
 
 @dataclass(slots=True, kw_only=True)
-class SessionCounts:
+class SessionCounts(Counts):
     """Of live sessions and accounting. sessions: there now. ended, disconnected: by what became of them. written,
     refused, unacknowledged, lost: rows, as `WriterCounters`. waiting: rows now; down: databases that do not answer."""
 
@@ -45,20 +45,6 @@ class SessionCounts:
             waiting=rows.waiting,
             down=int(rows.is_down),
         )
-
-    def add(self, other: Self) -> None:
-        """Take another process's counts in."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-    def to_json(self) -> dict[str, Any]:
-        """In plain types; `from_json` is the inverse."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
-        """Of our own processes: what is missing is an error of this program."""
-        return cls(**{**value, "ended": Counter(value["ended"]), "disconnected": Counter(value["disconnected"])})
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,9 +7,31 @@ What is counted is the service's own (`radius_totals`, `authz_totals`, `gate_tot
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
+from dataclasses import fields
 from typing import Any, Final, Generic, Self, TypeVar
 
 from dnsbound.edge.shared_snapshots import SharedSnapshots
+
+
+class Counts:
+    """Numbers and Counters alone, as the fields of a dataclass: what one thing counts."""
+
+    __slots__ = ()
+
+    def add(self, other: Self) -> None:
+        """Take another process's counts in."""
+        for each in fields(self):  # type: ignore[arg-type] # every kind of it is a dataclass
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain types; `from_json` is the inverse."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Of our own processes: what is missing is an error of this program."""
+        return cls(**{key: Counter(each) if isinstance(each, dict) else each for key, each in value.items()})
 
 
 class Totals(ABC):
