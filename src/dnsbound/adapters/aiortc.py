@@ -48,6 +48,8 @@ DTLS: Final = "aiortc's DTLS"
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
 _OCTETS: Final = {"sha-256": 32, "sha-512": 64}
 """Digests that records have as well; of others, DTLS alone holds the peer to what its description says."""
+_UNREADABLE: Final = (ValueError, LookupError, AssertionError, StopIteration, AttributeError, TypeError)
+"""What aiortc raises for a description that it cannot read or use."""
 
 
 class BoundPeerConnection(RTCPeerConnection):
@@ -99,7 +101,7 @@ class BoundPeerConnection(RTCPeerConnection):
             peer = await self._authenticator.authenticate(claim)
             try:
                 await super().setRemoteDescription(description)
-            except (ValueError, LookupError, AssertionError, StopIteration, AttributeError) as error:
+            except _UNREADABLE as error:
                 raise Malformed(f"the peer's session description cannot be used: {error}") from error
             self._claim, self._peer = claim, peer
         return peer
@@ -198,7 +200,7 @@ def digests_of(description: RTCSessionDescription) -> LeafDigests:
         raise LimitExceeded(SDP_OCTETS.name, f"a session description of {len(text)} characters")
     try:
         sections = SessionDescription.parse(text).media
-    except (ValueError, LookupError, AssertionError, StopIteration, AttributeError, TypeError) as error:
+    except _UNREADABLE as error:
         raise Malformed(f"the peer's session description does not parse: {error}") from error
     if not sections:
         raise Malformed("the peer's session description describes no media and no data")
