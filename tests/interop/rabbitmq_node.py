@@ -1,8 +1,9 @@
-"""A RabbitMQ node of a test's own, with MQTT and HTTP backends."""
+"""A RabbitMQ node of a test's own, as its own user where a test may start one."""
 
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,19 +12,23 @@ from interop.daemon import Daemon, free_port, program, started
 
 START: Final = 60.0
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-PLUGINS: Final = "[rabbitmq_mqtt,rabbitmq_trust_store,rabbitmq_auth_backend_http,rabbitmq_auth_mechanism_ssl]."
+PLUGINS: Final = ("rabbitmq_mqtt", "rabbitmq_trust_store", "rabbitmq_auth_backend_http", "rabbitmq_auth_mechanism_ssl")
+_AS_USER: Final = ("setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups")
 
 
 class rabbitmq:  # noqa: N801 (a context manager)
     """A node with a port mapper of its own, which ends with it."""
 
-    def __init__(self, place: Path, conf: str) -> None:
+    def __init__(self, place: Path, conf: str, *, plugins: Sequence[str] = PLUGINS) -> None:
+        """place: where its user may go."""
         home = place / "rabbit"
         for part in ("", "mnesia", "log"):
             (home / part).mkdir(exist_ok=True)
-        (home / "enabled_plugins").write_text(PLUGINS)
+        (home / "enabled_plugins").write_text(f"[{','.join(plugins)}].")
         (home / "rabbitmq.conf").write_text(conf)
-        subprocess.run(["chown", "-R", "rabbitmq:rabbitmq", str(home)], check=True)
+        self._as_user = () if os.geteuid() else _AS_USER
+        if self._as_user:
+            subprocess.run(["chown", "-R", "rabbitmq:rabbitmq", str(home)], check=True)
         self._epmd_port, self._home = free_port(), home
         self._environment = {
             **os.environ,
@@ -40,12 +45,11 @@ class rabbitmq:  # noqa: N801 (a context manager)
         }
 
     def __enter__(self) -> Daemon:
-        command = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups"]
-        self._epmd = started(
-            [*command, program("epmd"), "-port", str(self._epmd_port)], self._home / "epmd.log", env=self._environment
-        )
+        mapper = [*self._as_user, program("epmd"), "-port", str(self._epmd_port)]
+        self._epmd = started(mapper, self._home / "epmd.log", env=self._environment)
         self._epmd.__enter__()
-        self._node = started([*command, str(SERVER)], self._home / "node.log", env=self._environment)
+        node = [*self._as_user, str(SERVER)]
+        self._node = started(node, self._home / "node.log", env=self._environment)
         daemon = self._node.__enter__()
         try:
             daemon.wait_for(lambda: "completed with" in daemon.log.read_text(), "it starts", seconds=START)

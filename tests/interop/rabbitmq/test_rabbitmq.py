@@ -3,8 +3,7 @@
 import base64
 import hashlib
 import json
-import os
-import socket
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,13 @@ import aiomqtt
 import pytest
 
 from dnsbound.testing import World
-from interop.daemon import Daemon, free_port, program, started
-from interop.daemon import run as run_program
+from interop.daemon import free_port
 from interop.mqtt_gates import CAR54, CAR77, client, heard, mqtt_gate, turned_away
+from interop.rabbitmq_node import SERVER, rabbitmq
 from machines.doors import car, run
 
 pytestmark = [pytest.mark.peer("rabbitmq-server"), pytest.mark.peer("epmd")]
 
-START = 90.0
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PASSWORD = "a password of the gate's own"
 V311 = aiomqtt.ProtocolVersion.V311.value
 CONFIGURATION = """
@@ -59,38 +56,18 @@ def definitions(*names: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A node with a port mapper of its own; the gate's target."""
+def broker() -> Iterator[str]:
+    """The gate's target: a node that knows two cars."""
     if not SERVER.exists():
         pytest.skip("RabbitMQ is not where Debian puts it")
-    home, port, mapper = tmp_path_factory.mktemp("rabbitmq"), free_port(), free_port()
-    (home / "definitions.json").write_text(definitions(CAR54, CAR77))
-    (home / "enabled_plugins").write_text("[rabbitmq_mqtt].")
-    (home / "rabbitmq.conf").write_text(CONFIGURATION.format(port=port, definitions=home / "definitions.json"))
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "RABBITMQ_NODENAME": f"gate{os.getpid()}@localhost",
-        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
-        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(home / "logs"),
-        "RABBITMQ_PID_FILE": str(home / "pid"),
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(mapper),
-    }
-    epmd = [program("epmd"), "-port", str(mapper), "-address", "127.0.0.1"]
-    with started(epmd, home / "epmd.log") as names:
-        names.wait_for(lambda: run_program([*epmd[:3], "-names"]).returncode == 0, "the port mapper answers")
-        with started([str(SERVER)], home / "log", env=environment) as daemon:
-            daemon.wait_for(partial(_listens, port, daemon), "it listens", seconds=START)
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="dnsbound-rabbitmq-") as made:
+        place = Path(made)
+        place.chmod(0o755)
+        (place / "definitions.json").write_text(definitions(CAR54, CAR77))
+        conf = CONFIGURATION.format(port=port, definitions=place / "definitions.json")
+        with rabbitmq(place, conf, plugins=("rabbitmq_mqtt",)):
             yield f"127.0.0.1:{port}"
-
-
-def _listens(port: int, daemon: Daemon) -> bool:
-    with socket.create_connection(("127.0.0.1", port), 1.0):
-        return "Server startup complete" in daemon.log.read_text(errors="replace")
 
 
 def test_the_brokers_own_permissions_follow_the_name(broker: str, tmp_path: Path) -> None:
