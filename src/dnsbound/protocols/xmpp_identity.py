@@ -5,18 +5,11 @@ are, so nothing is escaped (XEP-0106 escapes ten characters, none of them of a n
 address. Sections: RFC 7622 section 3.3.
 """
 
-import re
-from typing import Final
-
 from dnsbound.errors import Malformed, Misuse
+from dnsbound.objects.bare_jid import LOCAL_PART
+from dnsbound.objects.jid_links import JID_GRANT
 from dnsbound.protocols.gated import GateIdentity
 from dnsbound.protocols.sasl_external import granted_texts
-
-JID_GRANT: Final = "jid"
-"""The grant that lists a client's bare addresses, the one to log in as first: a text or a list of them."""
-
-_LOCAL: Final = re.compile(r"[a-z0-9._~!$()*+,;=%#?^{|}`\\-]{1,255}")
-"""ASCII alone: what is beyond needs tables of Unicode, and is granted to nobody."""
 
 
 class XmppIdentity:
@@ -32,7 +25,7 @@ class XmppIdentity:
 
     def _local(self, jid: str) -> str:
         local, at, domain = jid.lower().partition("@")
-        if not at or domain != self._domain or _LOCAL.fullmatch(local) is None:
+        if not at or domain != self._domain or LOCAL_PART.fullmatch(local) is None:
             raise Misuse(f"a grant {JID_GRANT} that is no address of {self._domain}: {jid!r}")
         return local
 
