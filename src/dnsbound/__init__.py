@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dnsbound.edge.datagram_server import start_datagram_server
     from dnsbound.edge.listen import start_server
     from dnsbound.edge.loop import loop_factory
+    from dnsbound.edge.object_verifier import ObjectVerifier
     from dnsbound.edge.resolver import Resolver
     from dnsbound.edge.upstream import Upstream
     from dnsbound.verify.access import AccessList
@@ -48,6 +49,7 @@ _LOADED_ON_USE: Final = {
     "Authenticator": "dnsbound.edge.authenticator",
     "Context": "dnsbound.edge.context",
     "Credential": "dnsbound.credential.credential",
+    "ObjectVerifier": "dnsbound.edge.object_verifier",
     "Resolver": "dnsbound.edge.resolver",
     "TrustAnchors": "dnsbound.dns.anchors",
     "Upstream": "dnsbound.edge.upstream",
@@ -75,6 +77,7 @@ __all__ = [
     "Malformed",
     "MatchingType",
     "Misuse",
+    "ObjectVerifier",
     "PeerError",
     "Reason",
     "Refused",

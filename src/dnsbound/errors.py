@@ -55,6 +55,14 @@ class Reason(StrEnum):
     """The zone is provably not signed."""
     BAD_CHAIN = "bad-chain"
     """The peer carried a DNSSEC chain that is none: its octets do not parse."""
+    BAD_SIGNATURE = "bad-signature"
+    """A signed object whose signature, algorithm and key do not belong together."""
+    NO_KEY = "no-key"
+    """A signed object that brings no key along, and records that hold digests of one alone."""
+    STALE = "stale"
+    """A signed object outside the time it says it holds for."""
+    WRONG_AUDIENCE = "wrong-audience"
+    """A signed object that is meant for somebody else."""
 
     # Could not find out.
     BOGUS = "bogus"

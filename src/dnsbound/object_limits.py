@@ -1,4 +1,4 @@
-"""Limits of signed and encrypted objects: reports, receipts, archives.
+"""Limits of signed and encrypted objects: what is read of them, how long they count; reports, receipts, archives.
 
 They are kept apart from `dnsbound.limits` for length alone; the rules are the same.
 """
@@ -7,6 +7,23 @@ from typing import Final
 
 from dnsbound.budget import Limit
 
+PUBLISHED_KEYS: Final = Limit(
+    "published-keys", 8, 1, 64, "keys published in full that are tried on a signature which brings none along"
+)
+OBJECT_OCTETS: Final = Limit(
+    "object-octets", 1_048_576, 1024, 1_073_741_824, "octets of a signed or encrypted object that is read in one piece"
+)
+OBJECT_HEADER_OCTETS: Final = Limit(
+    "object-header-octets", 32_768, 1024, 1_048_576, "octets of its header; an ML-DSA-87 certificate takes 14,000"
+)
+OBJECT_SIGNATURES: Final = Limit("object-signatures", 8, 1, 64, "signatures of one object in general JSON form")
+OBJECT_SKEW_SECONDS: Final = Limit(
+    "object-skew-seconds",
+    120,
+    0,
+    3600,
+    "RFC 7519 section 4.1.4: how far apart a signer's and a verifier's clock may be",
+)
 REPORT_OCTETS: Final = Limit("report-octets", 262_144, 1024, 16_777_216, "octets of one signed report as it is sent")
 REPORT_AUDIENCES: Final = Limit("report-audiences", 16, 1, 256, "RFC 7519 section 4.1.3: receivers one report names")
 REPORT_SECONDS: Final = Limit("report-seconds", 86_400, 60, 31_622_400, "from the making of a report to its end (exp)")

@@ -72,6 +72,14 @@ LEAVES_OUT: dict[str, tuple[str, set[str]]] = {
             *("COA_REQUEST", "COA_ACK", "COA_NAK"),
         },
     ),
+    "objects.algorithms._ORDERS": (
+        "keys whose signatures are not pairs of numbers",
+        {"ED25519", "RSA", "MLDSA44", "MLDSA65", "MLDSA87"},
+    ),
+    "objects.jose.header._SPELLINGS": (
+        "keys whose algorithms have one name each",
+        {"P256", "P384", "P521", "RSA", "MLDSA44", "MLDSA65", "MLDSA87"},
+    ),
     "provision.adoption.naming._TEXTS": ("names of a certificate, which may be several", {"SAN"}),
     "provision.lifecycle.machine.TRANSITIONS": (
         "refused: RollRefused",

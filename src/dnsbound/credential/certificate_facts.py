@@ -2,7 +2,7 @@
 
 Each function reads only what it needs, so that a certificate with one odd field still yields the others: usage 3 asks
 for the key alone (RFC 7671 section 5.1). Any octets give a fact or Malformed. Sections: RFC 5280 section 4.1 (fields),
-4.2.1.6 (subjectAltName), 4.2.1.9 (basicConstraints), 4.2.1.12 (extKeyUsage).
+4.2.1.3 (keyUsage), 4.2.1.6 (subjectAltName), 4.2.1.9 (basicConstraints), 4.2.1.12 (extKeyUsage).
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ _EXTENSIONS: Final = 0xA3
 _DNS_NAME: Final = 0x82
 
 _SUBJECT_ALT_NAME: Final = "2.5.29.17"
+_KEY_USAGE: Final = "2.5.29.15"
 _BASIC_CONSTRAINTS: Final = "2.5.29.19"
 _EXTENDED_KEY_USAGE: Final = "2.5.29.37"
 
@@ -74,6 +75,22 @@ def spki_of(certificate: bytes) -> bytes:
 def san_dns_names(certificate: bytes) -> tuple[str, ...]:
     """Every dNSName of the subjectAltName extension, in order and as written; empty without the extension."""
     return _san_dns_names(certificate, _fields(certificate))
+
+
+def may_sign(certificate: bytes) -> bool:
+    """Whether keyUsage, where it is there, lets the key sign objects: digitalSignature or nonRepudiation (RFC 5280
+    section 4.2.1.3, RFC 8551 section 4.4.2)."""
+    bits: bytes | None = None
+    for identifier, start, end in _extensions(certificate, _fields(certificate)):
+        if identifier == _KEY_USAGE:
+            first, last = der.expect(certificate, start, end, der.BIT_STRING, "keyUsage")
+            bits = certificate[first:last]
+    if bits is None:
+        return True
+    return len(bits) >= 2 and bool(bits[1] & _SIGNING_BITS)
+
+
+_SIGNING_BITS: Final = 0xC0
 
 
 class _Fields(NamedTuple):

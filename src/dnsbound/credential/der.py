@@ -12,6 +12,7 @@ from dnsbound.errors import Malformed
 
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
+BIT_STRING: Final = 0x03
 OCTET_STRING: Final = 0x04
 OBJECT_IDENTIFIER: Final = 0x06
 UTC_TIME: Final = 0x17

@@ -1,9 +1,11 @@
 """The claim: the name a client stated, the key it presented, at which door, and how possession is known."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from dnsbound.credential.keys import PublicKey
 from dnsbound.credential.presented import Presented
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
@@ -27,6 +29,8 @@ class Proved:
     by: str
     until: Moment | None = None
     """When a proof that was handed on (a resumed session) may be handed on no longer; None for one made just now."""
+    spki: bytes = b""
+    """DER SubjectPublicKeyInfo of the key, where the engine itself checked its signature (`Signed`)."""
 
     @property
     def is_fresh(self) -> bool:
@@ -41,15 +45,27 @@ class Asserted:
     front: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature came with the claim, over something the name said, and is still to be checked. The engine checks it,
+    by the key that was presented before any lookup, or else by the keys that the name's records publish in full; then
+    possession is `Proved`. Unlike a handshake it proves nothing about who sends it now."""
+
+    by: str
+    """Form and algorithm, for logs."""
+    check: Callable[[PublicKey], None] = field(repr=False)
+    """Raises BadSignature unless the algorithm fits the key and the signature is the key's."""
+
+
 class Absent(StrEnum):
     """Nobody knows whether the client holds the key. Can never become a VerifiedPeer."""
 
     ABSENT = "absent"
 
 
-__all__ = ["ABSENT", "Absent", "Asserted", "Claim", "NameSource", "Possession", "Presented", "Proved"]
+__all__ = ["ABSENT", "Absent", "Asserted", "Claim", "NameSource", "Possession", "Presented", "Proved", "Signed"]
 
-Possession: TypeAlias = Proved | Asserted | Absent
+Possession: TypeAlias = Proved | Asserted | Absent | Signed
 ABSENT: Final = Absent.ABSENT
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from dnsbound.errors import Reason, Refused, Undecided
 from dnsbound.hot_value import hot_value
 from dnsbound.times import Moment, Seconds, iso
-from dnsbound.verify.claim import Absent, Asserted, Claim, Possession
+from dnsbound.verify.claim import Absent, Asserted, Claim, Possession, Signed
 from dnsbound.verify.peer import VerifiedPeer
 
 DETAIL_CHARACTERS: Final = 1000
@@ -60,7 +60,7 @@ class Decision:
             name_source=str(claim.name_source),
             source=claim.source,
             protocol=claim.protocol,
-            possession=possession_text(claim.possession),
+            possession=possession_text(peer.possession),
             record=peer.record.to_text(),
             provenance=peer.provenance.value,
             valid_until=peer.valid_until,
@@ -131,4 +131,6 @@ def possession_text(possession: Possession) -> str:
         return "absent"
     if isinstance(possession, Asserted):
         return f"asserted by {possession.front}"
+    if isinstance(possession, Signed):
+        return f"to be proved by {possession.by}"
     return f"proved by {possession.by}"

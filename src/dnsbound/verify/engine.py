@@ -2,13 +2,14 @@
 
 `Verifier.begin` judges what can be judged without the DNS and returns the question that is left; whoever does the
 input and output looks it up and gives the answer to `NeedRecords.answer`, which returns a VerifiedPeer or raises
-Refused or Undecided. A name that is not on the access list never becomes a question. Nothing is remembered from one
+Refused or Undecided. A name that is not on the access list never becomes a question, nor does a signature that is not
+of the key it brings along (`Signed`). Nothing is remembered from one
 claim to the next but the lookup budget: DNS evidence is cached by the resolver, verdicts are not cached at all.
 Sections: draft-ietf-dance-client-auth 8.2, RFC 6698 section 4.1, RFC 7671 sections 5 and 10.3.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -20,7 +21,8 @@ import dns.rdata
 import dns.rdatatype
 import dns.rdtypes.tlsabase
 
-from dnsbound.credential.matching import MatchPolicy, MatchReport, match
+from dnsbound.credential.matching import MatchPolicy, MatchReport, RecordResult, match
+from dnsbound.credential.presented import Presented
 from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
 from dnsbound.errors import UNDECIDED_REASONS, LimitExceeded, Malformed, Misuse, Reason, Refused, Undecided
 from dnsbound.limits import POSITIVE_TTL
@@ -28,9 +30,10 @@ from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, iso
 from dnsbound.verify.access import AccessList, AccessSource, Permit
 from dnsbound.verify.carried import CarriedChains
-from dnsbound.verify.claim import Absent, Claim
+from dnsbound.verify.claim import Absent, Claim, Possession, Signed
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer, _attest
+from dnsbound.verify.signed_claim import as_published, proved_by, proved_by_published
 
 REASON_FOR_STATE: Final[Mapping[tuple[Security, Outcome], Reason | None]] = MappingProxyType(
     {
@@ -131,22 +134,27 @@ class Verifier:
             raise Misuse(f"a claim at door {claim.door!r} was brought to the verifier of door {self._door!r}")
         if isinstance(claim.possession, Absent):
             raise Refused(Reason.NO_POSSESSION, "nobody proved or vouched that the client holds the private key")
-        if claim.presented.is_empty:
+        possession = claim.possession
+        if claim.presented.is_empty and not isinstance(possession, Signed):
             raise Refused(Reason.NO_CREDENTIAL, "the client presented neither certificate nor raw public key")
         access = self._access.current()
         permit = access.permit(claim.door, claim.name)
+        if isinstance(possession, Signed) and not claim.presented.is_empty:
+            possession = proved_by(possession, claim.presented)
         if charged and permit.pattern is None:
             self._lookups.check_debt(claim.source, now=now)
         elif charged:
             self._lookups.spend(claim.source, _budget_zone(permit), now=now)
         question = Question(_dns_name(claim.name.text), dns.rdatatype.TLSA)
-        return NeedRecords(self, claim, question, access=access, permit=permit, begun_at=now, charged=charged)
+        return NeedRecords(
+            self, claim, question, possession=possession, access=access, permit=permit, begun_at=now, charged=charged
+        )
 
 
 class NeedRecords:
     """A claim that may hold: the door's list permits the name, and the records at `question` decide."""
 
-    __slots__ = ("_access", "_begun_at", "_charged", "_permit", "_verifier", "claim", "question")
+    __slots__ = ("_access", "_begun_at", "_charged", "_permit", "_possession", "_verifier", "claim", "question")
 
     def __init__(
         self,
@@ -154,12 +162,14 @@ class NeedRecords:
         claim: Claim,
         question: Question,
         *,
+        possession: Possession,
         access: AccessList,
         permit: Permit,
         begun_at: Moment,
         charged: bool,
     ) -> None:
         self._verifier = verifier
+        self._possession = possession
         self._access = access
         self._permit = permit
         self._begun_at = begun_at
@@ -194,7 +204,7 @@ class NeedRecords:
         renew_at = valid_until = min(answer.valid_until, now + POSITIVE_TTL.default)
         if answer.provenance is Provenance.CARRIED:
             valid_until = self._end_of_carried(answer, now)
-        result = self._report(answer, now).matched
+        result, possession = self._matched(answer, now)
         valid_until = min(valid_until, math.inf if result.chain_expires is None else result.chain_expires)
         return _attest(
             name=self.claim.name,
@@ -202,7 +212,7 @@ class NeedRecords:
             door=self.claim.door,
             record=result.record,
             provenance=answer.provenance,
-            possession=self.claim.possession,
+            possession=possession,
             grants=permit.grants,
             verified_at=now,
             valid_until=valid_until,
@@ -220,12 +230,22 @@ class NeedRecords:
         carried.check_age(answer, now=now)
         return carried.ends_at(answer)
 
-    def _report(self, answer: Answer, now: Moment) -> MatchReport:
+    def _matched(self, answer: Answer, now: Moment) -> tuple[RecordResult, Possession]:
+        """The record that matches, and how possession is known at the end."""
+        claim, possession, records = self.claim, self._possession, tlsa_records(answer)
+        presented = claim.presented
+        if isinstance(possession, Signed):
+            presented, possession = proved_by_published(possession, records)
+        elif isinstance(claim.possession, Signed):
+            presented = as_published(presented, records)
+        return self._report(records, presented, answer, now).matched, possession
+
+    def _report(self, records: Sequence[TLSA], presented: Presented, answer: Answer, now: Moment) -> MatchReport:
         claim = self.claim
         try:
             return match(
-                tlsa_records(answer),
-                claim.presented,
+                records,
+                presented,
                 name=claim.name,
                 now=now,
                 policy=self._verifier.policy,

@@ -1,0 +1,149 @@
+"""The verifier of signed objects: who signed this, by the access list of one door and the records of the signer's name.
+
+    verifier = ObjectVerifier.expecting(["car54._device.cars.example"], resolver)
+    verified = await verifier.verify(jose.parse(token, typ="JWT"))
+    verified.name, verified.payload
+
+There is no way to verify without saying who may sign: an access list and a door, or the names that are expected. It is
+a face of the authenticator (`dnsbound.edge.authenticator`): the same engine, the same order (permit, the signature
+where the key comes along, records, match), the same log. Only secure records count. Unlike a login an object may be
+shown again, by anybody: what keeps it from being used twice is in its form's own rules, such as those of reports.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final, Self
+
+from dnsbound.credential.matching import MatchPolicy
+from dnsbound.edge.authenticator import LOOKUP_SECONDS, Authenticator, LookupSource
+from dnsbound.edge.latest_time import LatestTime
+from dnsbound.errors import Misuse
+from dnsbound.iana import Usage
+from dnsbound.objects.signed import SignedObject, VerifiedObject, _attest_object
+from dnsbound.times import Moment, Seconds
+from dnsbound.verify.access import AccessList, AccessSource
+from dnsbound.verify.carried import CarriedChains
+from dnsbound.verify.claim import Proved
+from dnsbound.verify.decision import Decision
+from dnsbound.verify.lookup_budget import LookupBudget
+from dnsbound.verify.peer import VerifiedPeer
+
+EXPECTED: Final = "expected-signer"
+"""The door of `ObjectVerifier.expecting`, in logs."""
+END_ENTITIES: Final = MatchPolicy(usages=frozenset({Usage.DANE_EE}))
+"""What counts unless told otherwise: records that name the signer's own key. With usage 2 whoever holds an authority's
+key signs in the name of all its clients, and long after the fact."""
+
+
+class ObjectVerifier:
+    """Who signed, at one door. One object serves any number of tasks and threads."""
+
+    __slots__ = ("_authenticator",)
+
+    def __init__(
+        self,
+        access: AccessSource,
+        resolver: LookupSource | None,
+        *,
+        door: str,
+        policy: MatchPolicy = END_ENTITIES,
+        deadline: Seconds = LOOKUP_SECONDS,
+        lookups: LookupBudget | None = None,
+        clock: Callable[[], Moment] = time.time,
+        on_decision: Callable[[Decision], None] | None = None,
+        carried_chains: CarriedChains | None = None,
+        latest_time: LatestTime | None = None,
+        danger_any_clock: bool = False,
+    ) -> None:
+        """As `Authenticator`."""
+        self._authenticator = Authenticator(
+            access,
+            resolver,
+            door=door,
+            policy=policy,
+            deadline=deadline,
+            lookups=lookups,
+            clock=clock,
+            on_decision=on_decision,
+            carried_chains=carried_chains,
+            latest_time=latest_time,
+            danger_any_clock=danger_any_clock,
+        )
+
+    @classmethod
+    def of(cls, authenticator: Authenticator) -> Self:
+        """The same door that logins come in at, with its policy."""
+        made = cls.__new__(cls)
+        made._authenticator = authenticator  # noqa: SLF001 (one of its own)
+        return made
+
+    @classmethod
+    def expecting(
+        cls,
+        names: Iterable[str],
+        resolver: LookupSource | None,
+        *,
+        policy: MatchPolicy = END_ENTITIES,
+        deadline: Seconds = LOOKUP_SECONDS,
+        clock: Callable[[], Moment] = time.time,
+        on_decision: Callable[[Decision], None] | None = None,
+        carried_chains: CarriedChains | None = None,
+        latest_time: LatestTime | None = None,
+        danger_any_clock: bool = False,
+    ) -> Self:
+        """These names alone may have signed; patterns as on an access list. Misuse without any."""
+        if isinstance(names, str):
+            raise Misuse("the expected signers are a list of names, not one text")
+        access = AccessList.allowing(EXPECTED, names)
+        if not len(access):
+            raise Misuse("nobody is expected: name the signer")
+        return cls(
+            access,
+            resolver,
+            door=EXPECTED,
+            policy=policy,
+            deadline=deadline,
+            clock=clock,
+            on_decision=on_decision,
+            carried_chains=carried_chains,
+            latest_time=latest_time,
+            danger_any_clock=danger_any_clock,
+        )
+
+    @property
+    def door(self) -> str:
+        return self._authenticator.door
+
+    def now(self) -> Moment:
+        """The moment by this verifier's clock."""
+        return self._authenticator.now()
+
+    async def verify(
+        self, signed: SignedObject, *, source: str = "", carried_chain: bytes | None = None
+    ) -> VerifiedObject:
+        """Who signed the object. Refused or Undecided otherwise, as `Authenticator.authenticate`.
+
+        source: who sent it, for budgets and logs. carried_chain: the DNSSEC chain of the signer's records, where the
+        object came with one (`Claim.carried_chain`).
+        """
+        claim = signed.claim(door=self.door, source=source, carried_chain=carried_chain)
+        return _evidence(signed, await self._authenticator.authenticate(claim))
+
+    def verify_blocking(
+        self, signed: SignedObject, *, source: str = "", carried_chain: bytes | None = None
+    ) -> VerifiedObject:
+        """As `verify`, for a thread that may wait."""
+        claim = signed.claim(door=self.door, source=source, carried_chain=carried_chain)
+        return _evidence(signed, self._authenticator.authenticate_blocking(claim))
+
+
+def _evidence(signed: SignedObject, peer: VerifiedPeer) -> VerifiedObject:
+    assert isinstance(peer.possession, Proved)
+    return _attest_object(peer=peer, signed=signed, spki_sha256=_digest(peer.possession.spki))
+
+
+@lru_cache(maxsize=1024)
+def _digest(spki: bytes) -> bytes:
+    return sha256(spki).digest()

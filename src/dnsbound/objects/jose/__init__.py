@@ -1,0 +1,27 @@
+"""JOSE: what a name signs as JWS and JWT, and its key as JWK.
+
+    token = jose.sign(b"...", credential, typ="example")
+    verified = await verifier.verify(jose.parse(token, typ="example"))     # a dnsbound.ObjectVerifier
+    verified.name, verified.payload
+
+`parse` and its likes say what a token claims, and nothing of that may be used before it was verified.
+"""
+
+from dnsbound.objects.jose.header import JoseHeader
+from dnsbound.objects.jose.jwk import jwk_of, spki_of_jwk, thumbprint, thumbprint_uri
+from dnsbound.objects.jose.jws import ANY_TYP, parse, sign
+from dnsbound.objects.jose.jwt import JwtClaims, parse_jwt, sign_jwt
+
+__all__ = [
+    "ANY_TYP",
+    "JoseHeader",
+    "JwtClaims",
+    "jwk_of",
+    "parse",
+    "parse_jwt",
+    "sign",
+    "sign_jwt",
+    "spki_of_jwk",
+    "thumbprint",
+    "thumbprint_uri",
+]
