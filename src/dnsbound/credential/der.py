@@ -18,6 +18,7 @@ OBJECT_IDENTIFIER: Final = 0x06
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
+"""Identifier octets of the universal types that certificates are made of (X.690 section 8.1.2)."""
 
 
 def read_element(octets: bytes, offset: int, end: int) -> tuple[int, int, int]:
