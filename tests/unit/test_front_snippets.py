@@ -5,7 +5,7 @@ import re
 import time
 import tomllib
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -14,6 +14,7 @@ from dnsbound.adapters.fronts.asking import forged_spellings, spellings
 from dnsbound.adapters.fronts.listing import MODULES, snippet
 from dnsbound.adapters.fronts.snippet import (
     Address,
+    OverRadius,
     OverTcp,
     OverUnix,
     Settings,
@@ -24,16 +25,21 @@ from dnsbound.adapters.fronts.snippet import (
 from dnsbound.credential.credential import Credential, certificates_to_pem
 from dnsbound.edge import authz_routes
 from dnsbound.edge.gate_configuration import GateConfiguration
+from dnsbound.edge.radius_configuration import RadiusConfiguration
 from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.protocols.identity_headers import is_identity_header
 from dnsbound.verify.access import AccessList
 
+RADIUS_EXAMPLES = Path(__file__).parents[2] / "examples/radius"
 SECRET = "0123456789abcdefghijkl"
 OVER_TCP = OverTcp(
     address=Address(host="127.0.0.1", port=9301), secret=SECRET, secret_file=PurePosixPath("/etc/dnsbound/secret")
 )
 OVER_UNIX = OverUnix(path=PurePosixPath("/run/dnsbound/front.sock"), users=("www-data",))
+OVER_RADIUS = OverRadius(
+    address=Address(host="192.0.2.10", port=1812), secret=SECRET, secret_file=PurePosixPath("/etc/dnsbound/secret")
+)
 SERVERS = [snippet(server) for server in MODULES]
 
 
@@ -47,7 +53,7 @@ def settings_of(made, **others):
         key=PurePosixPath("/etc/ssl/api.key"),
         listen=Address.from_text(facts.listen),
         backend=Address.from_text(facts.backend),
-        verifier=OVER_UNIX if facts.unix else OVER_TCP,
+        verifier=OVER_RADIUS if facts.asks_radius else OVER_UNIX if facts.unix else OVER_TCP,
     )
     return replace(settings, **others)
 
@@ -57,7 +63,10 @@ def made(request):
     return request.param
 
 
-@pytest.fixture(params=[made for made in SERVERS if made.facts.protocol], ids=lambda made: made.facts.server)
+@pytest.fixture(
+    params=[made for made in SERVERS if made.facts.protocol and not made.facts.asks_radius],
+    ids=lambda made: made.facts.server,
+)
 def asker(request):
     """One that asks the verify service."""
     return request.param
@@ -131,6 +140,66 @@ def test_the_front_and_the_door_are_what_our_files_want(asker):
     uncommented = "\n".join(line.removeprefix(mark).strip() for line in printed.splitlines() if line.startswith(mark))
     assert authz_front(asker.facts, settings) in uncommented
     assert access_door(asker.facts, settings).rstrip() in uncommented
+
+
+ASKS_RADIUS = {
+    "hostapd": {"hostapd-wired.conf": "switch1.isp.example", "hostapd-wifi.conf": "ap1.isp.example"},
+    "freeradius": {"freeradius-proxy.conf": "api.example", "freeradius-route.conf": "api.example"},
+    "strongswan": {"strongswan-eap-radius.conf": "vpn.isp.example", "strongswan-gateway.conf": "vpn.isp.example"},
+}
+"""Files of examples/radius, which real servers read in tests/interop, and what the server is called in each."""
+
+
+@pytest.mark.parametrize(
+    ("server", "example", "called", "at"),
+    [
+        (server, example, called, at)
+        for server, examples in ASKS_RADIUS.items()
+        for at, (example, called) in enumerate(examples.items())
+    ],
+)
+def test_cs_02_what_asks_our_radius_server_is_the_example_that_real_servers_read(server, example, called, at):
+    made = snippet(server)
+    secret = "office-secret-for-examples"
+    settings = settings_of(
+        made,
+        server_name=called,
+        certificate=PurePosixPath("/etc/dnsbound/gateway.crt"),
+        verifier=replace(OVER_RADIUS, secret=secret),
+    )
+    file = made.files(settings)[at]
+    text = (RADIUS_EXAMPLES / example).read_text()
+    assert file.text.endswith(re.sub(r"\A(#.*\n)+", "", text))
+    assert file.secret == (secret in file.text)
+
+
+@pytest.mark.parametrize("server", ASKS_RADIUS)
+def test_the_radius_server_takes_the_tables_that_are_printed(server, tmp_path):
+    made = snippet(server)
+    (tmp_path / "secret").touch(0o600)
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    verifier = replace(OVER_RADIUS, secret_file=PurePosixPath(tmp_path / "secret"))
+    tables = authz_front(made.facts, settings_of(made, door='a-"door"', verifier=verifier))
+    server_table = '[server]\nlisten = ["192.0.2.10"]\ncredential = "radius.pem"\naccess = "access.toml"\n'
+    configuration = RadiusConfiguration.from_text(server_table + tables, path=tmp_path / "radius.toml")
+    assert [network.door for network in configuration.networks] == ['a-"door"']
+    (client,) = configuration.clients
+    assert client.takes_dynamic_authorisation == (server != "freeradius")
+
+
+@pytest.mark.parametrize("server", ASKS_RADIUS)
+def test_a_radius_server_is_known_by_address_and_a_long_secret(server):
+    made = snippet(server)
+    for wrong in (
+        {"verifier": replace(OVER_RADIUS, address=Address(host="radius.example", port=1812))},
+        {"verifier": OVER_TCP},
+        {"listen": Address(host="", port=3799)},
+        {"listen": Address(host="ap.example", port=3799)},
+    ):
+        with pytest.raises(Misuse):
+            made.files(settings_of(made, **wrong))
+    with pytest.raises(Misuse):
+        replace(OVER_RADIUS, secret="a" * 21)
 
 
 HOSTILE = [

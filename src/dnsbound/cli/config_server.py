@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = "api.example"
 _AT: Final = "127.0.0.1:9301"
+_RADIUS_AT: Final = "192.0.2.10:1812"
 
 
 def config(
@@ -54,7 +55,7 @@ def config(
     ] = None,
     verifier: Annotated[
         str | None,
-        typer.Option("--verifier", metavar="HOST:PORT", help="The verify service over TCP, known by a secret."),
+        typer.Option("--verifier", metavar="HOST:PORT", help="The verify service over TCP, or the RADIUS server."),
     ] = None,
     secret_file: Annotated[
         Path | None,
@@ -107,9 +108,9 @@ def config(
     if facts.unix and verifier is None and secret_file is None:
         way = _over_unix(facts, label, socket, user)
     elif socket is not None or user:
-        raise Misuse(f"--socket and --user are for a Unix socket; {facts.title} asks over TCP here")
+        raise Misuse(f"--socket and --user are for a Unix socket; {facts.title} asks over the network here")
     else:
-        way, secret = _over_tcp(facts, label, place, verifier, secret_file)
+        way, secret = _over_the_network(facts, label, place, verifier, secret_file)
     settings = Settings(
         label=label,
         door=door or server_name,
@@ -139,16 +140,17 @@ def _over_unix(facts: "Facts", label: str, socket: str | None, users: list[str] 
     return OverUnix(path=path, users=tuple(users or ()) or facts.users)
 
 
-def _over_tcp(
+def _over_the_network(
     facts: "Facts", label: str, directory: PurePosixPath, address: str | None, secret_file: Path | None
 ) -> "tuple[Verifier, tuple[ConfigFile, ...]]":
-    """The way to the service, and the file of a secret that is made here where there is none yet."""
+    """The way to the verify service or the RADIUS server, and the file of a secret that is made here where there is
+    none yet."""
     import secrets
 
-    from dnsbound.adapters.fronts.snippet import Address, ConfigFile, OverTcp
+    from dnsbound.adapters.fronts.snippet import Address, ConfigFile, OverRadius, OverTcp
     from dnsbound.edge.secret_files import read_secret_file
 
-    if not facts.tcp:
+    if not facts.tcp and not facts.asks_radius:
         raise Misuse(f"{facts.title} cannot show a secret: it asks over a Unix socket alone")
     file = directory / f"{label}.secret" if secret_file is None else PurePosixPath(secret_file.absolute())
     made: tuple[ConfigFile, ...] = ()
@@ -157,6 +159,8 @@ def _over_tcp(
     else:
         secret = secrets.token_urlsafe(32)
         made = (ConfigFile(name=file.name, text=f"{secret}\n", place=str(file), secret=True),)
+    if facts.asks_radius:
+        return OverRadius(address=Address.from_text(address or _RADIUS_AT), secret=secret, secret_file=file), made
     return OverTcp(address=Address.from_text(address or _AT), secret=secret, secret_file=file), made
 
 
@@ -203,26 +207,32 @@ def _tell(snippet: "Snippet", settings: "Settings", files: "tuple[ConfigFile, ..
     from dnsbound.adapters.fronts.snippet import access_door, authz_front
 
     if as_json:
-        texts = [{"name": file.name, "place": file.place, "text": _shown(file)} for file in files]
+        texts = [{"name": file.name, "place": file.place, "text": _shown(file, settings)} for file in files]
         ours = {"authz": authz_front(snippet.facts, settings), "access": access_door(snippet.facts, settings)}
         emit({"server": snippet.facts.server, "files": texts, **ours, "limits": list(snippet.facts.limits)})
         return
     for file in files:
         if len(files) > 1:
             say(f"==> {file.place} <==")
-        say(_shown(file).rstrip("\n"))
+        say(_shown(file, settings).rstrip("\n"))
 
 
 def _tell_ours(facts: "Facts", settings: "Settings") -> None:
     from dnsbound.adapters.fronts.snippet import authz_front
 
     if facts.protocol is None:
-        raise Misuse(f"{facts.title} does not ask the verify service: nothing of it belongs into authz.toml")
+        raise Misuse(f"{facts.title} asks nobody: nothing of it belongs into authz.toml")
     say(authz_front(facts, settings).rstrip("\n"))
 
 
-def _shown(file: "ConfigFile") -> str:
-    return "# It holds the secret: --output writes it.\n" if file.secret else file.text
+def _shown(file: "ConfigFile", settings: "Settings") -> str:
+    from dnsbound.adapters.fronts.snippet import OverUnix
+
+    if not file.secret:
+        return file.text
+    verifier = settings.verifier
+    hidden = "" if isinstance(verifier, OverUnix) else file.text.replace(verifier.secret, "SECRET")
+    return f"# With the secret in the place of SECRET: --output writes it.\n{hidden}"
 
 
 def _write(files: "tuple[ConfigFile, ...]", output: Path, *, force: bool) -> None:

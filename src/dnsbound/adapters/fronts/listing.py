@@ -28,6 +28,9 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "openssh": "openssh.SNIPPET",
         "kamailio": "kamailio.SNIPPET",
         "prosody": "prosody.SNIPPET",
+        "freeradius": "freeradius.SNIPPET",
+        "hostapd": "hostapd.SNIPPET",
+        "strongswan": "strongswan.SNIPPET",
     }
 )
 """The word to its module here, and what that calls it."""

@@ -100,13 +100,30 @@ class OverTcp:
     secret_file: PurePosixPath
 
     def __post_init__(self) -> None:
-        if len(self.secret) < MIN_SECRET or re.fullmatch(r"[A-Za-z0-9._~+/=-]+", self.secret) is None:
-            raise Misuse(f"the secret is at least {MIN_SECRET} characters of A-Z a-z 0-9 . _ ~ + / = -")
+        _check_secret(self.secret)
         if not self.address.is_loopback:
             raise Misuse(f"the verify service is at a loopback address, such as 127.0.0.1, not {self.address.host!r}")
 
 
-Verifier: TypeAlias = OverUnix | OverTcp
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverRadius:
+    """`dnsbound serve radius`, anywhere: a shared secret says who asks."""
+
+    address: Address
+    secret: str = field(repr=False)
+    """What is in the file now: visible ASCII, 128 bits or more."""
+    secret_file: PurePosixPath
+
+    def __post_init__(self) -> None:
+        _check_secret(self.secret)
+
+
+def _check_secret(secret: str) -> None:
+    if len(secret) < MIN_SECRET or re.fullmatch(r"[A-Za-z0-9._~+/=-]+", secret) is None:
+        raise Misuse(f"the secret is at least {MIN_SECRET} characters of A-Z a-z 0-9 . _ ~ + / = -")
+
+
+Verifier: TypeAlias = OverUnix | OverTcp | OverRadius
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,12 +189,12 @@ class Facts:
     checked: bool = True
     """Whether `--check` can try it; the tests did, where it cannot."""
     protocol: str | None = "http"
-    """How the server asks the verify service; None for one that does not ask."""
+    """How the server asks the verify service, or `radius`: our RADIUS server; None for one that asks neither."""
     gated: bool = False
     """Whether the gate stands before it, by a file of the snippet."""
     claim_from: str = "san"
     front_options: tuple[str, ...] = ()
-    """Further lines of its table in authz.toml."""
+    """Further lines of its table in authz.toml or radius.toml; `{label}` and `{listen}` are the settings'."""
     users: tuple[str, ...]
     """Accounts that the server runs under where it is packaged."""
     unix: bool = True
@@ -195,6 +212,15 @@ class Facts:
     limits: tuple[str, ...]
     """What is not possible with this server."""
 
+    @property
+    def asks_radius(self) -> bool:
+        return self.protocol == "radius"
+
+    @property
+    def asked_of(self) -> str:
+        """Where our own part of it belongs."""
+        return "radius.toml of the RADIUS server" if self.asks_radius else "authz.toml of the verify service"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
@@ -210,7 +236,7 @@ class Snippet:
         if not front and not self.facts.gated:
             return first, *others
         if front:
-            ours = f"authz.toml of the verify service:\n\n{front}\n"
+            ours = f"{self.facts.asked_of}:\n\n{front}\n"
         ours += f"access.toml, with names of yours:\n\n{access_door(self.facts, settings)}"
         return replace(first, text=f"{first.text}\n{commented(ours, self.facts.comment)}"), *others
 
@@ -244,9 +270,12 @@ def heading(facts: Facts, settings: Settings) -> str:
 
 
 def authz_front(facts: Facts, settings: Settings) -> str:
-    """The table of authz.toml by which the verify service knows this server; nothing for one that does not ask."""
+    """The table of authz.toml, or the tables of radius.toml, by which this server is known; nothing for one that does
+    not ask."""
     if facts.protocol is None:
         return ""
+    if isinstance(settings.verifier, OverRadius):
+        return _radius_client(facts, settings, settings.verifier)
     lines = [f"[front.{settings.label}]", f"protocol = {quoting.json_text(facts.protocol, 'the protocol')}"]
     match settings.verifier:
         case OverUnix(path=path, users=users):
@@ -258,8 +287,28 @@ def authz_front(facts: Facts, settings: Settings) -> str:
                 f"secret_file = {quoting.json_text(str(file), 'the secret file')}",
             ]
     lines += [f"door = {quoting.json_text(settings.door, 'the door')}", f'claim_from = ["{facts.claim_from}"]']
-    lines += [line.replace("{label}", settings.label) for line in facts.front_options]
+    lines += _front_options(facts, settings)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _radius_client(facts: Facts, settings: Settings, server: OverRadius) -> str:
+    lines = [
+        f"[client.{settings.label}]",
+        f"address = [{quoting.json_text(settings.listen.host, 'the address')}]",
+        f"secret_file = {quoting.json_text(str(server.secret_file), 'the secret file')}",
+        *_front_options(facts, settings),
+        f"\n[network.{settings.label}]",
+        f"door = {quoting.json_text(settings.door, 'the door')}",
+        f'client = ["{settings.label}"]',
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _front_options(facts: Facts, settings: Settings) -> list[str]:
+    return [
+        line.replace("{label}", settings.label).replace("{listen}", settings.listen.to_text())
+        for line in facts.front_options
+    ]
 
 
 def access_door(facts: Facts, settings: Settings) -> str:
