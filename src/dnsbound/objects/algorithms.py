@@ -79,15 +79,9 @@ _CURVES: Final[Mapping[str, KeyKind]] = MappingProxyType(
 )
 _ORDERS: Final[Mapping[KeyKind, int]] = MappingProxyType(
     {
-        KeyKind.P256: 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
-        KeyKind.P384: int(
-            "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16
-        ),
-        KeyKind.P521: int(
-            "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFA"
-            "51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409",
-            16,
-        ),
+        KeyKind.P256: ec.SECP256R1().group_order,
+        KeyKind.P384: ec.SECP384R1().group_order,
+        KeyKind.P521: ec.SECP521R1().group_order,
     }
 )
 """SP 800-186 section 3.2.1: the order n of each curve."""
@@ -166,17 +160,17 @@ def _local_rsa(signer: Signer) -> rsa.RSAPrivateKey:
 def verify(key: PublicKey, algorithm: ObjectAlgorithm, signature: bytes, message: bytes) -> None:
     """BadSignature unless the algorithm is the key's, and the signature, of exactly the right form, is of the message
     by that key."""
-    _expect_kind(key, algorithm)
+    expect_kind(key, algorithm)
     try:
         match key:
             case ec.EllipticCurvePublicKey():
                 assert algorithm.digest is not None
                 key.verify(der_of_raw(algorithm, signature), message, ec.ECDSA(algorithm.digest))
             case rsa.RSAPublicKey():
-                _expect_octets(signature, (key.key_size + 7) // 8)
+                expect_octets(signature, (key.key_size + 7) // 8)
                 key.verify(signature, message, rsa_padding(algorithm), hashes.SHA256())
             case _:
-                _expect_octets(signature, algorithm.signature_octets)
+                expect_octets(signature, algorithm.signature_octets)
                 key.verify(signature, message)
     except InvalidSignature:
         raise BadSignature("the signature does not verify") from None
@@ -189,13 +183,15 @@ def rsa_padding(algorithm: ObjectAlgorithm) -> padding.PKCS1v15 | padding.PSS:
     return padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 
 
-def _expect_kind(key: PublicKey, algorithm: ObjectAlgorithm) -> None:
+def expect_kind(key: PublicKey, algorithm: ObjectAlgorithm) -> None:
+    """BadSignature unless the algorithm is the key's."""
     kind = kind_of(key)
     if kind is not algorithm.kind:
         raise BadSignature(f"{algorithm.jose} is no algorithm of a {kind} key")
 
 
-def _expect_octets(signature: bytes, octets: int | None) -> None:
+def expect_octets(signature: bytes, octets: int | None) -> None:
+    """BadSignature unless the signature has this length."""
     if len(signature) != octets:
         raise BadSignature(f"the signature has {len(signature)} octets, not {octets}")
 
@@ -203,7 +199,7 @@ def _expect_octets(signature: bytes, octets: int | None) -> None:
 def der_of_raw(algorithm: ObjectAlgorithm, signature: bytes) -> bytes:
     """DER of an ECDSA signature that is r and s side by side. BadSignature unless it has exactly that length, and both
     are from 1 to n - 1."""
-    _expect_octets(signature, algorithm.signature_octets)
+    expect_octets(signature, algorithm.signature_octets)
     half = len(signature) // 2
     order = _ORDERS[algorithm.kind]
     r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
