@@ -63,6 +63,12 @@ class Reason(StrEnum):
     """A signed object outside the time it says it holds for."""
     WRONG_AUDIENCE = "wrong-audience"
     """A signed object that is meant for somebody else."""
+    WRONG_RECIPIENT = "wrong-recipient"
+    """An encrypted message that names others as its recipients, or nobody."""
+    NOT_OPENED = "not-opened"
+    """An encrypted message that does not open: another key's, or changed. It is never said which."""
+    NO_ENCRYPTION_KEY = "no-encryption-key"
+    """Secure records, and none of them publishes a key that something can be encrypted to."""
 
     # Could not find out.
     BOGUS = "bogus"

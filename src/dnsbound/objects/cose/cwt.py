@@ -1,0 +1,187 @@
+"""CBOR Web Tokens: claims as CBOR, signed with COSE_Sign1 (RFC 8392).
+
+The issuer is the signer: `iss` must be there and say the same name as the signature's headers. Claims that stand in the
+header too (RFC 9597) must be the same there. `CwtClaims.check` holds a token against a moment and an audience; a token
+is not to be used without it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from dnsbound.credential.credential import Credential
+from dnsbound.errors import Malformed, Misuse, Reason, Refused
+from dnsbound.limits import OBJECT_SKEW_SECONDS
+from dnsbound.names import ClientName
+from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
+from dnsbound.objects.cose.labels import CWT_TAG, Claim, Header
+from dnsbound.objects.cose.sign1 import FORM, Sign1, expect_octets, sign1, signed_object
+from dnsbound.objects.signed import SignedObject
+from dnsbound.objects.signer_name import signer_name
+from dnsbound.times import Moment, Seconds, iso
+
+_WHAT: Final = "claims of a CWT"
+_NONE: Final[Mapping[int | str, Any]] = MappingProxyType({})
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CwtClaims:
+    """The claims of one token. Times are seconds since 1970."""
+
+    issuer: ClientName
+    subject: str | None = None
+    audience: tuple[str, ...] = ()
+    expires: Moment | None = None
+    not_before: Moment | None = None
+    issued_at: Moment | None = None
+    identifier: bytes | None = None
+    others: Mapping[int | str, Any] = field(default=_NONE, hash=False)
+    """Claims of other standards, and the application's own."""
+
+    @classmethod
+    def from_wire(cls, octets: bytes) -> Self:
+        """Malformed when they are no claims, or without an issuer that is a client name."""
+        claims = from_cbor(octets, _WHAT)
+        if not isinstance(claims, dict):
+            raise Malformed(f"{_WHAT} are no map")
+        issuer = _text(claims, Claim.ISS)
+        if issuer is None:
+            raise Malformed(f"{_WHAT} name no issuer")
+        identifier = claims.get(Claim.CTI)
+        if identifier is not None and not isinstance(identifier, bytes):
+            raise Malformed(f"{_WHAT} have a cti that is no byte string")
+        return cls(
+            issuer=signer_name(issuer),
+            subject=_text(claims, Claim.SUB),
+            audience=_audience(claims.get(Claim.AUD)),
+            expires=_moment(claims, Claim.EXP),
+            not_before=_moment(claims, Claim.NBF),
+            issued_at=_moment(claims, Claim.IAT),
+            identifier=identifier,
+            others=MappingProxyType({label: value for label, value in claims.items() if label not in _OWN}),
+        )
+
+    def to_map(self) -> dict[int | str, Any]:
+        """Times are written in whole seconds: an end is not put off, nor a beginning moved forward."""
+        if self.others.keys() & _OWN:
+            raise Misuse("a claim of RFC 8392 stands among the others")
+        named: dict[int | str, Any] = {
+            Claim.ISS: self.issuer.canonical,
+            Claim.SUB: self.subject,
+            Claim.AUD: self.audience[0] if len(self.audience) == 1 else list(self.audience) or None,
+            Claim.EXP: None if self.expires is None else int(self.expires),
+            Claim.NBF: None if self.not_before is None else -int(-self.not_before // 1),
+            Claim.IAT: None if self.issued_at is None else int(self.issued_at),
+            Claim.CTI: self.identifier,
+        }
+        return {label: value for label, value in named.items() if value is not None} | dict(self.others)
+
+    def to_wire(self) -> bytes:
+        return to_cbor(self.to_map())
+
+    def check(self, *, now: Moment, audience: str | None, skew: Seconds | None = None) -> None:
+        """Refused(STALE) outside the time of the token, Refused(WRONG_AUDIENCE) when it is for others.
+
+        audience: who we are; None where the token must be for nobody in particular. skew: seconds that clocks may be
+        apart; OBJECT_SKEW_SECONDS by default.
+        """
+        spare = OBJECT_SKEW_SECONDS.default if skew is None else skew
+        if self.expires is not None and now > self.expires + spare:
+            raise Refused(Reason.STALE, f"the token ended at {iso(self.expires)}")
+        for begin in (self.not_before, self.issued_at):
+            if begin is not None and now < begin - spare:
+                raise Refused(Reason.STALE, f"the token begins at {iso(begin)}")
+        if (audience is None and self.audience) or (audience is not None and audience not in self.audience):
+            raise Refused(Reason.WRONG_AUDIENCE, "the token is meant for somebody else")
+
+
+_OWN: Final = frozenset(Claim) - {Claim.CNF}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cwt:
+    """Content of a signed object that is a CWT."""
+
+    claims: CwtClaims
+    message: Sign1
+
+
+def sign_cwt(
+    claims: CwtClaims,
+    credential: Credential,
+    *,
+    typ: str | int | None = None,
+    algorithm: str | None = None,
+    key_in_band: bool = True,
+    cwt_tag: bool = False,
+) -> bytes:
+    """Sign claims with the issuer's credential. typ: what kind of token it is (RFC 9596). cwt_tag: put tag 61 around.
+    Misuse for a credential of another name."""
+    if credential.name != claims.issuer:
+        raise Misuse(f"a token of {claims.issuer} is signed by its own credential, not by {credential.name}'s")
+    signed = sign1(claims.to_wire(), credential, typ=typ, algorithm=algorithm, key_in_band=key_in_band)
+    return CWT_TAG_OCTETS + signed if cwt_tag else signed
+
+
+CWT_TAG_OCTETS: Final = b"\xd8\x3d"
+"""Tag 61: it stands before the tagged message (RFC 8392 section 6)."""
+
+
+def parse_cwt(
+    octets: bytes, *, typ: str | int | None, algorithms: Collection[str] | None = None, limit: int | None = None
+) -> SignedObject:
+    """For an `ObjectVerifier`; its content is a `Cwt`. typ: the type it must have; None for one that has none.
+    Malformed, LimitExceeded. Neither time nor audience is looked at: `CwtClaims.check`."""
+    expect_octets(octets, limit)
+    item = from_cbor(octets, "CWT")
+    if isinstance(item, CBORTag) and item.tag == CWT_TAG:
+        item = item.value
+        if not isinstance(item, CBORTag):
+            raise Malformed("CWT has tag 61 around something without a tag")
+    message = Sign1.from_item(item)
+    if message.payload is None:
+        raise Malformed("CWT without claims")
+    claims = CwtClaims.from_wire(message.payload)
+    _expect_same(message, message.payload)
+    return signed_object(
+        message, typ=typ, allowed=algorithms, also_named=claims.issuer, content=Cwt(claims=claims, message=message)
+    )
+
+
+def _expect_same(message: Sign1, payload: bytes) -> None:
+    """RFC 9597 section 2: a claim that stands in both places says the same in both."""
+    stated = message.headers.protected.get(Header.CWT_CLAIMS)
+    if stated is None:
+        return
+    claims = from_cbor(payload, _WHAT)
+    if not isinstance(stated, dict) or any(claims.get(label, value) != value for label, value in stated.items()):
+        raise Malformed(f"{FORM} has other claims in its header than in its payload")
+
+
+def _text(claims: Mapping[Any, Any], claim: Claim) -> str | None:
+    value = claims.get(claim)
+    if value is not None and not isinstance(value, str):
+        raise Malformed(f"{_WHAT} have a {claim.name.lower()} that is no text")
+    return value
+
+
+def _audience(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, str) and entry for entry in entries):
+        raise Malformed(f"{_WHAT} have an aud that is neither text nor a list of them")
+    return tuple(entries)
+
+
+def _moment(claims: Mapping[Any, Any], claim: Claim) -> Moment | None:
+    """RFC 8392 section 2: a number without a tag."""
+    value = claims.get(claim)
+    if value is None and claim not in claims:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise Malformed(f"{_WHAT} have an {claim.name.lower()} that is no time")
+    return float(value)
