@@ -398,8 +398,3 @@ DISCONNECT_ATTEMPTS: Final = Limit(
     "disconnect-attempts", 8, 1, 1000, "how often an access server is asked to end one session; four minutes in all"
 )
 SDP_OCTETS: Final = Limit("sdp-octets", 65_536, 1024, 1_048_576, "one session description of a WebRTC peer")
-CBOR_DEPTH: Final = Limit("cbor-depth", 16, 4, 64, "maps, arrays and tags in each other in one CBOR item")
-CBOR_ITEMS: Final = Limit("cbor-items", 4096, 64, 1_000_000, "parts of one CBOR item")
-ENCRYPTED_RECIPIENTS: Final = Limit(
-    "encrypted-recipients", 64, 1, 4096, "recipients of one encrypted message; each may cost a key agreement"
-)

@@ -58,3 +58,8 @@ RECEIPT_OCTETS: Final = Limit("receipt-octets", 65_536, 1024, 1_048_576, "octets
 ARCHIVE_OCTETS: Final = Limit(
     "archive-octets", 25_165_824, 65_536, 67_108_864, "octets of an archived report with its receipt and chains"
 )
+CBOR_DEPTH: Final = Limit("cbor-depth", 16, 4, 64, "maps, arrays and tags in each other in one CBOR item")
+CBOR_ITEMS: Final = Limit("cbor-items", 4096, 64, 1_000_000, "parts of one CBOR item")
+ENCRYPTED_RECIPIENTS: Final = Limit(
+    "encrypted-recipients", 64, 1, 4096, "recipients of one encrypted message; each may cost a key agreement"
+)

@@ -16,14 +16,15 @@ import cbor2
 from cbor2 import CBORTag
 
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
-from dnsbound.limits import CBOR_DEPTH, CBOR_ITEMS, Budget
+from dnsbound.limits import Budget
+from dnsbound.object_limits import CBOR_DEPTH, CBOR_ITEMS
 
 __all__ = ["CBORTag", "from_cbor", "to_cbor"]
 
 _ARGUMENT_OCTETS: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 _FLOATS: Final = {25: ">e", 26: ">f", 27: ">d"}
 _SIMPLE: Final[dict[int, bool | None]] = {20: False, 21: True, 22: None}
-_UINT, _NEGINT, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _OTHER = range(8)
+_UINT, _NEGINT, _BYTES, _TEXT, _ARRAY, _MAP, _OTHER = 0, 1, 2, 3, 4, 5, 7
 
 
 def from_cbor(octets: bytes, what: str) -> Any:  # noqa: ANN401 (whatever the item is)
@@ -78,21 +79,19 @@ class _ItemReader:
         if major == _OTHER:
             return self._simple(information, start)
         argument = self._argument(information, start)
-        match major:
-            case 0:
-                return argument
-            case 1:
-                return -1 - argument
-            case 2:
-                return self._take(argument)
-            case 3:
-                return self._text(argument, start)
-            case 4:
-                return [self.item(depth + 1) for _ in range(self._count(argument, 1, start))]
-            case 5:
-                return self._map(argument, depth, start)
-            case _:
-                return CBORTag(argument, self.item(depth + 1))
+        if major <= _NEGINT:
+            return argument if major == _UINT else -1 - argument
+        return (
+            self._octets_of(major, argument, start) if major <= _TEXT else self._nested(major, argument, depth, start)
+        )
+
+    def _octets_of(self, major: int, length: int, start: int) -> bytes | str:
+        return self._take(length) if major == _BYTES else self._text(length, start)
+
+    def _nested(self, major: int, argument: int, depth: int, start: int) -> Any:  # noqa: ANN401 (see above)
+        if major == _ARRAY:
+            return [self.item(depth + 1) for _ in range(self._count(argument, 1, start))]
+        return self._map(argument, depth, start) if major == _MAP else CBORTag(argument, self.item(depth + 1))
 
     def finish(self) -> None:
         if self._offset != len(self._octets):

@@ -86,9 +86,12 @@ def shared_secret(key: DecryptionKey, ephemeral: AgreementKey) -> bytes:
             return private.exchange(ephemeral)
         except ValueError:
             raise not_opened() from None
-    if isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(ephemeral, ec.EllipticCurvePublicKey):
-        if private.curve.name == ephemeral.curve.name:
-            return private.exchange(ec.ECDH(), ephemeral)
+    if (
+        isinstance(private, ec.EllipticCurvePrivateKey)
+        and isinstance(ephemeral, ec.EllipticCurvePublicKey)
+        and private.curve.name == ephemeral.curve.name
+    ):
+        return private.exchange(ec.ECDH(), ephemeral)
     raise Malformed("the ephemeral key is of another kind than the recipient's")
 
 
@@ -123,6 +126,7 @@ def key_of_point(kind: EncryptionKind, coordinates: tuple[bytes, ...]) -> Agreem
         return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
     except ValueError:
         raise Malformed(f"the point is not on {curve.name}") from None
+
 
 def check_audience(audience: object, recipient: ClientName) -> None:
     """Malformed unless it is a list of names; Refused(WRONG_AUDIENCE) unless ours is among them."""

@@ -1,8 +1,7 @@
 """CBOR Web Tokens: claims as CBOR, signed with COSE_Sign1 (RFC 8392).
 
 The issuer is the signer: `iss` must be there and say the same name as the signature's headers. Claims that stand in the
-header too (RFC 9597) must be the same there. `CwtClaims.check` holds a token against a moment and an audience; a token
-is not to be used without it.
+header too (RFC 9597) must be the same there. A token says when it ends, and for whom it is, or for nobody.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,8 +11,8 @@ from typing import Any, Final, Self
 
 from dnsbound.credential.credential import Credential
 from dnsbound.errors import Malformed, Misuse, Reason, Refused
-from dnsbound.limits import OBJECT_SKEW_SECONDS
 from dnsbound.names import ClientName
+from dnsbound.object_limits import OBJECT_SKEW_SECONDS
 from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
 from dnsbound.objects.cose.labels import CWT_TAG, Claim, Header
 from dnsbound.objects.cose.sign1 import FORM, Sign1, expect_octets, sign1, signed_object
@@ -21,8 +20,8 @@ from dnsbound.objects.signed import SignedObject
 from dnsbound.objects.signer_name import signer_name
 from dnsbound.times import Moment, Seconds, iso
 
+CWT: Final = "CWT"
 _WHAT: Final = "claims of a CWT"
-_NONE: Final[Mapping[int | str, Any]] = MappingProxyType({})
 _LATEST: Final = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -38,7 +37,7 @@ class CwtClaims:
     not_before: Moment | None = None
     issued_at: Moment | None = None
     identifier: bytes | None = None
-    others: Mapping[int | str, Any] = field(default=_NONE, hash=False)
+    others: Mapping[int | str, Any] = field(default_factory=dict, hash=False)
     """Claims of other standards, and the application's own."""
 
     @classmethod
@@ -82,20 +81,26 @@ class CwtClaims:
     def to_wire(self) -> bytes:
         return to_cbor(self.to_map())
 
-    def check(self, *, now: Moment, audience: str | None, skew: Seconds | None = None) -> None:
-        """Refused(STALE) outside the time of the token, Refused(WRONG_AUDIENCE) when it is for others.
-
-        audience: who we are; None where the token must be for nobody in particular. skew: seconds that clocks may be
-        apart; OBJECT_SKEW_SECONDS by default.
-        """
-        spare = OBJECT_SKEW_SECONDS.default if skew is None else skew
-        if self.expires is not None and now > self.expires + spare:
-            raise Refused(Reason.STALE, f"the token ended at {iso(self.expires)}")
-        for begin in (self.not_before, self.issued_at):
-            if begin is not None and now < begin - spare:
-                raise Refused(Reason.STALE, f"the token begins at {iso(begin)}")
+    def check(
+        self,
+        *,
+        now: Moment,
+        audience: str | None,
+        skew: Seconds = OBJECT_SKEW_SECONDS.default,
+        danger_eternal: bool = False,
+    ) -> None:
+        """Refused with STALE unless the token holds now, give or take `skew`, with WRONG_AUDIENCE unless it is meant
+        for `audience`; None takes tokens that are meant for nobody in particular. danger_eternal: also those that
+        never end."""
         if (audience is None and self.audience) or (audience is not None and audience not in self.audience):
             raise Refused(Reason.WRONG_AUDIENCE, "the token is meant for somebody else")
+        if self.expires is None and not danger_eternal:
+            raise Refused(Reason.STALE, "the token does not say when it ends")
+        if self.expires is not None and now >= self.expires + skew:
+            raise Refused(Reason.STALE, f"the token ended at {iso(self.expires)}")
+        for begin in (self.not_before, self.issued_at):
+            if begin is not None and begin > now + skew:
+                raise Refused(Reason.STALE, f"the token begins at {iso(begin)}, which is to come")
 
 
 _OWN: Final = frozenset(Claim) - {Claim.CNF}
@@ -131,10 +136,18 @@ CWT_TAG_OCTETS: Final = b"\xd8\x3d"
 
 
 def parse_cwt(
-    octets: bytes, *, typ: str | int | None, algorithms: Collection[str] | None = None, limit: int | None = None
+    octets: bytes,
+    *,
+    now: Moment,
+    audience: str | None,
+    typ: str | int | None,
+    algorithms: Collection[str] | None = None,
+    skew: Seconds = OBJECT_SKEW_SECONDS.default,
+    limit: int | None = None,
+    danger_eternal: bool = False,
 ) -> SignedObject:
-    """For an `ObjectVerifier`; its content is a `Cwt`. typ: the type it must have; None for one that has none.
-    Malformed, LimitExceeded. Neither time nor audience is looked at: `CwtClaims.check`."""
+    """What a token claims, where it may hold now and here; its `content` is a `Cwt`. typ: the type it must have; None
+    for one that has none. Malformed, LimitExceeded; Refused as `CwtClaims.check` says."""
     expect_octets(octets, limit)
     item = from_cbor(octets, "CWT")
     if isinstance(item, CBORTag) and item.tag == CWT_TAG:
@@ -146,8 +159,14 @@ def parse_cwt(
         raise Malformed("CWT without claims")
     claims = CwtClaims.from_wire(message.payload)
     _expect_same(message, message.payload)
+    claims.check(now=now, audience=audience, skew=skew, danger_eternal=danger_eternal)
     return signed_object(
-        message, typ=typ, allowed=algorithms, also_named=claims.issuer, content=Cwt(claims=claims, message=message)
+        message,
+        typ=typ,
+        allowed=algorithms,
+        also_named=claims.issuer,
+        form=CWT,
+        content=Cwt(claims=claims, message=message),
     )
 
 

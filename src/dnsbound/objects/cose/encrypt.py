@@ -13,15 +13,15 @@ from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dnsbound.credential.encryption_keys import DecryptionKey
 from dnsbound.errors import LimitExceeded, Malformed, Misuse, Refused
-from dnsbound.limits import ENCRYPTED_RECIPIENTS, OBJECT_OCTETS
 from dnsbound.names import ClientName
+from dnsbound.object_limits import ENCRYPTED_RECIPIENTS, OBJECT_OCTETS
 from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
 from dnsbound.objects.cose.cose_key import agreement_cose_key, agreement_key_of
 from dnsbound.objects.cose.headers import Headers

@@ -75,9 +75,7 @@ def parse_hash_envelope(
     """For an `ObjectVerifier`; its content is a `HashEnvelope`. Malformed, LimitExceeded."""
     message = Sign1.from_wire(octets, untagged=untagged)
     envelope = _envelope(message)
-    return signed_object(
-        message, typ=typ, allowed=algorithms, understood=UNDERSTOOD | _LABELS, content=envelope
-    )
+    return signed_object(message, typ=typ, allowed=algorithms, understood=UNDERSTOOD | _LABELS, content=envelope)
 
 
 def is_hash_envelope(message: Sign1) -> bool:

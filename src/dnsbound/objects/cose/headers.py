@@ -6,6 +6,7 @@ bucket once. Not here: what a parameter means to one kind of message.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Self, TypeAlias
 
 from dnsbound.errors import Malformed
@@ -15,7 +16,7 @@ from dnsbound.objects.cose.labels import Header
 Label: TypeAlias = int | str
 HeaderMap: TypeAlias = Mapping[Label, Any]
 
-_NOTHING: Final[HeaderMap] = {}
+_NOTHING: Final[HeaderMap] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import PublicKey
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
-from dnsbound.limits import OBJECT_OCTETS
 from dnsbound.names import ClientName
+from dnsbound.object_limits import OBJECT_OCTETS
 from dnsbound.objects.algorithms import ObjectAlgorithm, algorithm_of_cose, choose_algorithm, sign, verify
 from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
 from dnsbound.objects.cose.headers import HeaderMap, Headers
@@ -58,8 +58,8 @@ class Sign1:
 
     @classmethod
     def from_wire(cls, octets: bytes, *, untagged: bool = True, limit: int | None = None) -> Self:
-        """Read a message with or without tag 18. untagged: False takes the tagged form alone. limit: octets, OBJECT_OCTETS
-        by default. Malformed, LimitExceeded."""
+        """Read a message with or without tag 18. untagged: False takes the tagged form alone. limit: octets,
+        OBJECT_OCTETS by default. Malformed, LimitExceeded."""
         expect_octets(octets, limit)
         return cls.from_item(from_cbor(octets, FORM), untagged=untagged)
 
@@ -141,7 +141,10 @@ def sign1(
     if credential.name is None:
         raise Misuse("the credential has no name, so nobody could look its key up")
     chosen = choose_algorithm(credential.signer, algorithm)
-    protected: dict[int | str, Any] = {Header.ALG: chosen.cose[0], Header.KID: credential.name.canonical.encode("ascii")}
+    protected: dict[int | str, Any] = {
+        Header.ALG: chosen.cose[0],
+        Header.KID: credential.name.canonical.encode("ascii"),
+    }
     protected |= {} if content_type is None else {Header.CONTENT_TYPE: content_type}
     protected |= {} if typ is None else {Header.TYP: typ}
     protected |= {} if claims is None else {Header.CWT_CLAIMS: dict(claims)}
@@ -150,9 +153,7 @@ def sign1(
     if headers and headers.keys() & protected.keys():
         raise Misuse("a header that is given has another meaning already")
     made = Headers.of(protected | dict(headers or {}))
-    signature = sign(
-        credential.signer, chosen, to_be_signed(made.protected_octets, external_aad, payload)
-    )
+    signature = sign(credential.signer, chosen, to_be_signed(made.protected_octets, external_aad, payload))
     message = Sign1(headers=made, payload=None if detached else payload, signature=signature)
     return message.to_wire(tagged=tagged)
 
@@ -169,8 +170,8 @@ def parse_sign1(
 ) -> SignedObject:
     """What somebody says to have signed; for an `ObjectVerifier`.
 
-    typ: the type it must have; None for one that has none. algorithms: JOSE names of those that are taken, of those that
-    are used here. detached: the payload of an object that comes without. Malformed, or LimitExceeded, otherwise.
+    typ: the type it must have; None for one that has none. algorithms: JOSE names that are taken, of those that are
+    used here. detached: the payload of an object that comes without. Malformed, or LimitExceeded, otherwise.
     """
     return signed_object(
         Sign1.from_wire(octets, untagged=untagged, limit=limit),
@@ -190,10 +191,11 @@ def signed_object(
     external_aad: bytes = b"",
     understood: frozenset[int] = UNDERSTOOD,
     also_named: ClientName | None = None,
+    form: str = FORM,
     content: object = None,
 ) -> SignedObject:
     """The same for a message that is read already. understood: labels that may be critical. also_named: the signer by
-    the payload's own word, which must be the same. content: for the caller; the message by default."""
+    the payload's own word, which must be the same. form, content: of what is returned; the message by default."""
     headers = message.headers
     headers.check_critical(understood, FORM)
     if Header.PAYLOAD_HASH_ALG in headers.protected and Header.PAYLOAD_HASH_ALG not in understood:
@@ -206,7 +208,7 @@ def signed_object(
     payload = _whole_payload(message, detached)
     return SignedObject(
         name=stated_signer(headers, also_named),
-        form=FORM,
+        form=form,
         algorithm=algorithm.jose,
         presented=in_band_key(headers),
         check=message.check_with(payload, external_aad),

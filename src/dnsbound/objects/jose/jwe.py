@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dnsbound.credential.encryption_keys import DecryptionKey, SignsOnly, encryption_key_from_spki
 from dnsbound.errors import Malformed, Misuse, Refused
-from dnsbound.limits import ENCRYPTED_RECIPIENTS
 from dnsbound.names import ClientName
+from dnsbound.object_limits import ENCRYPTED_RECIPIENTS
 from dnsbound.objects.encryption import (
     KEY_OCTETS,
     AgreementKey,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from dnsbound.errors import LimitExceeded, Malformed
-from dnsbound.limits import ENCRYPTED_RECIPIENTS, OBJECT_HEADER_OCTETS, OBJECT_OCTETS
+from dnsbound.object_limits import ENCRYPTED_RECIPIENTS, OBJECT_HEADER_OCTETS, OBJECT_OCTETS
 from dnsbound.objects.jose import base64url
 from dnsbound.objects.jose.content_encryption import CONTENT, ContentCipher, Encrypted
 from dnsbound.objects.jose.strict_json import read_object, write_object
@@ -104,7 +104,9 @@ class JweMessage:
     @property
     def authenticated(self) -> bytes:
         """RFC 7516 section 5.1, step 14."""
-        return self.protected_text if self.additional_text is None else self.protected_text + b"." + self.additional_text
+        return (
+            self.protected_text if self.additional_text is None else self.protected_text + b"." + self.additional_text
+        )
 
     @property
     def cipher(self) -> ContentCipher:

@@ -49,14 +49,20 @@ def sign(
 
 
 def parse(
-    token: str | bytes, *, typ: str | None, algorithms: Collection[str] | None = None, detached: bytes | None = None
+    token: str | bytes,
+    *,
+    typ: str | None,
+    algorithms: Collection[str] | None = None,
+    detached: bytes | None = None,
+    limit: int | None = None,
 ) -> SignedObject:
     """What a token in compact form claims; its `content` is the `JoseHeader`.
 
     typ: the type it must have; None for one that has none. algorithms: JOSE names that are taken, of those that are
-    used here. detached: the payload of a token that comes without. Malformed, or LimitExceeded, otherwise.
+    used here. detached: the payload of a token that comes without. limit: octets of a token, OBJECT_OCTETS by default.
+    Malformed, or LimitExceeded, otherwise.
     """
-    octets = token_octets(token)
+    octets = token_octets(token, limit)
     protected, _, rest = octets.partition(b".")
     text, dot, signature = rest.rpartition(b".")
     if not dot:
@@ -66,9 +72,9 @@ def parse(
     return signed_object(header, protected + b"." + signed, base64url.decode(signature, "signature"), payload)
 
 
-def token_octets(token: str | bytes) -> bytes:
+def token_octets(token: str | bytes, limit: int | None = None) -> bytes:
     """Of a token that may still be anything. LimitExceeded when there are too many."""
-    if len(token) > OBJECT_OCTETS.default:
+    if len(token) > OBJECT_OCTETS.checked(limit):
         raise LimitExceeded(OBJECT_OCTETS.name, f"a token of {len(token)} octets")
     try:
         return token.encode("ascii") if isinstance(token, str) else bytes(token)
