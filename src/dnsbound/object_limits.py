@@ -62,4 +62,24 @@ CBOR_DEPTH: Final = Limit("cbor-depth", 16, 4, 64, "maps, arrays and tags in eac
 CBOR_ITEMS: Final = Limit("cbor-items", 4096, 64, 1_000_000, "parts of one CBOR item")
 ENCRYPTED_RECIPIENTS: Final = Limit(
     "encrypted-recipients", 64, 1, 4096, "recipients of one encrypted message; each may cost a key agreement"
+ATTACHED_OCTETS: Final = Limit(
+    "attached-octets", 1_048_576, 1024, 16_777_216, "octets that travel inside their signature; larger ones stay outside"
+)
+SIGNATURE_FILE_OCTETS: Final = Limit(
+    "signature-file-octets", 8_388_608, 65_536, 67_108_864, "octets of one file with a signature; not of what it covers"
+)
+MANIFEST_OCTETS: Final = Limit("manifest-octets", 4_194_304, 4096, 33_554_432, "octets of one manifest of digests")
+MANIFEST_FILES: Final = Limit("manifest-files", 20_000, 1, 200_000, "files of one manifest")
+MANIFEST_PATH_OCTETS: Final = Limit("manifest-path-octets", 1024, 255, 4096, "octets of one path in a manifest")
+CHUNK_OCTETS: Final = Limit(
+    "chunk-octets", 1_048_576, 65_536, 1_073_741_824, "octets of one chunk; larger files get larger ones"
+)
+CHUNKS: Final = Limit("chunks", 32_768, 1, 262_144, "chunks of one file: above it they double in size")
+SEGMENT_OCTETS: Final = Limit("segment-octets", 4_194_304, 1024, 16_777_216, "octets of one segment of a live stream")
+SEGMENT_SECONDS: Final = Limit("segment-seconds", 2, 1, 3600, "how long a segment waits for more before it is signed")
+SEGMENT_RECORD_OCTETS: Final = Limit(
+    "segment-record-octets", 65_536, 4096, 262_144, "octets of the signed record of one segment"
+)
+CHECKPOINT_OCTETS: Final = Limit(
+    "checkpoint-octets", 33_554_432, 65_536, 268_435_456, "octets of what an interrupted signing left that are read"
 )
