@@ -69,8 +69,14 @@ class Reason(StrEnum):
     """An encrypted message that does not open: another key's, or changed. It is never said which."""
     NO_ENCRYPTION_KEY = "no-encryption-key"
     """Secure records, and none of them publishes a key that something can be encrypted to."""
+    CONTENT_MISMATCH = "content-mismatch"
+    """Content that is another than what was signed."""
+    STREAM_BROKEN = "stream-broken"
+    """A segment of a signed stream that is missing, moved, shown again, or of another stream."""
 
     # Could not find out.
+    INCOMPLETE = "incomplete"
+    """Signed content that ends before what was signed does: what came is right, and the rest may still come."""
     BOGUS = "bogus"
     """The answer contradicts DNSSEC: forged, expired, stripped or mis-signed."""
     INDETERMINATE = "indeterminate"
@@ -96,6 +102,7 @@ UNDECIDED_REASONS: Final = frozenset(
         Reason.WORK_BUDGET,
         Reason.EVIDENCE_TOO_OLD,
         Reason.CLOCK,
+        Reason.INCOMPLETE,
     }
 )
 """Reasons that belong to `Undecided`; all others belong to `Refused`."""

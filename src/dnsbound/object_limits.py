@@ -62,8 +62,13 @@ CBOR_DEPTH: Final = Limit("cbor-depth", 16, 4, 64, "maps, arrays and tags in eac
 CBOR_ITEMS: Final = Limit("cbor-items", 4096, 64, 1_000_000, "parts of one CBOR item")
 ENCRYPTED_RECIPIENTS: Final = Limit(
     "encrypted-recipients", 64, 1, 4096, "recipients of one encrypted message; each may cost a key agreement"
+)
 ATTACHED_OCTETS: Final = Limit(
-    "attached-octets", 1_048_576, 1024, 16_777_216, "octets that travel inside their signature; larger ones stay outside"
+    "attached-octets",
+    1_048_576,
+    1024,
+    16_777_216,
+    "octets that travel inside their signature; more stay outside",
 )
 SIGNATURE_FILE_OCTETS: Final = Limit(
     "signature-file-octets", 8_388_608, 65_536, 67_108_864, "octets of one file with a signature; not of what it covers"

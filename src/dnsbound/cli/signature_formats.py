@@ -20,12 +20,10 @@ HEAD_OCTETS: Final = 64
 
 
 class Attach(Protocol):
-    """Signs a payload that travels inside; the signature's octets. typ: what kind of payload it is. key_in_band: whether
-    the key goes along."""
+    """Signs a payload that travels inside; the signature's octets. typ: what kind of payload it is. key_in_band: the
+    key goes along."""
 
-    def __call__(
-        self, payload: bytes, credential: "Credential", *, typ: str | None, key_in_band: bool
-    ) -> bytes: ...
+    def __call__(self, payload: bytes, credential: "Credential", *, typ: str | None, key_in_band: bool) -> bytes: ...
 
 
 class Detach(Protocol):

@@ -1,11 +1,11 @@
 """What an interrupted run had hashed already, so that the next one need not: digests that this machine computed, each
 bound to the file it is of.
 
-A hash under way cannot be written down (no library gives its state away), so what is kept are digests that are complete:
-of whole files, and of whole chunks of one file. A digest counts for a file of the same device, inode, size, mtime and
-ctime alone, and is not even kept of a file that changed within the last seconds, whose next change might show the same
-time. It is nobody's signature: whoever may write to this file decides what is signed or found right, so it is read only
-when it is its reader's own and nobody else's.
+A hash under way cannot be written down (no library gives its state away), so what is kept are digests that are
+complete: of whole files, and of whole chunks of one file. A digest counts for a file of the same device, inode, size,
+mtime and ctime alone, and is not even kept of a file that changed within the last seconds, whose next change might show
+the same time. It is nobody's signature: whoever may write to this file decides what is signed or found right, so it is
+read only when it is its reader's own and nobody else's.
 """
 
 import json

@@ -55,7 +55,7 @@ def check_file(entry: ManifestEntry, path: Path, *, through: Through, checkpoint
 
 
 def not_readable(failed: OSError | DnsboundError) -> Refused | Undecided:
-    """A file that is not there, or is no file, is not what was signed; one that changes, or cannot be read, might be."""
+    """A file that is not there is not what was signed; one that changes, or cannot be read, might be."""
     if isinstance(failed, FileNotFoundError | NotADirectoryError):
         return Refused(Reason.CONTENT_MISMATCH, "the file is not there")
     said = failed.strerror if isinstance(failed, OSError) else str(failed)

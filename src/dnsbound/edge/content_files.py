@@ -63,8 +63,8 @@ class OpenContent:
         self.identity: Final = FileIdentity.of(descriptor)
 
     def pieces(self, *, start: int = 0) -> Iterator[memoryview]:
-        """Its octets from there on. A piece holds until the next one is asked for. Misuse, at the end, when the file has
-        changed meanwhile."""
+        """Its octets from there on. A piece holds until the next one is asked for. Misuse, at the end, when the file
+        has changed meanwhile."""
         os.lseek(self.descriptor, start, os.SEEK_SET)
         yield from pieces_of(self.descriptor)
         if FileIdentity.of(self.descriptor) != self.identity:
@@ -91,7 +91,7 @@ def opened_content(path: Path) -> Iterator[OpenContent]:
 
 
 def pieces_of(descriptor: int) -> Iterator[memoryview]:
-    """What can be read, to its end: of a file, a pipe, standard input. A piece holds until the next one is asked for."""
+    """What can be read, to its end: of a file or a pipe. A piece holds until the next one is asked for."""
     buffer = bytearray(PIECE_OCTETS)
     view = memoryview(buffer)
     while octets := os.readv(descriptor, [buffer]):

@@ -37,8 +37,8 @@ def opened_below(directory: Path, path: str) -> Iterator[OpenContent]:
 
 
 def paths_below(directory: Path) -> Iterator[str]:
-    """The path of every file below a directory, in order. Misuse for what a manifest cannot name: links, pipes, devices,
-    names that are no printable text."""
+    """The path of every file below a directory, in order. Misuse for what a manifest cannot name: links, pipes,
+    devices, names that are no printable text."""
     yield from _walk(directory, "")
 
 

@@ -63,7 +63,7 @@ def _entry(
 
 def digest_of(content: OpenContent, through: Through, checkpoint: Checkpoint | None) -> bytes:
     """SHA-256 of a file, as far as it is not known."""
-    known = checkpoint and checkpoint.whole(content.identity)
+    known = None if checkpoint is None else checkpoint.whole(content.identity)
     if known is not None:
         through(content.identity.size)
         return known
@@ -112,5 +112,3 @@ def chunk_digests_of(
             checkpoint.keep_chunks(content.identity, chunk, hashes.digests[kept:])
             kept = len(hashes.digests)
     return hashes.finish()
-
-

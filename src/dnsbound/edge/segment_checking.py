@@ -10,16 +10,19 @@ refused from the moment its evidence ends. Octets are handed on only after their
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from dnsbound.edge.object_verifier import ObjectVerifier
 from dnsbound.edge.segment_files import GrowingInput, RecordLines
 from dnsbound.errors import Reason, Refused, Undecided
-from dnsbound.names import ClientName
 from dnsbound.object_limits import SEGMENT_OCTETS
 from dnsbound.objects.jose.jws import parse
 from dnsbound.objects.large.segments import SEGMENT_TYPE, SegmentChain, SegmentRecord
 from dnsbound.objects.signed import VerifiedObject
 from dnsbound.times import Seconds, iso
+
+if TYPE_CHECKING:
+    from dnsbound.names import ClientName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

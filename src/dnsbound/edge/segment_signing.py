@@ -126,5 +126,3 @@ def _position(descriptor: int, path: Path, credential: Credential) -> ChainPosit
         raise Misuse(f"{path}: the stream has ended, and nothing goes on after that")
     os.truncate(descriptor, size - len(torn))
     return ChainPosition.after(record, token)
-
-

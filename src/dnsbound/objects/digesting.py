@@ -47,13 +47,15 @@ class Digesting:
 
     __slots__ = ("_add", "_algorithm", "_digest", "_spki")
 
-    def __init__(self, algorithm: ObjectAlgorithm, spki: bytes) -> None:
-        """spki: DER SubjectPublicKeyInfo of the key, which an ML-DSA message is bound to from its first octet on.
-        Misuse for Ed25519, BadSignature when the key is not one of the algorithm."""
+    def __init__(self, algorithm: ObjectAlgorithm, spki: bytes | None) -> None:
+        """spki: DER SubjectPublicKeyInfo of the key, which an ML-DSA message is bound to from its first octet on; None
+        for another algorithm, where the key is known later. Misuse for Ed25519, BadSignature when the key is not one of
+        the algorithm."""
         if not can_digest(algorithm):
             raise Misuse("Ed25519 signs whole messages: sign a list of digests instead")
-        key = verifying_key(spki)
-        expect_kind(key, algorithm)
+        key = None if spki is None else verifying_key(spki)
+        if key is not None:
+            expect_kind(key, algorithm)
         self._algorithm = algorithm
         self._spki = spki
         self._add: Callable[[bytes | memoryview], None]
@@ -64,7 +66,8 @@ class Digesting:
             shake = hashlib.shake_256(tr + _PURE_EMPTY_CONTEXT)
             self._add, self._digest = shake.update, partial(shake.digest, _OCTETS)
         else:
-            assert algorithm.digest is not None
+            if algorithm.digest is None:
+                raise Misuse("an ML-DSA message is digested for a key that is known")
             made = hashlib.new(algorithm.digest.name)
             self._add, self._digest = made.update, made.digest
 

@@ -163,7 +163,9 @@ class ChunkCheck:
     def finish(self) -> None:
         """Refused when a chunk was wrong, Undecided(INCOMPLETE) when the last ones have not come."""
         if self.wrong:
-            raise Refused(Reason.CONTENT_MISMATCH, f"{self.wrong} of {len(self._list.digests)} chunks are not as signed")
+            raise Refused(
+                Reason.CONTENT_MISMATCH, f"{self.wrong} of {len(self._list.digests)} chunks are not as signed"
+            )
         if self._index < len(self._list.digests):
             come = self._index * self._list.chunk + self._filled
             raise Undecided(Reason.INCOMPLETE, f"{come} of the {self._list.size} octets that were signed")

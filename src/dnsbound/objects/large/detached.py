@@ -2,57 +2,59 @@
 appendix F), hashed piece by piece.
 
 Any JOSE library that knows `b64` verifies it, with the content in its memory. It has no `typ`: what it signs is just
-octets. Which keys cannot make or check it: `dnsbound.objects.large.prehashed`.
+octets. Which keys cannot make or check it: `dnsbound.objects.digesting`.
 """
 
-from typing import Self
+from typing import Final, Self
 
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import PublicKey
-from dnsbound.errors import Malformed
-from dnsbound.objects.algorithms import ObjectAlgorithm, choose_algorithm
+from dnsbound.credential.signature import BadSignature
+from dnsbound.credential.signer import LocalSigner
+from dnsbound.errors import Malformed, Misuse
+from dnsbound.objects.algorithms import choose_algorithm
+from dnsbound.objects.digesting import Digesting, can_digest
 from dnsbound.objects.jose import base64url
 from dnsbound.objects.jose.header import HeaderOptions, JoseHeader, read_header, write_header
-from dnsbound.objects.large.prehashed import checking_hash, sign_digest, signing_hash, verify_digest
 from dnsbound.objects.signed import SignedObject
 
-FORM = "detached JWS"
+FORM: Final = "detached JWS"
+_INSTEAD: Final = "sign a manifest instead, which is the default"
 
 
 class DetachedSigning:
     """Signs content that is given in pieces. Misuse for a key that would need it whole."""
 
-    __slots__ = ("_algorithm", "_credential", "_hash", "_protected")
+    __slots__ = ("_credential", "_digesting", "_protected")
 
     def __init__(self, credential: Credential, *, algorithm: str | None = None, key_in_band: bool = True) -> None:
+        chosen = choose_algorithm(credential.signer, algorithm)
+        if not can_digest(chosen) or not isinstance(credential.signer, LocalSigner):
+            raise Misuse(f"this key signs no content that goes by: {_INSTEAD}")
         self._credential = credential
-        self._algorithm = choose_algorithm(credential.signer, algorithm)
-        self._hash = signing_hash(credential.signer, self._algorithm)
-        self._protected = write_header(
-            credential, self._algorithm, HeaderOptions(key_in_band=key_in_band, b64=False)
-        )
-        self._hash.update(self._protected + b".")
+        self._digesting = Digesting(chosen, credential.spki)
+        self._protected = write_header(credential, chosen, HeaderOptions(key_in_band=key_in_band, b64=False))
+        self.update(self._protected + b".")
 
     def update(self, octets: bytes | memoryview) -> None:
-        self._hash.update(octets)
+        self._digesting.update(octets)
 
     def finish(self) -> bytes:
         """The token."""
-        signature = sign_digest(self._credential.signer, self._algorithm, self._hash.finalize())
-        return self._protected + b".." + base64url.encode(signature)
+        return self._protected + b".." + base64url.encode(self._digesting.sign(self._credential.signer))
 
 
 class DetachedContent:
     """The content of a detached JWS, while it is given in pieces."""
 
-    __slots__ = ("_hash", "_signature", "header")
+    __slots__ = ("_digesting", "_signature", "header")
 
     def __init__(self, header: JoseHeader, protected: bytes, signature: bytes) -> None:
         self.header = header
         """Nothing of it is trusted."""
         self._signature = signature
-        self._hash = checking_hash(header.algorithm, self._spki)
-        self._hash.update(protected + b".")
+        self._digesting = _digesting(header)
+        self.update(protected + b".")
 
     @classmethod
     def parse(cls, token: bytes) -> Self:
@@ -69,7 +71,7 @@ class DetachedContent:
         return cls(header, protected, base64url.decode(signature, "signature"))
 
     def update(self, octets: bytes | memoryview) -> None:
-        self._hash.update(octets)
+        self._digesting.update(octets)
 
     def finish(self) -> SignedObject:
         """To be verified: only then it is known whether this content was signed."""
@@ -78,27 +80,23 @@ class DetachedContent:
             form=FORM,
             algorithm=self.header.algorithm.jose,
             presented=self.header.presented,
-            check=_DigestCheck(self.header.algorithm, self._signature, self._hash.finalize(), self._spki),
+            check=self._check,
             payload=None,
             content=self.header,
         )
 
-    @property
-    def _spki(self) -> bytes | None:
-        presented = self.header.presented
-        return None if presented.is_empty else presented.spki
+    def _check(self, key: PublicKey) -> None:
+        self._digesting.verify(key, self._signature)
 
 
-class _DigestCheck:
-    """`SignedObject.check` of one signature over one content."""
-
-    __slots__ = ("_algorithm", "_digest", "_signature", "_spki")
-
-    def __init__(self, algorithm: ObjectAlgorithm, signature: bytes, digest: bytes, spki: bytes | None) -> None:
-        self._algorithm = algorithm
-        self._signature = signature
-        self._digest = digest
-        self._spki = spki
-
-    def __call__(self, key: PublicKey) -> None:
-        verify_digest(key, self._algorithm, self._signature, self._digest, self._spki)
+def _digesting(header: JoseHeader) -> Digesting:
+    presented = header.presented
+    spki = None if presented.is_empty else presented.spki
+    if not can_digest(header.algorithm):
+        raise Malformed("an Ed25519 signature over detached content needs all of it in memory: it is not checked here")
+    if spki is None and header.algorithm.digest is None:
+        raise Malformed("an ML-DSA signature over detached content is checked by a key that comes along alone")
+    try:
+        return Digesting(header.algorithm, spki)
+    except BadSignature as error:
+        raise Malformed(str(error)) from None

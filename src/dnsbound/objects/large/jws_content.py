@@ -12,7 +12,7 @@ def open_jws(octets: bytes) -> Opened:
     token = octets.removesuffix(b"\n")
     if b".." in token:
         return Opened(typ=None, signed=None, content=DetachedContent.parse(token))
-    signed = parse(token, typ=ANY_TYP, octets=SIGNATURE_FILE_OCTETS.default)
+    signed = parse(token, typ=ANY_TYP, limit=SIGNATURE_FILE_OCTETS.default)
     return Opened(typ=signed.content.typ, signed=signed)
 
 

@@ -1,7 +1,7 @@
 """Which paths a manifest may name: relative, with `/`, downwards only.
 
-A manifest is a stranger's word even when its signature holds: the signer may have been made to sign anything. No file is
-found by such a path before it has passed here, and links on the way are the edge's to refuse
+A manifest is a stranger's word even when its signature holds: the signer may have been made to sign anything. No file
+is found by such a path before it has passed here, and links on the way are the edge's to refuse
 (`dnsbound.edge.content_paths`).
 """
 
@@ -16,7 +16,7 @@ _NAME_OCTETS: Final = 255
 
 
 def checked_path(text: str) -> str:
-    """The path as it is; Malformed for one that is absolute, climbs, is written in several ways or cannot be printed."""
+    """The path as it is; Malformed for one that is absolute, climbs, has another spelling or cannot be printed."""
     try:
         octets = len(text.encode("utf-8"))
     except UnicodeEncodeError:

@@ -4,10 +4,10 @@
      "at": "2026-11-22T16:00:07Z", "prev": "<64: SHA-256 of the record before, as it was sent>", "last": true}
 
 Each record is the payload of a signed object of type SEGMENT_TYPE, and the octets of that object are what the next
-record's `prev` is the digest of; the first record, number 0, has none. `last` is there, and true, in the record that ends
-the stream. So a segment that is left out, moved, sent again or taken from another stream breaks the chain, and a stream
-that was cut off has no last record. A record proves nothing of how old the stream is: `at` is the signer's word, which a
-verifier of live streams compares with its own clock.
+record's `prev` is the digest of; the first record, number 0, has none. `last` is there, and true, in the record that
+ends the stream. So a segment that is left out, moved, sent again or taken from another stream breaks the chain, and a
+stream that was cut off has no last record. A record proves nothing of how old the stream is: `at` is the signer's word,
+which a verifier of live streams compares with its own clock.
 """
 
 import json
