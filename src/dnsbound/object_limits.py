@@ -7,6 +7,13 @@ from typing import Final
 
 from dnsbound.budget import Limit
 
+ATTESTED_KEYS: Final = Limit("attested-keys", 64, 1, 1024, "keys of a kind in one statement about an XMPP address")
+ATTESTATION_SECONDS: Final = Limit(
+    "attestation-seconds", 2_592_000, 60, 2_592_000, "how long a statement about keys of an XMPP address may hold"
+)
+ATTESTATIONS: Final = Limit(
+    "attestations", 10_000, 1, 1_000_000, "statements about XMPP addresses kept at once, or waiting for the DNS"
+)
 PUBLISHED_KEYS: Final = Limit(
     "published-keys", 8, 1, 64, "keys published in full that are tried on a signature which brings none along"
 )

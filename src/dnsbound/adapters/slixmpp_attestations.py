@@ -1,0 +1,236 @@
+"""slixmpp: keys of end-to-end encryption that are trusted by DNS name.
+
+    attestations = SlixmppAttestations(client, keys, omemo=client.plugin["xep_0384"].get_session_manager)
+    await attestations.publish(credential)
+    await attestations.settle(jid)          # before anything is encrypted to the address, or decrypted from it
+
+A statement (`dnsbound.objects.xmpp_attestation`) is an item of the PEP node `urn:dnsbound:e2e:0`, called by the name
+that makes it (XEP-0163, XEP-0060). This publishes one's own, and brings those of others to `AttestedKeys`, which judges
+them: those that contacts' servers push, and those that are asked for. What it comes to is written into the trust of an
+OMEMO library, which has to be one with python-omemo's `SessionManager`, such as slixmpp-omemo. It must trust nothing by
+itself: no blind trust, and no trust at first use.
+
+What this is not: OMEMO, or OpenPGP for XMPP. slixmpp 1.17 has neither; for OpenPGP `AttestedKeys.openpgp` says which
+keys are an address's own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from xml.etree import ElementTree as ET
+
+from slixmpp import JID, ClientXMPP
+from slixmpp.exceptions import IqError, IqTimeout, XMPPError
+
+from dnsbound.credential.credential import Credential
+from dnsbound.edge.attested_keys import AttestedBy, AttestedKeys, KeyTrust
+from dnsbound.errors import DnsboundError, Malformed
+from dnsbound.names import ClientName
+from dnsbound.objects.bare_jid import BareJid
+from dnsbound.objects.omemo_key import OmemoKey
+from dnsbound.objects.xmpp_attestation import LIFETIME, NODE, attest
+from dnsbound.times import Seconds
+
+if TYPE_CHECKING:
+    from slixmpp.stanza import Message
+
+_log: Final = logging.getLogger("dnsbound.attestations")
+
+TRUST_LEVELS: Final[Mapping[KeyTrust, str]] = MappingProxyType(
+    {KeyTrust.TRUSTED: "TRUSTED", KeyTrust.NOT_ATTESTED: "DISTRUSTED", KeyTrust.UNDECIDED: "UNDECIDED"}
+)
+"""What slixmpp-omemo calls them. An undecided device makes encryption fail as a whole, so that it can be tried again."""
+_MOST_ITEMS: Final = 64
+"""Of one answer; an address has one for each of its names."""
+_EVENT: Final = "dnsbound_e2e"
+_ELEMENT: Final = f"{{{NODE}}}attestation"
+_OPTIONS: Final = {
+    "FORM_TYPE": "http://jabber.org/protocol/pubsub#publish-options",
+    "pubsub#persist_items": "true",
+    "pubsub#access_model": "open",
+    "pubsub#max_items": "max",
+}
+
+
+class OmemoSessions(Protocol):
+    """What is used of python-omemo's SessionManager. Devices have `device_id` and `identity_key`."""
+
+    async def get_device_information(self, bare_jid: str, /) -> Iterable[Any]: ...
+
+    async def get_own_device_information(self) -> tuple[Any, Any]: ...
+
+    async def set_trust(self, bare_jid: str, identity_key: bytes, trust_level_name: str, /) -> None: ...
+
+
+class SlixmppAttestations:
+    """Of one client, which has its plugins xep_0060 and xep_0163 already or gets them now."""
+
+    def __init__(
+        self,
+        client: ClientXMPP,
+        keys: AttestedKeys,
+        *,
+        omemo: Callable[[], Awaitable[OmemoSessions]] | None = None,
+        trust_levels: Mapping[KeyTrust, str] = TRUST_LEVELS,
+    ) -> None:
+        """keys: what is judged is kept there. omemo: where its trust is written, if there is an OMEMO library.
+        trust_levels: that library's words. Make it before the client connects."""
+        self._client = client
+        self._keys = keys
+        self._omemo = omemo
+        self._trust_levels = trust_levels
+        self._asked: Final[set[str]] = set()
+        """Addresses that were subscribed to."""
+        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        for plugin in ("xep_0004", "xep_0060", "xep_0163"):
+            client.register_plugin(plugin)
+        self._pubsub: Final = client.plugin["xep_0060"]
+        self._pubsub.map_node_event(NODE, _EVENT)
+        client.add_event_handler(f"{_EVENT}_publish", self._published)
+        client.add_event_handler(f"{_EVENT}_retract", self._taken_back)
+        for word in ("purge", "delete"):
+            client.add_event_handler(f"{_EVENT}_{word}", self._emptied)
+        client.plugin["xep_0163"].add_interest(NODE)
+        keys.observe(self._changed)
+
+    async def publish(
+        self,
+        credential: Credential,
+        *,
+        omemo: Sequence[OmemoKey] | None = None,
+        ox: Sequence[str] = (),
+        lifetime: Seconds = LIFETIME,
+    ) -> str:
+        """Say which keys are this address's own, by the credential's name; the statement. What the name said before
+        counts no longer: to take keys back, publish without them. omemo: None for this device's own.
+
+        Publish anew before it ends. XMPPError when the server does not take it, Misuse as `attest`.
+        """
+        if omemo is None:
+            omemo = (
+                () if self._omemo is None else [_own_key((await (await self._omemo()).get_own_device_information())[0])]
+            )
+        token = attest(credential, self._own, omemo=omemo, ox=ox, now=self._keys.now(), lifetime=lifetime)
+        element = ET.Element(_ELEMENT)
+        element.text = token
+        assert credential.name is not None
+        await self._put(credential.name.canonical, element)
+        return token
+
+    async def fetch(self, jid: str) -> tuple[AttestedBy | DnsboundError, ...]:
+        """Ask for the statements at an address and judge them; what each came to. None where the address has none, or
+        its server does not answer, which is in the log."""
+        await self._subscribe(jid)
+        try:
+            answer = await self._pubsub.get_items(JID(jid), NODE)
+        except (IqError, IqTimeout) as error:
+            _log.info("no statements at %s: %s", jid, error)
+            return ()
+        return tuple([await self._received(jid, item.xml) for item in list(answer["pubsub"]["items"])[:_MOST_ITEMS]])
+
+    async def settle(self, jid: str) -> None:
+        """Write into the OMEMO library what is to be thought of every device of the address, and of one's own: before
+        anything is encrypted to it or decrypted from it. Asks for statements where none counts."""
+        for address in dict.fromkeys((jid, self._own)):
+            if not self._stated(address):
+                await self.fetch(address)
+            await self._keys.ask_again(address)
+            await self._write(address)
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- the server of XMPP
+
+    @property
+    def _own(self) -> str:
+        return str(self._client.boundjid.bare)
+
+    async def _put(self, item: str, element: ET.Element) -> None:
+        options = self._client.plugin["xep_0004"].make_form(ftype="submit")
+        for name, value in _OPTIONS.items():
+            options.add_field(var=name, value=value, ftype="hidden" if name == "FORM_TYPE" else None)
+        try:
+            await self._pubsub.publish(JID(self._own), NODE, item, element, options)
+        except IqError as error:
+            if error.condition != "conflict":
+                raise
+            # XEP-0060 section 7.1.5: the node is there already, and is configured in another way.
+            options["type"] = "submit"
+            await self._pubsub.set_node_config(JID(self._own), NODE, options)
+            await self._pubsub.publish(JID(self._own), NODE, item, element)
+
+    async def _subscribe(self, jid: str) -> None:
+        """Servers push to contacts by themselves, and to others who ask (XEP-0163 section 4)."""
+        if jid in self._asked or jid == self._own:
+            return
+        try:
+            await self._pubsub.subscribe(JID(jid), NODE)
+        except XMPPError as error:
+            _log.debug("%s does not say when its statements change: %s", jid, error)
+        else:
+            self._asked.add(jid)
+
+    async def _published(self, message: "Message") -> None:
+        for item in message["pubsub_event"]["items"]:
+            await self._received(message["from"].bare, item.xml)
+
+    async def _received(self, jid: str, item: ET.Element) -> AttestedBy | DnsboundError:
+        element = item.find(_ELEMENT)
+        try:
+            if element is None or not element.text:
+                raise Malformed("an item without a statement")
+            return await self._keys.receive(jid, element.text, source=jid)
+        except DnsboundError as error:
+            _log.info("what is said about keys of %s does not count: %s", jid, error)
+            return error
+
+    def _taken_back(self, message: "Message") -> None:
+        for item in message["pubsub_event"]["items"]:
+            with suppress(Malformed):
+                self._keys.withdraw(message["from"].bare, ClientName.parse(item["id"]))
+
+    def _emptied(self, message: "Message") -> None:
+        with suppress(Malformed):
+            self._keys.withdraw(message["from"].bare)
+
+    # --- the OMEMO library
+
+    def _stated(self, jid: str) -> bool:
+        with suppress(Malformed):
+            return bool(self._keys.stated(jid))
+        return False
+
+    def _changed(self, jid: BareJid) -> None:
+        task = asyncio.get_running_loop().create_task(self._rewrite(jid.to_text()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _rewrite(self, jid: str) -> None:
+        try:
+            await self._write(jid)
+        except Exception:  # noqa: BLE001 (whatever the library or its store raises)
+            # What is written before each message tries again, and fails where its sender sees it.
+            _log.exception("what is thought of the devices of %s could not be written down", jid)
+
+    async def _write(self, jid: str) -> None:
+        if self._omemo is None:
+            return
+        sessions = await self._omemo()
+        for device in await sessions.get_device_information(jid):
+            await sessions.set_trust(jid, device.identity_key, self._trust_levels[self._decided(jid, device)])
+
+    def _decided(self, jid: str, device: Any) -> KeyTrust:  # noqa: ANN401 (python-omemo's)
+        try:
+            return self._keys.decide(jid, device.identity_key)
+        except Malformed:
+            return KeyTrust.NOT_ATTESTED
+
+
+def _own_key(device: Any) -> OmemoKey:  # noqa: ANN401 (python-omemo's)
+    return OmemoKey(device=device.device_id, identity_key=device.identity_key)
