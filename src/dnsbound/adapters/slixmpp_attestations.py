@@ -27,7 +27,7 @@ from slixmpp.exceptions import IqError, IqTimeout, XMPPError
 
 from dnsbound.credential.credential import Credential
 from dnsbound.edge.attested_keys import AttestedBy, AttestedKeys, KeyTrust
-from dnsbound.errors import DnsboundError, Malformed
+from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.objects.bare_jid import BareJid
 from dnsbound.objects.omemo_key import OmemoKey
@@ -42,21 +42,17 @@ _log: Final = logging.getLogger("dnsbound.attestations")
 TRUST_LEVELS: Final[Mapping[KeyTrust, str]] = MappingProxyType(
     {KeyTrust.TRUSTED: "TRUSTED", KeyTrust.NOT_ATTESTED: "DISTRUSTED", KeyTrust.UNDECIDED: "UNDECIDED"}
 )
-"""What slixmpp-omemo calls them. An undecided device makes encryption fail as a whole, so that it can be tried again."""
+"""What slixmpp-omemo calls them. An undecided device makes encryption fail as a whole: it may be tried again."""
 _MOST_ITEMS: Final = 64
 """Of one answer; an address has one for each of its names."""
 _EVENT: Final = "dnsbound_e2e"
 _ELEMENT: Final = f"{{{NODE}}}attestation"
-_OPTIONS: Final = {
-    "FORM_TYPE": "http://jabber.org/protocol/pubsub#publish-options",
-    "pubsub#persist_items": "true",
-    "pubsub#access_model": "open",
-    "pubsub#max_items": "max",
-}
+_OPTIONS: Final = {"persist_items": "true", "access_model": "open", "max_items": "max"}
+"""Of the node: everybody may read what each name says."""
 
 
 class OmemoSessions(Protocol):
-    """What is used of python-omemo's SessionManager. Devices have `device_id` and `identity_key`."""
+    """What is used of python-omemo's SessionManager. Devices are its DeviceInformation."""
 
     async def get_device_information(self, bare_jid: str, /) -> Iterable[Any]: ...
 
@@ -87,7 +83,8 @@ class SlixmppAttestations:
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         for plugin in ("xep_0004", "xep_0060", "xep_0163"):
             client.register_plugin(plugin)
-        self._pubsub: Final = client.plugin["xep_0060"]
+        self._pubsub: Final = _plugin(client, "xep_0060")
+        self._forms: Final = _plugin(client, "xep_0004")
         self._pubsub.map_node_event(NODE, _EVENT)
         client.add_event_handler(f"{_EVENT}_publish", self._published)
         client.add_event_handler(f"{_EVENT}_retract", self._taken_back)
@@ -140,6 +137,16 @@ class SlixmppAttestations:
             await self._keys.ask_again(address)
             await self._write(address)
 
+    async def judge(self, devices: Iterable[Any]) -> None:
+        """Write into the OMEMO library what is to be thought of devices that it asks about: python-omemo's
+        DeviceInformation, in `_prompt_manual_trust` of slixmpp-omemo."""
+        if self._omemo is None:
+            raise Misuse("there is no OMEMO library to write trust into")
+        sessions = await self._omemo()
+        for device in devices:
+            level = self._trust_levels[self._decided(device)]
+            await sessions.set_trust(device.bare_jid, device.identity_key, level)
+
     async def close(self) -> None:
         """Wait for what is being written."""
         while self._tasks:
@@ -152,18 +159,22 @@ class SlixmppAttestations:
         return str(self._client.boundjid.bare)
 
     async def _put(self, item: str, element: ET.Element) -> None:
-        options = self._client.plugin["xep_0004"].make_form(ftype="submit")
-        for name, value in _OPTIONS.items():
-            options.add_field(var=name, value=value, ftype="hidden" if name == "FORM_TYPE" else None)
+        own = JID(self._own)
         try:
-            await self._pubsub.publish(JID(self._own), NODE, item, element, options)
+            await self._pubsub.publish(own, NODE, item, element, self._form("publish-options"))
         except IqError as error:
             if error.condition != "conflict":
                 raise
             # XEP-0060 section 7.1.5: the node is there already, and is configured in another way.
-            options["type"] = "submit"
-            await self._pubsub.set_node_config(JID(self._own), NODE, options)
-            await self._pubsub.publish(JID(self._own), NODE, item, element)
+            await self._pubsub.set_node_config(own, NODE, self._form("node_config"))
+            await self._pubsub.publish(own, NODE, item, element)
+
+    def _form(self, kind: str) -> Any:  # noqa: ANN401 (slixmpp's)
+        form = self._forms.make_form(ftype="submit")
+        form.add_field(var="FORM_TYPE", ftype="hidden", value=f"http://jabber.org/protocol/pubsub#{kind}")
+        for name, value in _OPTIONS.items():
+            form.add_field(var=f"pubsub#{name}", value=value)
+        return form
 
     async def _subscribe(self, jid: str) -> None:
         """Servers push to contacts by themselves, and to others who ask (XEP-0163 section 4)."""
@@ -219,18 +230,19 @@ class SlixmppAttestations:
             _log.exception("what is thought of the devices of %s could not be written down", jid)
 
     async def _write(self, jid: str) -> None:
-        if self._omemo is None:
-            return
-        sessions = await self._omemo()
-        for device in await sessions.get_device_information(jid):
-            await sessions.set_trust(jid, device.identity_key, self._trust_levels[self._decided(jid, device)])
+        if self._omemo is not None:
+            await self.judge(await (await self._omemo()).get_device_information(jid))
 
-    def _decided(self, jid: str, device: Any) -> KeyTrust:  # noqa: ANN401 (python-omemo's)
+    def _decided(self, device: Any) -> KeyTrust:  # noqa: ANN401 (python-omemo's)
         try:
-            return self._keys.decide(jid, device.identity_key)
+            return self._keys.decide(device.bare_jid, device.identity_key)
         except Malformed:
             return KeyTrust.NOT_ATTESTED
 
 
 def _own_key(device: Any) -> OmemoKey:  # noqa: ANN401 (python-omemo's)
     return OmemoKey(device=device.device_id, identity_key=device.identity_key)
+
+
+def _plugin(client: ClientXMPP, name: str) -> Any:  # noqa: ANN401 (slixmpp types none of their methods)
+    return client.plugin[name]

@@ -1,23 +1,35 @@
-"""A real Prosody with accounts, and slixmpp clients with the OMEMO plugin, whose trust is attested by DNS names."""
+"""A real Prosody with accounts, and slixmpp clients with OMEMO whose trust is what DNS names attest.
+
+slixmpp-omemo and python-omemo are other people's: they encrypt, and ask for nothing but a word about each device.
+"""
 
 import asyncio
 import contextlib
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import slixmpp
 from omemo.storage import Just, Maybe, Nothing, Storage
-from omemo.types import JSONType
+from omemo.types import DeviceInformation, JSONType
 from slixmpp.plugins.base import register_plugin
 from slixmpp_omemo import XEP_0384
 
+from dnsbound.adapters.slixmpp_attestations import SlixmppAttestations
+from dnsbound.edge.attested_keys import AttestedKeys
+from dnsbound.objects.jid_links import JidLinks
+from dnsbound.testing import Device, World
+from dnsbound.verify.access import AccessList
+from dnsbound.verify.decision import Decision
 from interop.daemon import free_port, program, run, started
 
 DOMAIN = "xmpp.example"
-PASSWORD = "not a secret: loopback alone"
+DOOR = "chat"
+PASSWORD = "of loopback alone"
 SECONDS = 20.0
 CONFIGURATION = """\
 pidfile = "{directory}/pid"; data_path = "{directory}/data"
@@ -82,9 +94,7 @@ class MemoryStorage(Storage):
 
 
 class Omemo(XEP_0384):
-    """Without blind trust."""
-
-    _btbv_enabled = False
+    """Trusts nobody by itself."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,41 +104,108 @@ class Omemo(XEP_0384):
     def storage(self) -> Storage:
         return self._memory
 
-    async def _prompt_manual_trust(self, manually_trusted, identifier) -> None:
-        sm = await self.get_session_manager()
-        for d in manually_trusted:
-            await sm.set_trust(d.bare_jid, d.identity_key, "TRUSTED")
+    @property
+    def _btbv_enabled(self) -> bool:
+        return False
+
+    async def _prompt_manual_trust(self, manually_trusted: frozenset[DeviceInformation], identifier: object) -> None:
+        await self.xmpp.attestations.judge(manually_trusted)
+
+
+register_plugin(Omemo)
 
 
 class Client(slixmpp.ClientXMPP):
-    def __init__(self, port: int, local: str) -> None:
+    """One device of an account: its own OMEMO keys, and what it makes of others' by their names."""
+
+    def __init__(self, port: int, local: str, keys: AttestedKeys) -> None:
         super().__init__(f"{local}@{DOMAIN}", PASSWORD)
-        self.enable_direct_tls = False
-        self.enable_starttls = False
-        self.enable_plaintext = True
-        self._address = ("127.0.0.1", port)
-        register_plugin(Omemo)
-        for plugin in ("xep_0030", "xep_0060", "xep_0163", "xep_0280", "xep_0334"):
-            self.register_plugin(plugin)
-        self.register_plugin("xep_0384", module=__import__("sys").modules[__name__])
+        self._port = port
+        self.keys = keys
+        self.enable_direct_tls, self.enable_starttls, self.enable_plaintext = False, False, True
         self.plugin["feature_mechanisms"].unencrypted_plain = True
-        self.begun = asyncio.Event()
-        self.ready = asyncio.Event()
-        self.messages: asyncio.Queue = asyncio.Queue()
+        self.register_plugin("xep_0384", module=sys.modules[__name__])
+        self.omemo = self.plugin["xep_0384"]
+        self.attestations = SlixmppAttestations(self, keys, omemo=self.omemo.get_session_manager)
+        self.begun, self.ready = asyncio.Event(), asyncio.Event()
+        self.messages: asyncio.Queue[slixmpp.Message] = asyncio.Queue()
         self.add_event_handler("session_start", self._started)
-        self.add_event_handler("omemo_initialized", lambda _e: self.ready.set())
-        self.add_event_handler("message", self.messages.put_nowait)
+        self.add_event_handler("omemo_initialized", lambda _event: self.ready.set())
+        self.add_event_handler("message", self._heard)
+
+    @property
+    def address(self) -> str:
+        return self.boundjid.bare
+
+    async def say(self, to: str, text: str) -> None:
+        """Encrypted to every device of the address that is trusted. What the OMEMO library raises where none is."""
+        await self.attestations.settle(to)
+        message = self.make_message(mto=slixmpp.JID(to), mbody=text, mtype="chat")
+        encrypted, errors = await self.omemo.encrypt_message(message, slixmpp.JID(to))
+        assert encrypted is not None
+        assert not errors
+        encrypted.send()
+
+    async def heard(self) -> tuple[str, str]:
+        """Who says what: the next message that was encrypted to this device, by a device that is trusted."""
+        async with asyncio.timeout(SECONDS):
+            message = await self.messages.get()
+        await self.attestations.settle(message["from"].bare)
+        plain, device = await self.omemo.decrypt_message(message)
+        assert str(self.keys.decide(device.bare_jid, device.identity_key)) == "trusted"
+        return device.bare_jid, plain["body"]
 
     async def _started(self, _event: object) -> None:
         self.send_presence()
         self.begun.set()
 
+    def _heard(self, message: slixmpp.Message) -> None:
+        if self.omemo.is_encrypted(message):
+            self.messages.put_nowait(message)
+
     async def __aenter__(self) -> Self:
-        self.connect(*self._address)
+        self.connect("127.0.0.1", self._port)
         async with asyncio.timeout(SECONDS):
             await self.begun.wait()
             await self.ready.wait()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        self.keys.close()
+        await self.attestations.close()
         await self.disconnect()
+
+
+@dataclass
+class Chat:
+    """The server, the world of names, and what was decided about them."""
+
+    port: int
+    world: World
+    decisions: list[Decision]
+
+    def keys(self, *allowed: str, links: JidLinks | None = None, **grants: object) -> AttestedKeys:
+        """What one client makes of others. allowed: names and patterns of its access list."""
+        return AttestedKeys(
+            AccessList.allowing(DOOR, allowed or ("*._user.people.example", "*._device.cars.example"), grants=grants),
+            self.world.resolver(),
+            door=DOOR,
+            links=links or JidLinks({f"{each}@{DOMAIN}": [name_of(each)] for each in PEOPLE}),
+            clock=self.world.now,
+            on_decision=self.decisions.append,
+        )
+
+    def person(self, label: str) -> Device:
+        return self.world.organisation("people.example").identity(f"{label}._user")
+
+    @contextlib.asynccontextmanager
+    async def client(self, local: str, keys: AttestedKeys | None = None) -> AsyncIterator[Client]:
+        async with Client(self.port, local, keys or self.keys()) as client:
+            yield client
+
+
+PEOPLE = ("alice", "bob", "carol")
+
+
+def name_of(label: str) -> str:
+    return f"{label}._user.people.example"
