@@ -73,6 +73,12 @@ class Reason(StrEnum):
     """Content that is another than what was signed."""
     STREAM_BROKEN = "stream-broken"
     """A segment of a signed stream that is missing, moved, shown again, or of another stream."""
+    REPLAYED = "replayed"
+    """Taken before, or its number was: a signed object that counts once alone."""
+    OUT_OF_SEQUENCE = "out-of-sequence"
+    """A report whose sequence number lies where nothing is known any more, or too far ahead."""
+    FORKED = "forked"
+    """A report that contradicts what its signer said before: it names another history."""
 
     # Could not find out.
     INCOMPLETE = "incomplete"

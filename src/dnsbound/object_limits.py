@@ -41,7 +41,6 @@ REPORT_SECONDS_TAKEN: Final = Limit(
     31_622_400,
     "longest life of a report a receiver takes; replays are kept so long",
 )
-REPORT_SKEW_SECONDS: Final = Limit("report-skew-seconds", 120, 0, 3600, "RFC 7519 section 4.1.4: two clocks may differ")
 REPORT_GAP: Final = Limit(
     "report-gap", 1_000_000, 1, 1_000_000_000, "sequence numbers one report may leave out; above it nothing follows it"
 )

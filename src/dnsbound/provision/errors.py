@@ -53,6 +53,14 @@ class AccountingFailed(DatabaseFailed):
     """That of network accounting."""
 
 
+class ReportStoreMissing(Misuse):
+    """There is no store of reports at this path, or in this database."""
+
+
+class ReportStoreFailed(DatabaseFailed):
+    """That of a store of reports."""
+
+
 class ChangeUnconfirmed(InventoryFailed):
     """The server was lost while a change was being committed: it was made wholly or not at all, and which is to be
     looked up."""

@@ -1,0 +1,1 @@
+"""Alembic environment of a store of reports. `versions/` is applied by `dnsbound.provision.database`."""
