@@ -46,6 +46,7 @@ REPORT_GAP: Final = Limit(
 )
 REPORTS_AT_ONCE: Final = Limit("reports-at-once", 256, 1, 100_000, "reports of one receiver that are being judged")
 REPORT_BATCH: Final = Limit("report-batch", 256, 1, 10_000, "reports that one transaction of a receiver writes")
+REPORT_CHAINS: Final = Limit("report-chains", 10_000, 1, 1_000_000, "names whose DNSSEC chains a receiver has at hand")
 OUTBOX_REPORTS: Final = Limit(
     "outbox-reports", 100_000, 1, 10_000_000, "reports a sender keeps that have no receipt yet"
 )

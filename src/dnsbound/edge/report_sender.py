@@ -24,10 +24,11 @@ from dnsbound.names import ClientName
 from dnsbound.object_limits import RECEIPT_OCTETS, REPORT_OCTETS, REPORT_SECONDS
 from dnsbound.objects import report as reports
 from dnsbound.objects.jose import jws
-from dnsbound.objects.jose.jwt import read_claims, sign_jwt
+from dnsbound.objects.jose.jwt import read_claims
 from dnsbound.objects.receipt import TYP as RECEIPT_TYP
 from dnsbound.objects.receipt import Receipt, Verdict
 from dnsbound.objects.report import JTI_OCTETS, Report
+from dnsbound.objects.report_claims import sign_claims
 from dnsbound.provision.reports.outbox import Outbox, Place, SentReport, SentState
 from dnsbound.times import Moment
 
@@ -125,14 +126,7 @@ class ReportSender:
 
     def _signed(self, draft: Report, place: Place) -> bytes:
         claims = draft.at(place.sequence, place.previous).to_claims()
-        token = sign_jwt(
-            claims,
-            self._credential,
-            now=draft.issued_at,
-            lifetime=self._lifetime,
-            typ=reports.TYP,
-            key_in_band=self._key_in_band,
-        ).encode("ascii")
+        token = sign_claims(claims, self._credential, typ=reports.TYP, key_in_band=self._key_in_band)
         if len(token) > REPORT_OCTETS.default:
             raise LimitExceeded(REPORT_OCTETS.name, f"the report has {len(token)} octets: report a digest of its data")
         return token

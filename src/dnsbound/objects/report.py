@@ -14,12 +14,11 @@ Sections: RFC 7519 section 4.1, RFC 8725 sections 3.8, 3.9 and 3.11.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Final, Self
 
 from dnsbound.errors import Malformed, Misuse, Reason, Refused
 from dnsbound.names import ClientName
-from dnsbound.object_limits import REPORT_AUDIENCES, REPORT_SECONDS_TAKEN, OBJECT_SKEW_SECONDS
+from dnsbound.object_limits import OBJECT_SKEW_SECONDS, REPORT_AUDIENCES, REPORT_SECONDS_TAKEN
 from dnsbound.objects.jose.jwt import JwtClaims
 from dnsbound.objects.report_claims import base64url, moment_claim, name_claim, octets_claim, whole_claim
 from dnsbound.times import Moment, Seconds
@@ -31,7 +30,6 @@ LARGEST_SEQUENCE: Final = 2**53 - 1
 """RFC 7493 section 2.2: larger numbers are not the same to every reader of JSON."""
 OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "toe", "seq", "prev"})
 """What a report's content may not be called: registered, or this profile's."""
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +49,7 @@ class Report:
     """SHA-256 of the report before this one, as it was sent; None for the first."""
     not_before: Moment | None = None
     event_at: Moment | None = None
-    content: Mapping[str, Any] = field(default=_NOTHING, hash=False)
+    content: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Every other claim: what the report says."""
 
     def __post_init__(self) -> None:

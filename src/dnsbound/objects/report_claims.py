@@ -1,11 +1,14 @@
-"""The claims of reports and receipts that several of them have: names, numbers, moments and digests in JSON."""
+"""What the claims of reports and receipts are made of: names, numbers, moments and octets in JSON; and signing them."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
-from dnsbound.errors import Malformed
+from dnsbound.credential.credential import Credential
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
+from dnsbound.objects.jose import jws
 from dnsbound.objects.jose.base64url import decode_member, encode
+from dnsbound.objects.jose.strict_json import write_object
 from dnsbound.times import Moment
 
 _LATEST: Final = 253_402_300_799
@@ -46,3 +49,12 @@ def moment_claim(value: object, what: str) -> Moment:
     if not 0 <= value <= _LATEST or not math.isfinite(value):
         raise Malformed(f"{what} is not a time")
     return float(value)
+
+
+def sign_claims(claims: dict[str, Any], credential: Credential, *, typ: str, key_in_band: bool = True) -> bytes:
+    """The token, as it is sent. Misuse for claims that no JSON is."""
+    try:
+        payload = write_object(claims)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Misuse(f"what is to be signed is no JSON: {error}") from error
+    return jws.sign(payload, credential, typ=typ, key_in_band=key_in_band).encode("ascii")

@@ -38,6 +38,7 @@ class Proven:
 
     report: Report
     unjudged: Unjudged
+    receiver: ClientName
     record: str
     chain: bytes | None = None
     receiver_chain: bytes | None = None
@@ -257,7 +258,7 @@ def _row(connection: Connection, proven: Proven, taken: Taken, *, now: Moment, s
         "source": unjudged.source,
         "receipt": taken.receipt,
         "chain_id": _chain(connection, report.issuer, proven.chain),
-        "receiver_chain_id": _chain(connection, report.audience[0], proven.receiver_chain),
+        "receiver_chain_id": _chain(connection, proven.receiver, proven.receiver_chain),
     }
 
 
@@ -268,7 +269,7 @@ def _chain(connection: Connection, name: ClientName, octets: bytes | None) -> in
     found: int | None = connection.execute(_CHAIN, {"of_digest": digest}).scalar_one_or_none()
     if found is None:
         made = connection.execute(insert(chains).values(digest=digest, name=name.canonical, octets=octets))
-        [found] = made.inserted_primary_key or ()
+        [found] = made.inserted_primary_key or (None,)
     return found
 
 

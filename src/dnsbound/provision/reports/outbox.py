@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from dnsbound.errors import LimitExceeded, Misuse, Reason, Undecided
-from dnsbound.object_limits import OUTBOX_REPORTS, OBJECT_SKEW_SECONDS
+from dnsbound.object_limits import OBJECT_SKEW_SECONDS, OUTBOX_REPORTS
 from dnsbound.objects.report import LARGEST_SEQUENCE
 from dnsbound.provision.database import Database
 from dnsbound.provision.reports.kind import REPORT_STORE
