@@ -27,6 +27,8 @@ _DETAIL: Final = 500
 
 
 class QuarantineState(StrEnum):
+    """Why a report is there."""
+
     UNDECIDED = "undecided"
     REFUSED = "refused"
 
