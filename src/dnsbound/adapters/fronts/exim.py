@@ -1,15 +1,17 @@
 """Exim: an ACL tells the verify service the digest of a certificate, in the words of Postfix's policy protocol.
 
-Written after its specification and after a trial of Exim 4.96 (GnuTLS) by hand that was not of this very text: any
-certificate is taken, whatever its dates and purposes. Exim tells no digest of a key. The name is the one in EHLO.
+Seen with 4.96 (GnuTLS): any certificate is taken, whatever its dates and purposes. Exim tells no digest of a key. The
+name is the one in EHLO, and is written into the message.
 """
 
 import re
 from typing import Final
 
 from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts.asking import IDENTITY, spellings
 from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, Snippet, Version, heading
 from dnsbound.errors import Misuse
+from dnsbound.protocols.identity_headers import NAME
 
 FACTS: Final = Facts(
     server="exim",
@@ -18,7 +20,7 @@ FACTS: Final = Facts(
     version_arguments=("-bV",),
     version_pattern=re.compile(r"Exim version (\d+\.\d+)"),
     least=Version((4, 96)),
-    tried=None,
+    tried=Version((4, 96)),
     protocol="postfix",
     claim_from="stated",
     front_options=('use = "require"',),
@@ -26,7 +28,7 @@ FACTS: Final = Facts(
     users=("Debian-exim",),
     tcp=False,
     listen=":25",
-    works=(),
+    works=("every certificate, expired ones too", "the name in the message: Dnsbound-Name"),
     limits=(
         "records but 3 0 1: Exim tells one digest, of the certificate and by SHA-256",
         "clients that say EHLO with another name than their own",
@@ -50,11 +52,22 @@ tls_verify_certificates = {certificate}
 helo_allow_chars = _
 """
 _ACL: Final = """\
-# The first statement of the ACL that acl_smtp_rcpt names, before anything that accepts.
+# The first statements of the ACL that acl_smtp_rcpt names, before anything that accepts.
 # Without a certificate its digest would be that of nothing, a constant; so there is none in the question then.
+warn
+  set acl_m_dnsbound = ${{readsocket{{{socket}}}{{request=smtpd_access_policy\\nprotocol_state=RCPT\\nhelo_name=$sender_helo_name\\nclient_address=$sender_host_address\\nccert_fingerprint=${{if def:tls_in_peercert{{${{sha256:$tls_in_peercert}}}}}}\\n\\n}}{{10s}}{{}}{{action=fail}}}}
 deny
   message = 5.7.1 Client identity required
-  condition = ${{if match{{${{readsocket{{{socket}}}{{request=smtpd_access_policy\\nprotocol_state=RCPT\\nhelo_name=$sender_helo_name\\nclient_address=$sender_host_address\\nccert_fingerprint=${{if def:tls_in_peercert{{${{sha256:$tls_in_peercert}}}}}}\\n\\n}}{{10s}}{{}}{{action=fail}}}}}}{{\\N^action=DUNNO\\s*$\\N}}{{false}}{{true}}}}
+  condition = ${{if match{{$acl_m_dnsbound}}{{\\N^action=REJECT\\N}}}}
+# Not found out, or the verify service is away: the client comes again.
+defer
+  message = 4.7.0 Client identity cannot be checked now
+  condition = ${{if !match{{$acl_m_dnsbound}}{{\\N^action=DUNNO\\s*$\\N}}}}
+
+# Whoever comes here was admitted. Fields of the client's own that could pass for ours go away.
+warn
+  remove_header = {forged}
+  add_header = :at_start:{name}: ${{lc:$sender_helo_name}}
 """  # noqa: E501 (an expansion is one line here, so that nothing of it is lost)
 
 
@@ -73,7 +86,11 @@ def files(settings: Settings) -> tuple[ConfigFile, ...]:
         certificate=quoting.word(str(settings.certificate), "the certificate"),
         key=quoting.word(str(settings.key), "the key"),
     )
-    statement = _ACL.format(socket=quoting.word(str(settings.verifier.path), "the socket"))
+    statement = _ACL.format(
+        socket=quoting.word(str(settings.verifier.path), "the socket"),
+        forged=" : ".join(spelling for field in IDENTITY for spelling in spellings(field)),
+        name=NAME,
+    )
     return (
         ConfigFile(name=main, text=heading(FACTS, settings) + text, place=f"/etc/exim4/{main}"),
         ConfigFile(name=acl, text=statement, place=f"/etc/exim4/{acl}"),

@@ -2,9 +2,7 @@
 
 import os
 import re
-import secrets
 import shutil
-import smtplib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,14 +10,11 @@ from typing import Final
 from dnsbound.adapters.fronts import postfix
 from dnsbound.adapters.fronts.installed import found
 from dnsbound.errors import PeerError
-from dnsbound.testing.front_trials.clients import SECONDS, context
-from dnsbound.testing.front_trials.programs import START_SECONDS, eventually
+from dnsbound.testing.front_trials.mail_clients import DOMAIN, delivered, send
 from dnsbound.testing.front_trials.running import Around, Running, ServerTrial
 from dnsbound.testing.front_trials.service_clients import Attempt, Seen
 
 _DAEMONS: Final = ("/usr/lib/postfix/sbin", "/usr/libexec/postfix")
-_DOMAIN: Final = "trial.example"
-_TAKEN: Final = 250
 _FIRST_RECEIVED: Final = re.compile(r"^Received: from (\S+)", re.MULTILINE)
 _MAIN: Final = """\
 compatibility_level = 3.6
@@ -72,7 +67,7 @@ def _around(program: str, place: Path, files: Sequence[Path]) -> Around:
         if owner is not None:
             shutil.chown(place / name, owner)
     mail = (place / "mail").stat()
-    made = _MAIN.format(place=place, daemons=daemons, name=_DOMAIN, uid=mail.st_uid, gid=mail.st_uid)
+    made = _MAIN.format(place=place, daemons=daemons, name=DOMAIN, uid=mail.st_uid, gid=mail.st_uid)
     return Around(
         command=[postfix_, "-c", str(place), "start-fg"],
         files={"main.cf": made + files[0].read_text(), "master.cf": _MASTER + files[1].read_text()},
@@ -82,31 +77,12 @@ def _around(program: str, place: Path, files: Sequence[Path]) -> Around:
 
 def _asks(running: Running, attempt: Attempt) -> Seen:
     """One message. It was let in when it lies in the mailbox, and the name is that of the first Received field."""
-    key = secrets.token_hex(8)
-    told = "".join(f"{field}: {attempt.forged}\r\n" for field in ("Dnsbound-Name", "DNSBOUND_NAME", "Dnsbound-Door"))
-    told += f"Received: from {attempt.forged} by {_DOMAIN}; Mon, 01 Jan 2024 00:00:00 +0000\r\n"
-    message = f"{told if attempt.forged else ''}Subject: {key}\r\n\r\nall well\r\n"
-    try:
-        with smtplib.SMTP("127.0.0.1", running.way.port, local_hostname=attempt.name, timeout=SECONDS) as client:
-            client.starttls(context=context(running.way, attempt.credential, attempt.version))
-            client.ehlo()
-            client.mail("somebody@cars.example")
-            code, words = client.rcpt(f"inbox@{_DOMAIN}")
-            if code != _TAKEN:
-                return Seen(words=f"{code} {words.decode(errors='replace')}")
-            client.data(message)
-    except (OSError, smtplib.SMTPException) as error:
-        return Seen(words=str(error))
-    return _delivered(running.stage.place / "mail" / "inbox", key)
-
-
-def _delivered(inbox: Path, key: str) -> Seen:
-    def is_there() -> bool:
-        return inbox.exists() and f"Subject: {key}\n" in inbox.read_text(errors="replace")
-
-    if not eventually(is_there, START_SECONDS):
+    sent = send(running.way, attempt)
+    if isinstance(sent, Seen):
+        return sent
+    message = delivered(running.stage.place / "mail" / "inbox", sent)
+    if message is None:
         return Seen(words="taken, and delivered to nobody", name="nobody")
-    message = next(each for each in inbox.read_text(errors="replace").split("\nFrom ") if f"Subject: {key}\n" in each)
     if re.search(r"^dnsbound", message, re.MULTILINE | re.IGNORECASE):
         return Seen(words="the client's own fields came along", name="whom the client likes")
     received = _FIRST_RECEIVED.search(message)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from dnsbound.adapters.fronts.snippet import ConfigFile, Settings, Snippet
 from dnsbound.errors import PeerError
+from dnsbound.iana import Selector
 from dnsbound.testing.front_trials.clients import Way
 from dnsbound.testing.front_trials.programs import (
     STOP_SECONDS,
@@ -55,6 +56,8 @@ class ServerTrial:
     """Whether it leaves for that account by itself."""
     grants: str = ""
     """What clients need beside being listed: an inline table of TOML."""
+    whole_certificates: bool = False
+    """Whether records have to be of the certificate, 3 0 1, because the server tells nothing else."""
     asks: "Callable[[Running, Attempt], Seen] | None" = None
     """Of a service: one client of it."""
     over_tls: bool = True
@@ -66,7 +69,13 @@ class ServerTrial:
 
     def stage(self) -> Stage:
         """To be entered."""
-        return Stage(self.kind, account=self.account, starts_as_root=self.starts_as_root, grants=self.grants)
+        return Stage(
+            self.kind,
+            account=self.account,
+            starts_as_root=self.starts_as_root,
+            grants=self.grants,
+            selector=Selector.CERT if self.whole_certificates else Selector.SPKI,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from dnsbound.adapters.fronts.snippet import (
     authz_front,
 )
 from dnsbound.credential.credential import Credential, certificates_to_pem
+from dnsbound.iana import Selector
 from dnsbound.testing.front_trials.back_ends import BackEnd, http_back_end, tcp_back_end
 from dnsbound.testing.front_trials.programs import (
     UNPRIVILEGED,
@@ -73,14 +74,21 @@ class Stage:
     """PEM file of who vouches for the server's certificate."""
 
     def __init__(
-        self, kind: Kind, *, account: str = UNPRIVILEGED, starts_as_root: bool = False, grants: str = ""
+        self,
+        kind: Kind,
+        *,
+        account: str = UNPRIVILEGED,
+        starts_as_root: bool = False,
+        grants: str = "",
+        selector: Selector = Selector.SPKI,
     ) -> None:
         """account: whom the server asks as. starts_as_root: its files are root's, and it leaves for that account by
-        itself. grants: of whoever is on the access list, an inline table of TOML."""
+        itself. grants: of whoever is on the access list, an inline table of TOML. selector: of the records."""
         self.kind: Final[Kind] = kind
         self.account: Final = Account.unprivileged(account)
         self._starts_as_root: Final = starts_as_root
         self._grants: Final = grants
+        self._selector: Final = selector
         self._held = contextlib.ExitStack()
         self._authz = contextlib.ExitStack()
         self._credentials = 0
@@ -95,7 +103,11 @@ class Stage:
             self.give(self.place)
             self.world = held.enter_context(World())
             cars = self.world.organisation("cars.example")
-            self.right, self.leaving, self.stranger = (cars.device(label) for label in ("car54", "car55", "car66"))
+            self.right, self.leaving, self.stranger = (
+                cars.device(label, publish=False) for label in ("car54", "car55", "car66")
+            )
+            for device in (self.right, self.leaving, self.stranger):
+                cars.publish(device.name.text, device.credential.tlsa(selector=self._selector))
             self.admitted = [self.right.name.text, self.leaving.name.text]
             self.back_end = held.enter_context(tcp_back_end() if self.kind in {"tcp", "client"} else http_back_end())
             self.roots = self.directory / "roots.pem"

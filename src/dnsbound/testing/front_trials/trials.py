@@ -29,6 +29,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "stunnel": "stunnel.TRIAL",
         "mosquitto": "mosquitto.TRIAL",
         "postfix": "postfix.TRIAL",
+        "exim": "exim.TRIAL",
         "openssh": "openssh.TRIAL",
         "kamailio": "kamailio.TRIAL",
         "prosody": "prosody.TRIAL",
