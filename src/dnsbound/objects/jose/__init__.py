@@ -10,6 +10,7 @@
 from dnsbound.objects.jose.header import JoseHeader
 from dnsbound.objects.jose.jwk import jwk_of, spki_of_jwk, thumbprint, thumbprint_uri
 from dnsbound.objects.jose.jws import ANY_TYP, parse, sign
+from dnsbound.objects.jose.jws_json import parse_json, sign_flattened, sign_general
 from dnsbound.objects.jose.jwt import JwtClaims, parse_jwt, sign_jwt
 
 __all__ = [
@@ -18,8 +19,11 @@ __all__ = [
     "JwtClaims",
     "jwk_of",
     "parse",
+    "parse_json",
     "parse_jwt",
     "sign",
+    "sign_flattened",
+    "sign_general",
     "sign_jwt",
     "spki_of_jwk",
     "thumbprint",
