@@ -54,7 +54,8 @@ def judge(
     import dns.name
     import dns.rdatatype
 
-    from dnsbound.verify.engine import check_answer, tlsa_records
+    from dnsbound.verify.engine import check_answer
+    from dnsbound.verify.read_answers import tlsa_records
 
     begun_at = time.time()
     answer = resolver.lookup_blocking(dns.name.from_text(name.text), dns.rdatatype.TLSA, deadline=deadline)

@@ -48,7 +48,8 @@ from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.names import ClientName
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.claim import Asserted, Claim, NameSource
-from dnsbound.verify.engine import check_answer, tlsa_records
+from dnsbound.verify.engine import check_answer
+from dnsbound.verify.read_answers import tlsa_records
 
 _LOOK_SECONDS: Final[Seconds] = 1.0
 """How often the access list is looked at."""

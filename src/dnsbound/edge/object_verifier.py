@@ -12,8 +12,6 @@ shown again, by anybody: what keeps it from being used twice is in its form's ow
 
 import time
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from hashlib import sha256
 from typing import Final, Self
 
 from dnsbound.credential.matching import MatchPolicy
@@ -25,10 +23,8 @@ from dnsbound.objects.signed import SignedObject, VerifiedObject, _attest_object
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessList, AccessSource
 from dnsbound.verify.carried import CarriedChains
-from dnsbound.verify.claim import Proved
 from dnsbound.verify.decision import Decision
 from dnsbound.verify.lookup_budget import LookupBudget
-from dnsbound.verify.peer import VerifiedPeer
 
 EXPECTED: Final = "expected-signer"
 """The door of `ObjectVerifier.expecting`, in logs."""
@@ -129,21 +125,11 @@ class ObjectVerifier:
         object came with one (`Claim.carried_chain`).
         """
         claim = signed.claim(door=self.door, source=source, carried_chain=carried_chain)
-        return _evidence(signed, await self._authenticator.authenticate(claim))
+        return _attest_object(await self._authenticator.authenticate(claim), signed)
 
     def verify_blocking(
         self, signed: SignedObject, *, source: str = "", carried_chain: bytes | None = None
     ) -> VerifiedObject:
         """As `verify`, for a thread that may wait."""
         claim = signed.claim(door=self.door, source=source, carried_chain=carried_chain)
-        return _evidence(signed, self._authenticator.authenticate_blocking(claim))
-
-
-def _evidence(signed: SignedObject, peer: VerifiedPeer) -> VerifiedObject:
-    assert isinstance(peer.possession, Proved)
-    return _attest_object(peer=peer, signed=signed, spki_sha256=_digest(peer.possession.spki))
-
-
-@lru_cache(maxsize=1024)
-def _digest(spki: bytes) -> bytes:
-    return sha256(spki).digest()
+        return _attest_object(self._authenticator.authenticate_blocking(claim), signed)

@@ -7,10 +7,11 @@ RFC 9053 section 2, RFC 8812, RFC 9864 (algorithms that name their curve), RFC 9
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -52,6 +53,12 @@ class ObjectAlgorithm:
     """By which a `Signer` makes it; None where only a key in memory can."""
     digest: hashes.HashAlgorithm | None
     """None where the whole message is signed."""
+    ecdsa: ec.ECDSA | None = field(init=False)
+    """How the library calls it, where it is ECDSA."""
+
+    def __post_init__(self) -> None:
+        ecdsa = ec.ECDSA(self.digest) if self.digest is not None and self.kind is not KeyKind.RSA else None
+        object.__setattr__(self, "ecdsa", ecdsa)
 
 
 _ALL: Final = (
@@ -105,24 +112,34 @@ def algorithm_of_cose(number: int) -> ObjectAlgorithm:
 
 def kind_of(key: PublicKey) -> KeyKind:
     """BadSignature for a key that signs no objects: one on another curve."""
-    match key:
-        case ec.EllipticCurvePublicKey():
-            kind = _CURVES.get(key.curve.name)
-            if kind is None:
-                raise BadSignature(f"elliptic curve {key.curve.name} signs no objects here")
-            return kind
-        case ed25519.Ed25519PublicKey():
-            return KeyKind.ED25519
-        case rsa.RSAPublicKey():
-            return KeyKind.RSA
-        case mldsa.MLDSA44PublicKey():
-            return KeyKind.MLDSA44
-        case mldsa.MLDSA65PublicKey():
-            return KeyKind.MLDSA65
-        case mldsa.MLDSA87PublicKey():
-            return KeyKind.MLDSA87
+    kind = _kind_of_type(type(key))
+    if kind is not None:
+        return kind
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    kind = _CURVES.get(key.curve.name)
+    if kind is None:
+        raise BadSignature(f"elliptic curve {key.curve.name} signs no objects here")
+    return kind
 
 
+@lru_cache(maxsize=64)
+def _kind_of_type(kind: type[PublicKey]) -> KeyKind | None:
+    """None for elliptic curves, which are of one type. Asking the library's abstract types takes its time."""
+    return next((known for base, known in _TYPES.items() if issubclass(kind, base)), None)
+
+
+_TYPES: Final[Mapping[type, KeyKind]] = MappingProxyType(
+    {
+        ed25519.Ed25519PublicKey: KeyKind.ED25519,
+        rsa.RSAPublicKey: KeyKind.RSA,
+        mldsa.MLDSA44PublicKey: KeyKind.MLDSA44,
+        mldsa.MLDSA65PublicKey: KeyKind.MLDSA65,
+        mldsa.MLDSA87PublicKey: KeyKind.MLDSA87,
+    }
+)
+
+
+@lru_cache(maxsize=1024)
 def algorithms_of(spki: bytes) -> tuple[ObjectAlgorithm, ...]:
     """With which a key, DER SubjectPublicKeyInfo, may sign, best first. Malformed or BadSignature when it is no key, or
     signs nothing."""
@@ -135,12 +152,10 @@ def choose_algorithm(signer: Signer, name: str | None = None) -> ObjectAlgorithm
         algorithms = algorithms_of(signer.spki)
     except BadSignature as error:
         raise Misuse(str(error)) from error
-    if name is None:
-        return algorithms[0]
-    chosen = next((algorithm for algorithm in algorithms if algorithm.jose == name), None)
-    if chosen is None:
-        raise Misuse(f"this key signs with {', '.join(row.jose for row in algorithms)}, not with {name}")
-    return chosen
+    for algorithm in algorithms:
+        if name is None or algorithm.jose == name:
+            return algorithm
+    raise Misuse(f"this key signs with {', '.join(row.jose for row in algorithms)}, not with {name}")
 
 
 def sign(signer: Signer, algorithm: ObjectAlgorithm, message: bytes) -> bytes:
@@ -161,17 +176,17 @@ def verify(key: PublicKey, algorithm: ObjectAlgorithm, signature: bytes, message
     """BadSignature unless the algorithm is the key's, and the signature, of exactly the right form, is of the message
     by that key."""
     expect_kind(key, algorithm)
+    check: Any = key.verify
     try:
-        match key:
-            case ec.EllipticCurvePublicKey():
-                assert algorithm.digest is not None
-                key.verify(der_of_raw(algorithm, signature), message, ec.ECDSA(algorithm.digest))
-            case rsa.RSAPublicKey():
-                expect_octets(signature, (key.key_size + 7) // 8)
-                key.verify(signature, message, rsa_padding(algorithm), hashes.SHA256())
-            case _:
-                expect_octets(signature, algorithm.signature_octets)
-                key.verify(signature, message)
+        if algorithm.kind in _ORDERS:
+            check(der_of_raw(algorithm, signature), message, algorithm.ecdsa)
+        elif algorithm.kind is KeyKind.RSA:
+            assert isinstance(key, rsa.RSAPublicKey)
+            expect_octets(signature, (key.key_size + 7) // 8)
+            check(signature, message, rsa_padding(algorithm), hashes.SHA256())
+        else:
+            expect_octets(signature, algorithm.signature_octets)
+            check(signature, message)
     except InvalidSignature:
         raise BadSignature("the signature does not verify") from None
 

@@ -7,6 +7,7 @@ nothing to anybody.
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 from dnsbound.credential.keys import PublicKey
@@ -14,7 +15,7 @@ from dnsbound.credential.presented import Presented
 from dnsbound.errors import Misuse
 from dnsbound.names import ClientName
 from dnsbound.times import Moment
-from dnsbound.verify.claim import Claim, NameSource, Signed
+from dnsbound.verify.claim import Claim, NameSource, Proved, Signed
 from dnsbound.verify.peer import VerifiedPeer
 
 _SEAL: Final = object()
@@ -61,8 +62,6 @@ class VerifiedObject:
     peer: VerifiedPeer
     """Name, matching record, grants, and until when the evidence may be used."""
     signed: SignedObject
-    spki_sha256: bytes
-    """Of the DER SubjectPublicKeyInfo of the key that signed."""
     seal: InitVar[object] = None
 
     def __post_init__(self, seal: object) -> None:
@@ -73,6 +72,12 @@ class VerifiedObject:
     def name(self) -> ClientName:
         """Who signed."""
         return self.peer.name
+
+    @property
+    def spki_sha256(self) -> bytes:
+        """Of the DER SubjectPublicKeyInfo of the key that signed."""
+        assert isinstance(self.peer.possession, Proved)
+        return sha256(self.peer.possession.spki).digest()
 
     @property
     def payload(self) -> bytes:
@@ -95,6 +100,6 @@ class VerifiedObject:
         return self.peer.verified_at
 
 
-def _attest_object(*, peer: VerifiedPeer, signed: SignedObject, spki_sha256: bytes) -> VerifiedObject:
+def _attest_object(peer: VerifiedPeer, signed: SignedObject) -> VerifiedObject:
     """Make the evidence. Called in edge/object_verifier.py and nowhere else; a test counts the callers."""
-    return VerifiedObject(peer=peer, signed=signed, spki_sha256=spki_sha256, seal=_SEAL)
+    return VerifiedObject(peer=peer, signed=signed, seal=_SEAL)

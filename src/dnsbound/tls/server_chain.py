@@ -33,7 +33,7 @@ from dnsbound.errors import (
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, Seconds
 from dnsbound.tls.errors import TLSMisuse
-from dnsbound.verify.engine import tlsa_records
+from dnsbound.verify.read_answers import tlsa_records
 
 _HOUR: Final[Seconds] = 3600.0
 

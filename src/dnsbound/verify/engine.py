@@ -15,16 +15,14 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-import dns.exception
 import dns.name
 import dns.rdata
 import dns.rdatatype
-import dns.rdtypes.tlsabase
 
 from dnsbound.credential.matching import MatchPolicy, MatchReport, RecordResult, match
 from dnsbound.credential.presented import Presented
 from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
-from dnsbound.errors import UNDECIDED_REASONS, LimitExceeded, Malformed, Misuse, Reason, Refused, Undecided
+from dnsbound.errors import UNDECIDED_REASONS, LimitExceeded, Misuse, Reason, Refused, Undecided
 from dnsbound.limits import POSITIVE_TTL
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, iso
@@ -33,6 +31,7 @@ from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Absent, Claim, Possession, Signed
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer, _attest
+from dnsbound.verify.read_answers import ReadAnswers, tlsa_records
 from dnsbound.verify.signed_claim import as_published, proved_by, proved_by_published
 
 REASON_FOR_STATE: Final[Mapping[tuple[Security, Outcome], Reason | None]] = MappingProxyType(
@@ -76,7 +75,7 @@ class Question:
 class Verifier:
     """Judges claims at one door. Thread-safe."""
 
-    __slots__ = ("_access", "_carried", "_door", "_lookups", "_offline", "_policy")
+    __slots__ = ("_access", "_carried", "_door", "_lookups", "_offline", "_policy", "_read")
 
     def __init__(
         self,
@@ -96,6 +95,7 @@ class Verifier:
         self._door = door
         self._policy = policy or MatchPolicy()
         self._lookups = lookups or LookupBudget()
+        self._read = ReadAnswers()
 
     @property
     def door(self) -> str:
@@ -135,17 +135,18 @@ class Verifier:
         if isinstance(claim.possession, Absent):
             raise Refused(Reason.NO_POSSESSION, "nobody proved or vouched that the client holds the private key")
         possession = claim.possession
-        if claim.presented.is_empty and not isinstance(possession, Signed):
+        shows_nothing = claim.presented.is_empty
+        if shows_nothing and not isinstance(possession, Signed):
             raise Refused(Reason.NO_CREDENTIAL, "the client presented neither certificate nor raw public key")
         access = self._access.current()
         permit = access.permit(claim.door, claim.name)
-        if isinstance(possession, Signed) and not claim.presented.is_empty:
+        if isinstance(possession, Signed) and not shows_nothing:
             possession = proved_by(possession, claim.presented)
         if charged and permit.pattern is None:
             self._lookups.check_debt(claim.source, now=now)
         elif charged:
             self._lookups.spend(claim.source, _budget_zone(permit), now=now)
-        question = Question(_dns_name(claim.name.text), dns.rdatatype.TLSA)
+        question = _question(claim.name.text)
         return NeedRecords(
             self, claim, question, possession=possession, access=access, permit=permit, begun_at=now, charged=charged
         )
@@ -232,13 +233,19 @@ class NeedRecords:
 
     def _matched(self, answer: Answer, now: Moment) -> tuple[RecordResult, Possession]:
         """The record that matches, and how possession is known at the end."""
-        claim, possession, records = self.claim, self._possession, tlsa_records(answer)
-        presented = claim.presented
+        claim, possession = self.claim, self._possession
+        if not isinstance(claim.possession, Signed):
+            return self._report(tlsa_records(answer), claim.presented, answer, now).matched, possession
+        read = self._verifier._read.of(answer)  # noqa: SLF001 (the two classes are one machine)
         if isinstance(possession, Signed):
-            presented, possession = proved_by_published(possession, records)
-        elif isinstance(claim.possession, Signed):
-            presented = as_published(presented, records)
-        return self._report(records, presented, answer, now).matched, possession
+            presented, possession = proved_by_published(possession, read.published)
+        else:
+            presented = as_published(claim.presented, read.published)
+        result = read.matched(presented)
+        if result is None:
+            result = self._report(read.records, presented, answer, now).matched
+            read.keep(presented, result)
+        return result, possession
 
     def _report(self, records: Sequence[TLSA], presented: Presented, answer: Answer, now: Moment) -> MatchReport:
         claim = self.claim
@@ -299,27 +306,11 @@ def is_decided(answer: Answer) -> bool:
     return not answer.limit and REASON_FOR_STATE.get(state, Reason.INDETERMINATE) not in UNDECIDED_REASONS
 
 
-def tlsa_records(answer: Answer) -> list[TLSA]:
-    """The answer's records as values; Undecided(BOGUS) when one is no TLSA record."""
-    records = []
-    for rdata in answer.records:
-        if isinstance(rdata, dns.rdtypes.tlsabase.TLSABase):
-            records.append(TLSA(rdata.usage, rdata.selector, rdata.mtype, rdata.cert))
-            continue
-        if rdata.rdtype != dns.rdatatype.TLSA:
-            raise Undecided(Reason.BOGUS, f"the answer holds a record of type {rdata.rdtype!r}, not TLSA")
-        try:
-            records.append(TLSA.from_wire(rdata.to_wire() or b""))
-        except (Malformed, dns.exception.DNSException) as error:
-            raise Undecided(Reason.BOGUS, f"the answer holds a TLSA record that is none: {error}") from error
-    return records
-
-
 def _budget_zone(permit: Permit) -> str:
     return ".".join(permit.pattern.suffix) if permit.pattern is not None else ""
 
 
 @lru_cache(maxsize=16_384)
-def _dns_name(text: str) -> dns.name.Name:
-    """The absolute name. A client name is no escape and no IDN, so the labels are its octets."""
-    return dns.name.Name((*text.encode("ascii").split(b"."), b""))
+def _question(text: str) -> Question:
+    """For the absolute name. A client name is no escape and no IDN, so the labels are its octets."""
+    return Question(dns.name.Name((*text.encode("ascii").split(b"."), b"")), dns.rdatatype.TLSA)

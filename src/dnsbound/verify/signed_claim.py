@@ -5,17 +5,15 @@ seen that the signature is the key's. Sections: RFC 7671 section 5.1 (the key is
 4.4.2 (keyUsage of certificates that sign objects).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from dnsbound.credential.certificate_facts import may_sign, spki_of
 from dnsbound.credential.presented import Presented
 from dnsbound.credential.signature import BadSignature, verifying_key
 from dnsbound.errors import LimitExceeded, Malformed, Reason, Refused, Undecided
-from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.limits import Budget
 from dnsbound.object_limits import PUBLISHED_KEYS
-from dnsbound.records.tlsa import TLSA
 from dnsbound.verify.claim import Proved, Signed
 
 
@@ -29,18 +27,18 @@ def proved_by(signed: Signed, presented: Presented) -> Proved:
     return Proved(signed.by, spki=spki)
 
 
-def proved_by_published(signed: Signed, records: Sequence[TLSA]) -> tuple[Presented, Proved]:
-    """The credential that the records publish in full and that made the signature, and possession of it.
+def proved_by_published(signed: Signed, published: Sequence[Presented]) -> tuple[Presented, Proved]:
+    """Which of the credentials that the records publish in full made the signature, and possession of it.
 
-    Refused(NO_KEY) when they publish none in full, with the refusal of the last one when none made it.
-    Undecided(WORK_BUDGET) when there are too many to try.
+    Refused(NO_KEY) when none is published, with the refusal of the last one when none made it. Undecided(WORK_BUDGET)
+    when there are too many to try.
     """
     refusal = Refused(Reason.NO_KEY, "the object brings no key, and no record publishes one in full (`3 1 0`, `3 0 0`)")
     budget = Budget(PUBLISHED_KEYS)
-    for published in _published(records):
+    for presented in published:
         try:
             budget.spend()
-            return published, proved_by(signed, published)
+            return presented, proved_by(signed, presented)
         except Refused as error:
             refusal = error
         except LimitExceeded as error:
@@ -48,22 +46,15 @@ def proved_by_published(signed: Signed, records: Sequence[TLSA]) -> tuple[Presen
     raise refusal
 
 
-def as_published(presented: Presented, records: Sequence[TLSA]) -> Presented:
+def as_published(presented: Presented, published: Sequence[Presented]) -> Presented:
     """The certificate that a record publishes of a bare key that was presented, so that `3 0 0` finds what it names;
     otherwise what was presented."""
     if presented.raw_public_key is None:
         return presented
-    for published in _published(records):
-        if published.chain and _is_of(published.chain[0], presented.raw_public_key):
-            return published
+    for known in published:
+        if known.chain and _is_of(known.chain[0], presented.raw_public_key):
+            return known
     return presented
-
-
-def _published(records: Sequence[TLSA]) -> Iterator[Presented]:
-    for record in sorted(records) if len(records) > 1 else records:
-        if (record.usage, record.matching_type) == (Usage.DANE_EE, MatchingType.FULL) and not record.unusable_because:
-            spki = record.selector == Selector.SPKI
-            yield Presented(raw_public_key=record.data) if spki else Presented((record.data,))
 
 
 def _is_of(certificate: bytes, spki: bytes) -> bool:

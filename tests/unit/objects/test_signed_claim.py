@@ -108,7 +108,7 @@ def test_who_signed_is_the_evidence(ask: Ask) -> None:
 def test_evidence_cannot_be_made_by_hand(ask: Ask) -> None:
     verified = ask(verifier(CAR.tlsa())[0], signed())
     with pytest.raises(Misuse):
-        replace(verified, spki_sha256=b"")
+        replace(verified, signed=signed())
 
 
 @pytest.mark.parametrize("presented", [CAR.presented, BARE.presented, Presented()], ids=["x5c", "jwk", "none"])

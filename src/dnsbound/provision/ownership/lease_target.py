@@ -8,7 +8,8 @@ from dnsbound.dns.answer import Answer
 from dnsbound.iana import Usage
 from dnsbound.provision.errors import LeaseRefused
 from dnsbound.times import Moment
-from dnsbound.verify.engine import check_answer, tlsa_records
+from dnsbound.verify.engine import check_answer
+from dnsbound.verify.read_answers import tlsa_records
 
 
 def check_target(answer: Answer, *, now: Moment, begun_at: Moment) -> None:
