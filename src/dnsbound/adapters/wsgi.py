@@ -53,7 +53,7 @@ class VerifiedPeerMiddleware:
             # Cut after this request came in: nobody would read the answer.
             start_response("403 Forbidden", [("Content-Length", "0"), ("Connection", "close")])
             return []
-        _tell(environ, peer)
+        tell(environ, peer)
         answer = context.run(self._application, environ, start_response)
         return _InContext(answer, context)
 
@@ -90,7 +90,8 @@ def require(application: Application, **grants: object) -> Application:
     return guarded
 
 
-def _tell(environ: Environment, peer: VerifiedPeer | None) -> None:
+def tell(environ: Environment, peer: VerifiedPeer | None) -> None:
+    """Put the peer into the environment, and take away what could pass for it."""
     for key in list(environ):
         if key.startswith("HTTP_") and is_identity_header(key.removeprefix("HTTP_").encode("latin-1", "replace")):
             del environ[key]

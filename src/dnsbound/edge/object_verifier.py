@@ -17,7 +17,7 @@ from typing import Final, Self
 from dnsbound.credential.matching import MatchPolicy
 from dnsbound.edge.authenticator import LOOKUP_SECONDS, Authenticator, LookupSource
 from dnsbound.edge.latest_time import LatestTime
-from dnsbound.errors import Misuse
+from dnsbound.errors import Misuse, Refused, Undecided
 from dnsbound.iana import Usage
 from dnsbound.objects.signed import SignedObject, VerifiedObject, _attest_object
 from dnsbound.times import Moment, Seconds
@@ -115,6 +115,10 @@ class ObjectVerifier:
     def now(self) -> Moment:
         """The moment by this verifier's clock."""
         return self._authenticator.now()
+
+    def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
+        """Report an object that was refused by its form's own rules, so that the log misses no decision."""
+        self._authenticator.turned_away(error, source=source)
 
     async def verify(
         self, signed: SignedObject, *, source: str = "", carried_chain: bytes | None = None
