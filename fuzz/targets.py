@@ -43,6 +43,7 @@ from fuzz.front_faces import FRONT_FACE_TARGETS
 from fuzz.gated_sessions import GATED_SESSION_TARGETS
 from fuzz.gated_streams import GATED_STREAM_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
+from fuzz.http_messages import HTTP_MESSAGE_TARGETS
 from fuzz.network_access import NETWORK_ACCESS_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
@@ -247,5 +248,6 @@ TARGETS: dict[str, Target] = {
     **OWNERSHIP_TARGETS,
     **PROXY_HEADER_TARGETS,
     **HANDSHAKE_TARGETS,
+    **HTTP_MESSAGE_TARGETS,
     **TICKET_TARGETS,
 }

@@ -123,6 +123,7 @@ SAYS: Final = {
     ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
+    "signed_requests.py": ["car54._device.cars.example drove 42 km", "api.cars.example", "401"],
     "who_is_in.py": [
         "truck1._device.cars.example is in, at the door api",
         "the server sees: no-tlsa.*",

@@ -54,6 +54,7 @@ NUMBERS = {
     "XM": 9,
     "CS": 10,
     "BD": 9,
+    "HS": 16,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

@@ -15,7 +15,7 @@ from dnsbound.credential.signer import LocalSigner
 from dnsbound.objects.http_signatures import algorithms
 from dnsbound.objects.http_signatures.content_digest import check_content
 from dnsbound.objects.http_signatures.message import HttpRequest, HttpResponse, lines
-from dnsbound.objects.http_signatures.signature_base import components_of, signature_base
+from dnsbound.objects.http_signatures.signing_input import components_of, signature_base
 from dnsbound.objects.http_signatures.structured import dictionary, inner_list, text_of_dictionary
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "rfc9421-vectors.json").read_text())
@@ -37,7 +37,7 @@ def base_of(case: dict[str, Any], read: HttpRequest | HttpResponse | None = None
 
 
 @pytest.mark.parametrize("section", CASES)
-def test_the_published_signature_is_of_our_signature_base(section: str) -> None:
+def test_hs_14_the_published_signature_is_of_our_signature_base(section: str) -> None:
     case = CASES[section]
     key = public_key_from_spki(b64decode(VECTORS["keys"][case["keyid"]]))
     signature, base = b64decode(case["signature"]), base_of(case)

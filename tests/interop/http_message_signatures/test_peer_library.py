@@ -1,4 +1,4 @@
-"""The library http-message-signatures as the other party: it verifies what is signed here, and signs what is verified."""
+"""The library http-message-signatures as the other party: it verifies what we sign, and signs what we verify."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

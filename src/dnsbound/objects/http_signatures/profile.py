@@ -25,7 +25,6 @@ from dnsbound.objects.http_signatures import algorithms, content_digest
 from dnsbound.objects.http_signatures.key_field import FIELD as SIGNATURE_KEY
 from dnsbound.objects.http_signatures.key_field import key_field, presented_in
 from dnsbound.objects.http_signatures.message import HttpRequest, HttpResponse, fields_of, lines
-from dnsbound.objects.http_signatures.signature_base import Component, field_value, signature_base
 from dnsbound.objects.http_signatures.signature_fields import (
     SIGNATURE,
     SIGNATURE_INPUT,
@@ -34,6 +33,7 @@ from dnsbound.objects.http_signatures.signature_fields import (
     SignatureParameters,
     fields_of_signature,
 )
+from dnsbound.objects.http_signatures.signing_input import Component, field_value, signature_base
 from dnsbound.objects.http_signatures.structured import text_of_dictionary
 from dnsbound.objects.signed import SignedObject
 from dnsbound.times import Moment

@@ -13,7 +13,7 @@ from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.http_limits import HTTP_NONCE_CHARACTERS, HTTP_SIGNATURE_OCTETS, HTTP_SIGNATURES
 from dnsbound.names import ClientName
 from dnsbound.objects.http_signatures.message import HttpRequest, HttpResponse, lines
-from dnsbound.objects.http_signatures.signature_base import Component, components_of, signature_base
+from dnsbound.objects.http_signatures.signing_input import Component, components_of, signature_base
 from dnsbound.objects.http_signatures.structured import (
     Member,
     Parameters,
