@@ -61,8 +61,6 @@ class Reason(StrEnum):
     """A signed object that brings no key along, and records that hold digests of one alone."""
     STALE = "stale"
     """A signed object outside the time it says it holds for."""
-    REPLAYED = "replayed"
-    """Taken before, or its number was: a signed object that counts once alone."""
     WRONG_AUDIENCE = "wrong-audience"
     """A signed object that is meant for somebody else."""
     WRONG_RECIPIENT = "wrong-recipient"

@@ -28,7 +28,6 @@ REMEDY: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.BAD_SIGNATURE: "get the object again from its signer: this is not what the key signed",
         Reason.NO_KEY: "let the signer put its key into the object (`jwk`, `x5c`), or publish `3 1 0`",
         Reason.STALE: "check both clocks; let the signer sign anew, for a time that holds",
-        Reason.REPLAYED: "nothing, if it came twice; otherwise look who else has the key, or who lost count",
         Reason.WRONG_AUDIENCE: "let the signer name this receiver; an object for another is not taken",
         Reason.WRONG_RECIPIENT: "use the key of the name that the message is for, or let it be encrypted to this one",
         Reason.NOT_OPENED: "let the sender encrypt to the key that is published now, and look whether this is its file",
