@@ -95,3 +95,10 @@ SEGMENT_RECORD_OCTETS: Final = Limit(
 CHECKPOINT_OCTETS: Final = Limit(
     "checkpoint-octets", 33_554_432, 65_536, 268_435_456, "octets of what an interrupted signing left that are read"
 )
+ENCRYPTED_FILE_OCTETS: Final = Limit(
+    "encrypted-file-octets",
+    67_108_864,
+    1024,
+    1_073_741_824,
+    "octets of a file that is encrypted: neither JWE nor COSE can be read in parts, so memory holds it several times",
+)

@@ -12,9 +12,9 @@ from dnsbound.credential.signature import BadSignature
 from dnsbound.errors import Malformed, Reason, Refused
 from dnsbound.names import ClientName
 from dnsbound.objects.algorithms import algorithm_of_cose, verify
+from dnsbound.objects.cose.cose_encrypt import decrypt
+from dnsbound.objects.cose.cose_sign1 import Sign1, to_be_signed
 from dnsbound.objects.cose.cwt import CwtClaims
-from dnsbound.objects.cose.encrypt import decrypt
-from dnsbound.objects.cose.sign1 import Sign1, to_be_signed
 from dnsbound.objects.jose import base64url, jwe
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "object-encryption.json").read_text())

@@ -20,9 +20,11 @@ from dnsbound.cli import (
     chain,
     check,
     config_server,
+    decrypt,
     demo,
     doctor,
     eap,
+    encrypt,
     enrol,
     explain,
     gate,
@@ -31,6 +33,7 @@ from dnsbound.cli import (
     identity_owner,
     identity_transfer,
     inventory,
+    key,
     lab,
     lease,
     match,
@@ -148,6 +151,20 @@ app.command(
     "revoke",
     epilog=example("dnsbound revoke car54._device.cars.example --yes --reason stolen"),
 )(revoke.revoke)
+app.add_typer(key.app, name="key")
+app.command(
+    "encrypt",
+    epilog=example(
+        "dnsbound encrypt route.json --to gov.example --out route.jwe",
+        "… --sign-with car54.pem --format cose < route.json > route.cose",
+    ),
+)(encrypt.encrypt)
+app.command(
+    "decrypt",
+    epilog=example(
+        "dnsbound decrypt route.jwe --credential gov.encryption.pem --from car54._device.cars.example --out route.json"
+    ),
+)(decrypt.decrypt)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command(

@@ -80,6 +80,21 @@ def san_dns_names(certificate: bytes) -> tuple[str, ...]:
 def may_sign(certificate: bytes) -> bool:
     """Whether keyUsage, where it is there, lets the key sign objects: digitalSignature or nonRepudiation (RFC 5280
     section 4.2.1.3, RFC 8551 section 4.4.2)."""
+    return _may(certificate, _SIGNING_BITS)
+
+
+def may_agree_on_keys(certificate: bytes) -> bool:
+    """Whether keyUsage, where it is there, lets the key agree on secrets: keyAgreement."""
+    return _may(certificate, _KEY_AGREEMENT_BIT)
+
+
+def may_encipher_keys(certificate: bytes) -> bool:
+    """Whether keyUsage, where it is there, lets other keys be encrypted to this one: keyEncipherment."""
+    return _may(certificate, _KEY_ENCIPHERMENT_BIT)
+
+
+def _may(certificate: bytes, wanted: int) -> bool:
+    """Whether keyUsage is absent, or has one of these bits of its first octet."""
     bits: bytes | None = None
     for identifier, start, end in _extensions(certificate, _fields(certificate)):
         if identifier == _KEY_USAGE:
@@ -87,10 +102,12 @@ def may_sign(certificate: bytes) -> bool:
             bits = certificate[first:last]
     if bits is None:
         return True
-    return len(bits) >= 2 and bool(bits[1] & _SIGNING_BITS)
+    return len(bits) >= 2 and bool(bits[1] & wanted)
 
 
 _SIGNING_BITS: Final = 0xC0
+_KEY_ENCIPHERMENT_BIT: Final = 0x20
+_KEY_AGREEMENT_BIT: Final = 0x08
 
 
 class _Fields(NamedTuple):

@@ -131,10 +131,9 @@ class DecryptionKey:
     def from_pem(cls, pem: bytes, *, name: ClientName | str | None = None) -> Self:
         """Read what `to_pem` writes, or any key of a credential. Without `name`, the text's own name line counts, then
         a certificate's single dNSName. Malformed, Misuse."""
-        if not _holds_x25519(pem):
-            return cls.of(Credential.from_pem(pem, name=name))
         key = _private_key(pem)
-        assert isinstance(key, x25519.X25519PrivateKey)
+        if not isinstance(key, x25519.X25519PrivateKey):
+            return cls.of(Credential.from_pem(pem, name=name))
         if isinstance(name, str):
             name = ClientName.parse(name)
         found = name or stated_name(pem, ())
@@ -154,6 +153,19 @@ class DecryptionKey:
         return TLSA(Usage.DANE_EE, Selector.SPKI, MatchingType.FULL, self.spki)
 
 
+def publishes_encryption_key(record: TLSA) -> bool:
+    """Whether the record publishes a key that is encrypted to and does nothing else, so that no client logs in by it:
+    `3 1 0` of an X25519 key."""
+    parameters = (record.usage, record.selector, record.matching_type)
+    form = (Usage.DANE_EE, Selector.SPKI, MatchingType.FULL)
+    return parameters == form and len(record.data) == _X25519_OCTETS and record.data.startswith(_X25519_PREFIX)
+
+
+_X25519_PREFIX: Final = bytes.fromhex("302a300506032b656e032100")
+"""RFC 8410 section 4: everything of the SubjectPublicKeyInfo but the key."""
+_X25519_OCTETS: Final = len(_X25519_PREFIX) + 32
+
+
 def _private_key(pem: bytes) -> object:
     try:
         return load_pem_private_key(pem, None)
@@ -161,7 +173,8 @@ def _private_key(pem: bytes) -> object:
         return None
 
 
-def _holds_x25519(pem: bytes) -> bool:
+def is_encryption_key(pem: bytes) -> bool:
+    """Whether the text holds a private key that is for this alone: X25519."""
     return isinstance(_private_key(pem), x25519.X25519PrivateKey)
 
 

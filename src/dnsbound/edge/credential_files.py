@@ -8,6 +8,7 @@ token, since it names the library that is loaded. What the texts mean: `Credenti
 import os
 
 from dnsbound.credential.credential import Credential, certificates_from_pem, stated_name
+from dnsbound.credential.encryption_keys import DecryptionKey, is_encryption_key
 from dnsbound.credential.pkcs11_uri import SCHEME, Pkcs11Uri
 from dnsbound.credential.reference import CredentialReference
 from dnsbound.edge.pkcs11_keys import Pkcs11Key
@@ -60,6 +61,31 @@ def save_credential(credential: Credential, path: PathText, *, force: bool = Fal
     else:
         text = credential.to_pem()
     write_secret_file(path, text, replace=force)
+
+
+def load_decryption_key(path: PathText, *, name: ClientName | str | None = None) -> DecryptionKey:
+    """Read the key that opens what was encrypted to a name: a file of `save_decryption_key`, or a credential whose own
+    key can. name: needed where the file does not show one. Misuse or Malformed, in one line that begins with the
+    path."""
+    if isinstance(path, str) and path.startswith(SCHEME):
+        raise Misuse(f"{path}: a key on a token signs, and opens nothing here")
+    pem = read_secret_file(path)
+    try:
+        if is_encryption_key(pem):
+            return DecryptionKey.from_pem(pem, name=name)
+        credential = load_credential(path, name=name)
+    except Malformed as error:
+        raise Malformed(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from error
+    try:
+        return DecryptionKey.of(credential)
+    except Misuse as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def save_decryption_key(key: DecryptionKey, path: PathText) -> None:
+    """Write the key as one PEM file with mode 0600. Misuse, in one line that begins with the path, when it cannot be
+    written or is there already; then nothing has changed."""
+    write_secret_file(path, key.to_pem())
 
 
 def _on_token(

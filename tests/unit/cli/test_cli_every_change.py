@@ -59,6 +59,7 @@ READING = {
 WITHOUT_INVENTORY = {
     *("record", "match", "explain", "bytes", "demo", "lab", "completion", "serve demo-api"),
     *("enrol request", "enrol renew", "chain export", "chain verify", "who"),
+    *("key encryption", "encrypt", "decrypt"),
     *("access add", "access remove", "access list", "access test"),
     # Network access has a database of its own, of sessions; the names are the DNS's.
     *("serve radius", "serve authz", "radius sessions", "radius disconnect", "radius prune", "eap test"),

@@ -7,12 +7,12 @@
 `parse_sign1` and its likes say what an object claims, and nothing of that may be used before it was verified.
 """
 
+from dnsbound.objects.cose.cose_encrypt import decrypt, decrypt0, encrypt, encrypt0
+from dnsbound.objects.cose.cose_sign1 import ANY_TYP, Sign1, parse_sign1, sign1
 from dnsbound.objects.cose.cwt import Cwt, CwtClaims, parse_cwt, sign_cwt
-from dnsbound.objects.cose.encrypt import decrypt, decrypt0, encrypt, encrypt0
 from dnsbound.objects.cose.hash_envelope import HashEnvelope, digest_of, parse_hash_envelope, sign_digest
 from dnsbound.objects.cose.labels import HashAlgorithm
 from dnsbound.objects.cose.sealed import open_sealed, seal
-from dnsbound.objects.cose.sign1 import ANY_TYP, Sign1, parse_sign1, sign1
 from dnsbound.objects.encryption import Opened, Recipient
 
 __all__ = [

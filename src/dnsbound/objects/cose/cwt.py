@@ -14,8 +14,8 @@ from dnsbound.errors import Malformed, Misuse, Reason, Refused
 from dnsbound.names import ClientName
 from dnsbound.object_limits import OBJECT_SKEW_SECONDS
 from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
+from dnsbound.objects.cose.cose_sign1 import FORM, Sign1, expect_octets, sign1, signed_object
 from dnsbound.objects.cose.labels import CWT_TAG, Claim, Header
-from dnsbound.objects.cose.sign1 import FORM, Sign1, expect_octets, sign1, signed_object
 from dnsbound.objects.signed import SignedObject
 from dnsbound.objects.signer_name import signer_name
 from dnsbound.times import Moment, Seconds, iso

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from dnsbound.credential.credential import Credential
 from dnsbound.errors import Malformed, Misuse, Reason, Refused
+from dnsbound.objects.cose.cose_sign1 import FORM, UNDERSTOOD, Sign1, sign1, signed_object
 from dnsbound.objects.cose.labels import HashAlgorithm, Header
-from dnsbound.objects.cose.sign1 import FORM, UNDERSTOOD, Sign1, sign1, signed_object
 from dnsbound.objects.signed import SignedObject
 
 _LABELS: Final = frozenset({Header.PAYLOAD_HASH_ALG, Header.PREIMAGE_CONTENT_TYPE, Header.PAYLOAD_LOCATION})

@@ -10,9 +10,9 @@ from typing import Final
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.encryption_keys import DecryptionKey
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.objects.cose.encrypt import decrypt, encrypt
+from dnsbound.objects.cose.cose_encrypt import decrypt, encrypt
+from dnsbound.objects.cose.cose_sign1 import Sign1, parse_sign1, sign1
 from dnsbound.objects.cose.labels import SIGN1_CONTENT_FORMAT, Claim, Header
-from dnsbound.objects.cose.sign1 import Sign1, parse_sign1, sign1
 from dnsbound.objects.encryption import Opened, Recipient, check_audience
 from dnsbound.objects.signed import SignedObject
 

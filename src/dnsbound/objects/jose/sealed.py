@@ -10,7 +10,7 @@ from typing import Final
 
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.encryption_keys import DecryptionKey
-from dnsbound.errors import Malformed
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.objects.encryption import Opened, Recipient, check_audience
 from dnsbound.objects.jose import jwe
 from dnsbound.objects.jose.header import JoseHeader
@@ -33,6 +33,8 @@ def seal(
     key_in_band: bool = True,
 ) -> str:
     """Sign octets with a credential, and encrypt them to names. content_type: what the payload is. Misuse."""
+    if not payload:
+        raise Misuse("nothing is not sealed: an empty payload looks like one that is detached")
     audience = [recipient.name.canonical for recipient in recipients]
     token = sign(
         payload,

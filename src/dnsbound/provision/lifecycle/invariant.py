@@ -3,6 +3,8 @@
 For every combination of usage, selector and matching type that a verifier may find at the name, be it at a server or in
 a cache, at least one record matches what the client uses. A combination that matches only past or future keys refuses
 the client wherever that combination is the one that counts (RFC 7671 section 9: the strongest digest a verifier knows).
+A whole key is always looked at beside the digests, so that one which no handshake can use, to encrypt to, takes nothing
+away.
 
 Sections: RFC 7671 section 8 (the rule), 8.3 (a new digest for every key, and withdrawn whole).
 """
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from dnsbound.credential.encryption_keys import publishes_encryption_key
 from dnsbound.provision.errors import RollRefused
 from dnsbound.provision.lifecycle.deployment import Deployment, Parameters
 from dnsbound.records.tlsa import TLSA
@@ -39,8 +42,8 @@ def faults(situation: Situation) -> Iterator[str]:
 
 
 def unmatched(rrset: RRset, deployment: Deployment) -> list[Parameters]:
-    """The combinations of an RRset of which no record matches."""
-    combinations = {Parameters.of(record) for record in rrset}
+    """The combinations of an RRset of which no record matches. A key to encrypt to is none that anybody logs in by."""
+    combinations = {Parameters.of(record) for record in rrset if not publishes_encryption_key(record)}
     matched = {Parameters.of(record) for record in rrset if deployment.matches(record)}
     return sorted(combinations - matched)
 
