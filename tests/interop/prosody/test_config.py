@@ -18,6 +18,10 @@ def test_cs_02_the_printed_configuration_holds():
     assert failures(whole_trial("prosody")) == []
 
 
+def test_cs_02_the_printed_configuration_for_other_servers_holds():
+    assert failures(whole_trial("prosody-s2s")) == []
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_cs_01_certificates_of_every_shape(prosody, shape, version):

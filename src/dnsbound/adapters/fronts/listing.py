@@ -28,6 +28,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "openssh": "openssh.SNIPPET",
         "kamailio": "kamailio.SNIPPET",
         "prosody": "prosody.SNIPPET",
+        "prosody-s2s": "prosody_s2s.SNIPPET",
         "freeradius": "freeradius.SNIPPET",
         "hostapd": "hostapd.SNIPPET",
         "strongswan": "strongswan.SNIPPET",

@@ -2,13 +2,14 @@
 
 Seen with 0.12.3: any certificate is taken, whatever its dates and purposes, with its chain, so that records of usage 2
 match too. Prosody's HTTP client speaks to addresses alone, so a secret says who asks. Users are called by their names:
-`car54._device.cars.example@xmpp.cars.example`. Other servers (server to server) are not this module's.
+`car54._device.cars.example@xmpp.cars.example`. Other servers (server to server) are `fronts.prosody_s2s`.
 """
 
 import re
 from typing import Final
 
 from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts.prosody_asking import asking_lua
 from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, Snippet, Version, heading
 from dnsbound.errors import Misuse
 
@@ -27,7 +28,7 @@ FACTS: Final = Facts(
     listen=":5222",
     works=("every certificate, expired ones too", "chains, usage 2", "TLS 1.2, TLS 1.3"),
     limits=(
-        "other servers by DNS name: clients alone are asked about",
+        "other servers by DNS name: that is the configuration prosody-s2s",
         "raw public keys",
         "cutting a live stream when a record goes; the gate does that",
     ),
@@ -67,48 +68,9 @@ _MODULE: Final = """\
 -- The client is called by that name and no other; the host's settings are dnsbound_verify_url and dnsbound_secret_file.
 
 local new_sasl = require "util.sasl".new;
-local wait_for = require "util.async".wait_for;
-local http = require "net.http";
 local jid_prep = require "util.jid".prep;
-local urlencode = require "util.http".urlencode;
-
-local url = assert(module:get_option_string("dnsbound_verify_url"), "dnsbound_verify_url is missing");
-local path = assert(module:get_option_string("dnsbound_secret_file"), "dnsbound_secret_file is missing");
-local file = assert(io.open(path));
-local secret = assert(file:read("*a"):match("^%s*(%S+)%s*$"), "dnsbound_secret_file holds no secret");
-file:close();
-
--- All that the client showed, leaf first; nil without a certificate.
-local function shown(socket)
-	local leaf = socket:getpeercertificate();
-	if not leaf then return nil; end
-	local pem = { leaf:pem() };
-	-- The peer's chain begins with the leaf, here.
-	local chain = socket.getpeerchain and socket:getpeerchain() or {};
-	for i = 1, #chain do
-		local other = chain[i]:pem();
-		if other ~= pem[1] then pem[#pem + 1] = other; end
-	end
-	return table.concat(pem, "\\n");
-end
-
--- The name, or nil where nobody may come in: refused, not to be found out, and no answer are all the same here.
-local function verified(session)
-	local socket = session.conn:socket();
-	local pem = socket.getpeercertificate and shown(socket);
-	if not pem then return nil; end
-	local answer, failed = wait_for(http.request(url .. "?client=" .. urlencode(session.ip or ""), {
-		body = pem;
-		headers = { ["Content-Type"] = "application/x-pem-file"; ["Authorization"] = "Bearer " .. secret };
-	}));
-	if not answer or answer.code ~= 200 then
-		local reason = answer and answer.headers and answer.headers["dnsbound-reason"] or failed;
-		module:log("info", "dnsbound: denied: %s", tostring(reason or (answer and answer.code)));
-		return nil;
-	end
-	return answer.headers["dnsbound-name"];
-end
-
+"""
+_PROVIDER: Final = """\
 local provider = {};
 
 function provider.get_sasl_handler(session)
@@ -154,7 +116,9 @@ def files(settings: Settings) -> tuple[ConfigFile, ...]:
     name = f"dnsbound-{settings.label}.cfg.lua"
     return (
         ConfigFile(name=name, text=heading(FACTS, settings) + text, place=f"/etc/prosody/conf.avail/{name}"),
-        ConfigFile(name=MODULE, text=_MODULE, place=str(settings.directory / MODULE)),
+        ConfigFile(
+            name=MODULE, text=_MODULE + asking_lua("dnsbound") + _PROVIDER, place=str(settings.directory / MODULE)
+        ),
         ConfigFile(name=secret.name, text=f"{verifier.secret}\n", place=str(secret), secret=True),
     )
 

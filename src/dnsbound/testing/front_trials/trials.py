@@ -33,6 +33,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "openssh": "openssh.TRIAL",
         "kamailio": "kamailio.TRIAL",
         "prosody": "prosody.TRIAL",
+        "prosody-s2s": "prosody.S2S_TRIAL",
     }
 )
 

@@ -1,0 +1,116 @@
+"""Prosody among servers: another server is who its DNS-bound certificate says, by SASL EXTERNAL and nothing else.
+
+Seen with 0.12.3. The name is the domain that the other server speaks for, and its record stands at that domain: no
+authority has to vouch for it, and dialback, which believes plain DNS, is off. Whom this Prosody connects to is judged
+as before. Sections: RFC 6120 section 13.7.2, XEP-0178.
+"""
+
+import re
+from typing import Final
+
+from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts.prosody_asking import asking_lua
+from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, Snippet, Version, heading
+from dnsbound.errors import Misuse
+
+FACTS: Final = Facts(
+    server="prosody-s2s",
+    title="Prosody among servers",
+    program="prosodyctl",
+    version_arguments=("about",),
+    version_pattern=re.compile(r"Prosody (\d+\.\d+\.\d+)"),
+    least=Version((0, 12, 0)),
+    tried=Version((0, 12, 3)),
+    claim_from="stated",
+    users=("prosody",),
+    unix=False,
+    comment="--",
+    admits='"gov.example"',
+    listen=":5269",
+    works=("every certificate, expired ones too", "chains, usage 2", "TLS 1.2, TLS 1.3"),
+    limits=(
+        "servers that this one connects to: their certificates are judged by Prosody's authorities as before",
+        "several domains on one stream: each is asked about when it opens one",
+        "raw public keys",
+        "cutting a live stream when a record goes",
+    ),
+)
+MODULE: Final = "mod_s2s_auth_dnsbound.lua"
+
+_GLOBAL: Final = """\
+-- Include it in prosody.cfg.lua behind the global settings and before the first VirtualHost, and name the module once
+-- more beside those you have.
+
+-- Where {module} lies; with other directories of modules, list them all.
+plugin_paths = {{ {directory} }}
+modules_enabled = {{ "s2s_auth_dnsbound"; "saslauth"; "tls"; "disco" }}
+-- Dialback believes what plain DNS says of a domain.
+modules_disabled = {{ "dialback" }}
+s2s_interfaces = {{ {interfaces} }}
+s2s_ports = {{ {port} }}
+s2s_require_encryption = true
+-- Without a verdict that says yes a stream is closed.
+s2s_secure_auth = true
+s2s_insecure_domains = {{}}
+dnsbound_s2s_verify_url = {url}
+dnsbound_s2s_secret_file = {secret}
+
+VirtualHost {name}
+    ssl = {{
+        certificate = {certificate};
+        key = {key};
+        protocol = "tlsv1_2+";
+        verify = {{ "peer" }};
+        verifyext = {{ "lsec_continue", "lsec_ignore_purpose" }};
+        options = {{ "no_ticket", "no_compression", "no_renegotiation", "cipher_server_preference" }};
+    }}
+"""
+_MODULE: Final = """\
+-- Servers for Prosody: the verify service of dnsbound says whether a certificate is that of the domain it is shown for.
+-- The settings are dnsbound_s2s_verify_url and dnsbound_s2s_secret_file.
+
+module:set_global();
+local nameprep = require "util.encodings".stringprep.nameprep;
+"""
+_HOOK: Final = """\
+-- After mod_s2s_auth_certs (509), whose verdict by authorities is overwritten, and before the one who closes (-1).
+module:hook("s2s-check-certificate", function(event)
+	local session, host = event.session, event.host;
+	if session.direction == "outgoing" then return; end
+	local name = host and verified(session, host);
+	local valid = name ~= nil and name ~= false and nameprep(name) == nameprep(host);
+	session.cert_chain_status = valid and "valid" or "invalid";
+	session.cert_identity_status = valid and "valid" or "invalid";
+end, 10);
+"""
+
+
+def files(settings: Settings) -> tuple[ConfigFile, ...]:
+    """Global settings with one host, our module, and the secret. Misuse over a Unix socket."""
+    verifier = settings.verifier
+    if isinstance(verifier, OverUnix):
+        raise Misuse("Prosody cannot ask over a Unix socket")
+    secret = settings.directory / f"dnsbound-{settings.label}.secret"
+    host = settings.listen.host
+    text = _GLOBAL.format(
+        module=MODULE,
+        directory=quoting.lua(str(settings.directory), "the directory"),
+        interfaces=quoting.lua(host, "the address") if host else '"*", "::"',
+        port=settings.listen.port,
+        name=quoting.lua(settings.server_name, "the server name"),
+        url=quoting.lua(f"http://{verifier.address.to_text()}/verify", "the address"),
+        secret=quoting.lua(str(secret), "the directory"),
+        certificate=quoting.lua(str(settings.certificate), "the certificate"),
+        key=quoting.lua(str(settings.key), "the key"),
+    )
+    name = f"dnsbound-{settings.label}.cfg.lua"
+    return (
+        ConfigFile(name=name, text=heading(FACTS, settings) + text, place=f"/etc/prosody/conf.avail/{name}"),
+        ConfigFile(
+            name=MODULE, text=_MODULE + asking_lua("dnsbound_s2s") + _HOOK, place=str(settings.directory / MODULE)
+        ),
+        ConfigFile(name=secret.name, text=f"{verifier.secret}\n", place=str(secret), secret=True),
+    )
+
+
+SNIPPET: Final = Snippet(facts=FACTS, files=files)
