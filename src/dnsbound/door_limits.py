@@ -49,6 +49,18 @@ GRPC_IDLE_SECONDS: Final = Limit(
 )
 GRPC_STREAMS: Final = Limit("grpc-streams", 1024, 1, 100_000, "questions of one gRPC connection at the same time")
 SSH_KEY_OCTETS: Final = Limit("ssh-key-octets", 4096, 512, 16_384, "RSA of 16384 bits is 2071 octets (RFC 4253 6.6)")
+SSHSIG_OCTETS: Final = Limit("sshsig-octets", 16_384, 1024, 65_536, "PROTOCOL.sshsig: twice RSA of 16384 bits")
+SSH_CERTIFICATE_OCTETS: Final = Limit("ssh-certificate-octets", 8192, 1024, 65_536, "PROTOCOL.certkeys: of one")
+SSH_PRINCIPALS: Final = Limit("ssh-principals", 64, 1, 256, "of one certificate; OpenSSH writes 256 at most")
+SSH_CERTIFICATE_SECONDS: Final = Limit(
+    "ssh-certificate-seconds", 86_400, 60, 31_622_400, "that a certificate lasts: nobody can take one back"
+)
+SSH_LOOKUPS_PER_ACCOUNT: Final = Limit(
+    "ssh-lookups-per-account", 256, 16, 100_000, "per minute: lookups that attempts to log in to one account may cause"
+)
+SSH_AGENT_OCTETS: Final = Limit("ssh-agent-octets", 262_144, 4096, 1 << 20, "draft-ietf-sshm-ssh-agent 3: OpenSSH's")
+SSH_AGENT_CONNECTIONS: Final = Limit("ssh-agent-connections", 64, 1, 4096, "to one SSH agent at the same time")
+SSH_ACCOUNTS: Final = Limit("ssh-accounts", 4096, 16, 1_000_000, "accounts whose lookups are counted")
 SSH_ACCOUNT_NAMES: Final = Limit(
     "ssh-account-names", 64, 1, 4096, "names whose grants name one account: each may be looked up at a login"
 )

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from dnsbound.credential.ssh_key import SshKey
-from dnsbound.edge.authz_ssh import AccountNames
+from dnsbound.edge.ssh_accounts import AccountNames
 from dnsbound.errors import LimitExceeded, Malformed, Reason
 from dnsbound.names import ClientName
 from dnsbound.testing import World

@@ -44,6 +44,7 @@ from dnsbound.cli import (
     revoke,
     roll,
     serve,
+    ssh,
     who,
     zone,
 )
@@ -143,6 +144,7 @@ app.add_typer(enrol.app, name="enrol")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(chain.app, name="chain")
 app.add_typer(eap.app, name="eap")
+app.add_typer(ssh.app, name="ssh")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command(
     "publish", epilog=example("dnsbound publish", "dnsbound publish cars.example --check", "dnsbound publish --wait 60")

@@ -160,6 +160,15 @@ class Authenticator:
             dns.name.from_text(name.text), dns.rdatatype.TLSA, deadline=self._deadline, refresh=True
         )
 
+    async def look_up(self, name: ClientName, rdtype: dns.rdatatype.RdataType) -> Answer:
+        """Evidence about a name in records of another type than TLSA, for faces that judge those themselves. Refused
+        where the name is not permitted here: then nobody is asked."""
+        self.permit(name)
+        known = self._resolver.cached(name.text, rdtype)
+        if known is not None:
+            return known
+        return await self._resolver.lookup(dns.name.from_text(name.text), rdtype, deadline=self._deadline)
+
     async def authenticate(self, claim: Claim, *, again: bool = False) -> VerifiedPeer:
         """The evidence that the claim holds. Refused or Undecided otherwise. again: a live session is asked about, so
         evidence at hand is not enough where the DNS can be asked."""
@@ -231,6 +240,10 @@ class Authenticator:
     def turned_away(self, error: Refused | Undecided, *, source: str = "") -> None:
         """Report a client that was refused before it had made a claim, so that the log misses no decision."""
         self._emit(Decision.without_claim(error, door=self.door, source=source, at=self._clock()))
+
+    def report(self, decision: Decision) -> None:
+        """Report a verdict that was reached beside the engine, by records it does not know."""
+        self._emit(decision)
 
     def _emit(self, decision: Decision) -> None:
         if _log.isEnabledFor(logging.INFO):

@@ -7,32 +7,40 @@
 The answer is the line that lets the key in, or nothing. sshd asks before the client has proved anything, so that only
 names are looked up that the access list permits and that are granted this account; sshd itself then demands the proof.
 An account is a name's when the name's grants list it in `ssh_accounts`, or when the account is called by the name.
-Patterns grant accounts to nobody: which names they stand for could not be told. `%t` and `%k` are the key that was
-offered, so that the answer is about this key alone. What could not be found out has status 503, and no line.
+`%t` and `%k` are the key that was offered, so that the answer is about this key alone. What could not be found out has
+status 503, and no line. Keys that nobody has cost lookups of the same names again and again where the DNS is silent:
+each account has so many in a minute, and then none.
+
+Of a certificate (`%t` ends in `-cert-v01@openssh.com`) the key that counts is its CA's: a name's, which is granted
+`ssh_authority` over a principal that is a name itself, permitted, and granted the account. The line then trusts the CA
+for that one principal.
 """
 
-import contextlib
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from dnsbound.credential.signature import BadSignature
+from dnsbound.credential.ssh_certificate import SUFFIX, SshCertificate
 from dnsbound.credential.ssh_key import SshKey
-from dnsbound.door_limits import SSH_ACCOUNT_NAMES
+from dnsbound.door_limits import SSH_ACCOUNTS, SSH_CERTIFICATE_SECONDS, SSH_LOOKUPS_PER_ACCOUNT
 from dnsbound.edge.authz_http import HttpFace
 from dnsbound.edge.authz_routes import HttpOptions, HttpRequest, HttpResponse
-from dnsbound.edge.front import Allowed, Asked, Front, FrontDoor
+from dnsbound.edge.front import Allowed, Asked, Denied, Front, FrontDoor
+from dnsbound.edge.ssh_accounts import AUTHORITY, AccountNames, is_permitted, signed_names
+from dnsbound.edge.ssh_hosts import KnownHostsRoute, lines_answer
 from dnsbound.edge.toml_tables import TomlTable
-from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, Reason, Refused
+from dnsbound.errors import DnsboundError, Malformed, Misuse, Reason, Refused, Undecided
 from dnsbound.names import ClientName
 from dnsbound.protocols.form_fields import form_fields
-from dnsbound.protocols.ssh_keys import SshHost, account_of, accounts_of, authorized_line
-from dnsbound.verify.access import AccessList
+from dnsbound.protocols.ssh_keys import account_of, accounts_of, authorized_line
 from dnsbound.verify.claim import NameSource
+from dnsbound.verify.token_buckets import TokenBuckets
 
-_TEXT: Final = (b"Content-Type", b"text/plain")
-_ORDER: Final = "ORDER"
-"""ssh_config(5), token %I: ssh asks before it knows a key, to learn which kinds to ask for."""
 _NO_NAME: Final = "the account is granted to no name"
+_NO_PRINCIPAL: Final = "no principal of the certificate is a name that is granted the account, and that a CA signs for"
+_PROTOCOL: Final = "SSH"
 
 
 class AuthorizedKeysRoute:
@@ -42,106 +50,117 @@ class AuthorizedKeysRoute:
 
     def __init__(self) -> None:
         self._accounts: Final = AccountNames()
+        self._lookups: Final = TokenBuckets(SSH_LOOKUPS_PER_ACCOUNT.default, SSH_ACCOUNTS.default)
 
     def answer(self, request: HttpRequest, door: FrontDoor) -> HttpResponse | Awaitable[HttpResponse]:
         try:
             fields = form_fields(request.query.encode())
-            account = account_of(fields.get("account", ""))
-            key = SshKey.from_text(fields.get("type", ""), fields.get("key", ""))
+            account, kind, text = account_of(fields.get("account", "")), fields.get("type", ""), fields.get("key", "")
+            if kind.endswith(SUFFIX):
+                return self._of_certificate(account, SshCertificate.from_text(kind, text), door)
+            key = SshKey.from_text(kind, text)
             names = self._accounts.names(account, door.authenticator.access_list, door.front.door)
+        except BadSignature as error:
+            return _turned_away(Refused(Reason.NO_POSSESSION, str(error)), door)
         except DnsboundError as error:
             door.malformed(error)
-            return _lines("")
+            return lines_answer("")
         if not names:
-            door.authenticator.turned_away(Refused(Reason.NOT_PERMITTED, _NO_NAME), source=door.front.label)
-            return _lines("")
+            return _turned_away(Refused(Reason.NOT_PERMITTED, _NO_NAME), door)
         return self._judge(account, key, names, door)
 
     async def _judge(self, account: str, key: SshKey, names: list[ClientName], door: FrontDoor) -> HttpResponse:
-        lines, open_questions = [], 0
-        for name in names:
-            answer = await door.ask(Asked(raw_public_key=key.spki, name=name.text, protocol="SSH"))
-            if not isinstance(answer, Allowed):
-                open_questions += answer.is_undecided
-                continue
+        answers = await self._ask(account, [(key, name) for name in names], door)
+        lines = []
+        for answer in answers:
             # The list may have changed while the DNS was asked.
-            if account not in (answer.name.canonical, *accounts_of(answer.grants)):
+            if not isinstance(answer, Allowed) or not _has(account, answer.name, accounts_of(answer.grants)):
                 continue
             try:
                 lines.append(authorized_line(key, answer.name, answer.grants))
             except Misuse as error:
                 door.malformed(error)
-        if not lines and open_questions:
-            return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)
-        return _lines("".join(lines[:1]))
+        return _answer(lines[:1], answers)
+
+    def _of_certificate(
+        self, account: str, certificate: SshCertificate, door: FrontDoor
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        lasts = certificate.lasts()
+        if lasts is None or lasts > SSH_CERTIFICATE_SECONDS.default:
+            detail = f"the certificate lasts longer than {SSH_CERTIFICATE_SECONDS.default} s"
+            return _turned_away(Refused(Reason.CHAIN_INVALID, detail), door)
+        access, label = door.authenticator.access_list, door.front.door
+        pairs = [
+            (principal, authority)
+            for principal in _names_of(certificate.principals)
+            if is_permitted(access, label, principal)
+            and _has(account, principal, accounts_of(access.permit(label, principal).grants))
+            for authority in self._accounts.authorities(principal, access, label)
+        ]
+        if not pairs:
+            return _turned_away(Refused(Reason.NOT_PERMITTED, _NO_PRINCIPAL), door)
+        return self._judge_authorities(account, certificate, pairs, door)
+
+    async def _judge_authorities(
+        self, account: str, certificate: SshCertificate, pairs: list[tuple[ClientName, ClientName]], door: FrontDoor
+    ) -> HttpResponse:
+        wanted = list(dict.fromkeys(authority for _, authority in pairs))
+        answers = await self._ask(account, [(certificate.authority, authority) for authority in wanted], door)
+        believed = {answer.name: answer for answer in answers if isinstance(answer, Allowed)}
+        lines = []
+        for principal, authority in pairs:
+            answer = believed.get(authority)
+            if answer is None or not is_permitted(signed_names(answer.grants), AUTHORITY, principal):
+                continue
+            try:
+                grants = door.authenticator.permit(principal).grants
+                lines.append(authorized_line(certificate.authority, principal, grants, is_authority=True))
+            except (Misuse, Refused) as error:
+                door.malformed(error)
+        return _answer(list(dict.fromkeys(lines)), answers)
+
+    async def _ask(
+        self, account: str, asked: Sequence[tuple[SshKey, ClientName]], door: FrontDoor
+    ) -> list[Allowed | Denied]:
+        """All at once, so that a silent DNS is waited for once."""
+        return await asyncio.gather(*(self._ask_one(account, key, name, door) for key, name in asked))
+
+    async def _ask_one(self, account: str, key: SshKey, name: ClientName, door: FrontDoor) -> Allowed | Denied:
+        asked = Asked(raw_public_key=key.spki, name=name.text, protocol=_PROTOCOL)
+        if (answer := door.at_hand(asked)) is not None:
+            return answer
+        now = door.authenticator.now()
+        if self._lookups.level(account, now) < 1:
+            return door.turned_away(Undecided(Reason.LOOKUP_BUDGET, f"account {account} caused too many lookups"))
+        self._lookups.take(account, 1, now)
+        return await door.ask(asked)
 
 
-class AccountNames:
-    """Which names an account is granted to, by the exact entries of a door; remembered for one access list."""
-
-    def __init__(self) -> None:
-        self._of: tuple[int, str] | None = None
-        self._names: dict[str, list[ClientName]] = {}
-
-    def names(self, account: str, access: AccessList, door: str) -> list[ClientName]:
-        """Those that the door permits. LimitExceeded for too many."""
-        if self._of != (access.generation, door):
-            self._names = _accounts(access, door)
-            self._of = (access.generation, door)
-        found = list(self._names.get(account, ()))
-        with contextlib.suppress(Malformed):  # most accounts are called by no name
-            if (own := ClientName.parse(account)) not in found:
-                found.append(own)
-        permitted = [name for name in found if _is_permitted(access, door, name)]
-        if len(permitted) > SSH_ACCOUNT_NAMES.default:
-            raise LimitExceeded(SSH_ACCOUNT_NAMES.name, f"account {account} is granted to {len(permitted)} names")
-        return permitted
+def _has(account: str, name: ClientName, accounts: tuple[str, ...]) -> bool:
+    return account == name.canonical or account in accounts
 
 
-def _accounts(access: AccessList, door: str) -> dict[str, list[ClientName]]:
-    found: dict[str, list[ClientName]] = {}
-    for text, grants in access.grants(door):
-        if "*" not in text:
-            for account in set(accounts_of(grants)):
-                found.setdefault(account, []).append(ClientName.parse(text))
-    return found
-
-
-def _is_permitted(access: AccessList, door: str, name: ClientName) -> bool:
-    try:
-        access.permit(door, name)
-    except Refused:
-        return False
-    return True
-
-
-class KnownHostsRoute:
-    """`/ssh/known-hosts`. The name on the access list is the owner of the host's record, `_22._tcp.HOST`."""
-
-    path: Final = "/ssh/known-hosts"
-
-    def answer(self, request: HttpRequest, door: FrontDoor) -> HttpResponse | Awaitable[HttpResponse]:
+def _names_of(principals: tuple[str, ...]) -> list[ClientName]:
+    """Those that are names; OpenSSH's principals may be any word."""
+    found = []
+    for principal in principals:
         try:
-            fields = form_fields(request.query.encode())
-            if fields.get("why") == _ORDER:
-                return _lines("")
-            host = SshHost.from_text(fields.get("host", ""))
-            key = SshKey.from_text(fields.get("type", ""), fields.get("key", ""))
-            owner = host.owner
-        except (Malformed, LimitExceeded) as error:
-            door.malformed(error)
-            return _lines("")
-        return self._judge(host, key, owner, door)
-
-    async def _judge(self, host: SshHost, key: SshKey, owner: ClientName, door: FrontDoor) -> HttpResponse:
-        answer = await door.ask(Asked(raw_public_key=key.spki, name=owner.text, protocol="SSH host"))
-        if isinstance(answer, Allowed):
-            return _lines(host.known_line(key))
-        return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE) if answer.is_undecided else _lines("")
+            found.append(ClientName.parse(principal))
+        except Malformed:
+            continue
+    # What sshd compares is the octets.
+    return [name for name in found if name.canonical in principals]
 
 
-def _lines(text: str) -> HttpResponse:
-    return HttpResponse(status=HTTPStatus.OK, fields=(_TEXT,), body=text.encode("ascii"))
+def _turned_away(verdict: Refused, door: FrontDoor) -> HttpResponse:
+    door.turned_away(verdict)
+    return lines_answer("")
+
+
+def _answer(lines: Sequence[str], answers: Sequence[Allowed | Denied]) -> HttpResponse:
+    if not lines and any(isinstance(answer, Denied) and answer.is_undecided for answer in answers):
+        return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return lines_answer("".join(lines))
 
 
 class SshFace(HttpFace):

@@ -163,6 +163,11 @@ class FrontDoor:
         self._report(Refused(Reason.NO_CREDENTIAL, f"the front's question does not parse: {verdict}"), source)
         return self._counted(Denied(verdict))
 
+    def turned_away(self, verdict: Refused | Undecided, *, source: str = "") -> Denied:
+        """A no before there was a claim to judge, reported and counted as any other."""
+        self._report(verdict, source or self.front.label)
+        return self._counted(Denied(verdict))
+
     def _allowed(self, peer: VerifiedPeer, asked: Asked) -> Allowed:
         if self._on_allowed is not None:
             self._on_allowed(peer, asked)

@@ -19,6 +19,7 @@ OPTIONS: Final = "ssh_options"
 """The grant with the options of the authorized_keys line: a list of texts."""
 SSH_PORT: Final = 22
 _OPTION: Final = re.compile(r'[a-z][a-z0-9-]*(?:="(?:[^"\\\x00-\x1f\x7f]|\\["\\])*")?')
+_OURS: Final = frozenset({"cert-authority", "principals"})
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _HOST: Final = re.compile(r"\[([^\[\]\s]+)\]:([0-9]{1,5})")
 
@@ -38,14 +39,19 @@ def accounts_of(grants: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(account for account in accounts if isinstance(account, str))
 
 
-def authorized_line(key: SshKey, name: ClientName, grants: Mapping[str, Any]) -> str:
-    """The line that lets the key in, with the granted options. Misuse for options that are none: a login without the
+def authorized_line(key: SshKey, name: ClientName, grants: Mapping[str, Any], *, is_authority: bool = False) -> str:
+    """The line that lets the key in, with the granted options. is_authority: the key is that of a CA, which the line
+    trusts to have signed for the name as the one principal. Misuse for options that are none: a login without the
     restriction that was meant is worse than no login."""
     options = grants.get(OPTIONS, ())
     if not isinstance(options, tuple | list) or not all(
         isinstance(option, str) and _OPTION.fullmatch(option) for option in options
     ):
         raise Misuse(f"{OPTIONS} of {name} is no list of options of an authorized_keys file")
+    if any(option.partition("=")[0] in _OURS for option in options):
+        raise Misuse(f"{OPTIONS} of {name} holds {' or '.join(sorted(_OURS))}, which say who comes in")
+    if is_authority:
+        options = ("cert-authority", f'principals="{name.canonical}"', *options)
     return f"{','.join(options)}{' ' if options else ''}{key.to_text()} {name.canonical}\n"
 
 
