@@ -111,19 +111,19 @@ def make(
         raise Misuse("the time of a certificate begins before it ends")
     if SshKey.from_spki(authority.spki).kind == "ssh-rsa" and not isinstance(authority, LocalSigner):
         raise Misuse("SSH signs PKCS #1 with RSA: a key that is elsewhere does not do that here")
-    builder: Any = (
-        SSHCertificateBuilder()
-        .public_key(public_key(key))  # type: ignore[arg-type] # kinds that SSH has not do not come here
-        .serial(serial)
-        .type(SSHCertificateType.USER)
-        .key_id((key_id or principals[0]).encode("utf-8"))
-        .valid_principals([_written(principal) for principal in principals])
-        .valid_after(int(valid_after))
-        .valid_before(int(valid_before))
-    )
-    for extension in _PERMITTED:
-        builder = builder.add_extension(extension.encode("ascii"), b"")
     try:
+        builder: Any = (
+            SSHCertificateBuilder()
+            .public_key(public_key(key))  # type: ignore[arg-type] # kinds that SSH has not do not come here
+            .serial(serial)
+            .type(SSHCertificateType.USER)
+            .key_id((key_id or principals[0]).encode("utf-8"))
+            .valid_principals([_written(principal) for principal in principals])
+            .valid_after(int(valid_after))
+            .valid_before(int(valid_before))
+        )
+        for extension in _PERMITTED:
+            builder = builder.add_extension(extension.encode("ascii"), b"")
         signed = builder.sign(private_key_of(authority))
     except (TypeError, ValueError) as error:
         raise Misuse(f"the certificate cannot be made: {error}") from error
