@@ -102,3 +102,6 @@ ENCRYPTED_FILE_OCTETS: Final = Limit(
     1_073_741_824,
     "octets of a file that is encrypted: neither JWE nor COSE can be read in parts, so memory holds it several times",
 )
+GIT_OBJECT_OCTETS: Final = Limit("git-object-octets", 1 << 20, 4096, 1 << 26, "of a commit or tag; files are not in it")
+GIT_SIGNERS: Final = Limit("git-signers", 64, 1, 4096, "names of a door that are looked up to find whose a key is")
+GIT_PUSHED: Final = Limit("git-pushed", 10_000, 1, 1_000_000, "commits and tags of one push that are judged")

@@ -179,7 +179,7 @@ class TestSshCertificates:
 class TestHostFingerprints:
     HOST = "host.cars.example"
 
-    ACCESS = f'[door."{DOOR}"]\nallow = ["*.cars.example", "_2222._tcp.{HOST}"]\n'
+    ACCESS = f'[door."{DOOR}"]\nallow = ["**.cars.example", "_2222._tcp.{HOST}"]\n'
     KEY = SshKey.from_spki(Credential.generate(NAME, now=0.0).spki)
 
     async def answer(self, client: Client, key: SshKey, host: str = HOST) -> tuple[int, str]:
@@ -219,6 +219,7 @@ class TestHostFingerprints:
             served.world.fault("silent.cars.example", Fault.SERVFAIL)
             for host, status, reason in (
                 ("one.cars.example", 200, Reason.TLSA_UNUSABLE),
+                ("a.wild.cars.example", 200, Reason.WILDCARD_KEY),
                 ("nobody.cars.example", 200, Reason.NO_TLSA),
                 ("silent.cars.example", 503, Reason.DNS_FAILED),
                 ("host.elsewhere.example", 200, Reason.NOT_PERMITTED),

@@ -28,6 +28,7 @@ from dnsbound.cli import (
     enrol,
     explain,
     gate,
+    git,
     identity,
     identity_block,
     identity_owner,
@@ -145,6 +146,7 @@ app.add_typer(privacy.app, name="privacy")
 app.add_typer(chain.app, name="chain")
 app.add_typer(eap.app, name="eap")
 app.add_typer(ssh.app, name="ssh")
+app.add_typer(git.app, name="git")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command(
     "publish", epilog=example("dnsbound publish", "dnsbound publish cars.example --check", "dnsbound publish --wait 60")

@@ -4,7 +4,6 @@ What the verify service answers to sshd and ssh (`dnsbound.edge.authz_ssh`) is a
 the same code, which is slow: each question starts a Python and asks the DNS with nothing at hand.
 """
 
-import asyncio
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -165,6 +164,7 @@ def _asked(socket: Path, target: str, fields: "Mapping[str, str]", seconds: floa
 
 def _answered(route: "HttpRoute", fields: "Mapping[str, str]", here: "Authenticator") -> tuple[HTTPStatus, bytes]:
     """What the verify service would answer."""
+    import asyncio
     from urllib.parse import quote, urlencode
 
     from dnsbound.edge.authz_routes import HttpRequest
