@@ -6,7 +6,7 @@ the same code, which is slow: each question starts a Python and asks the DNS wit
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="OpenSSH: keys of accounts and hosts by the DNS, certificates, an agent.", no_args_is_help=True)
 
+_HOSTNAME: Final = "HOSTNAME"
+"""ssh_config(5), token %I."""
 TypeOption = Annotated[str, typer.Option("--type", help="Kind of the key: %t.")]
 KeyOption = Annotated[str, typer.Option("--key", help="The key in base64: %k of sshd, %K of ssh.")]
 SocketOption = Annotated[
@@ -83,7 +85,7 @@ def known_hosts(
     host: Annotated[str, typer.Option("--host", help="The host as ssh calls it: %H.")],
     kind: TypeOption,
     key: KeyOption,
-    why: Annotated[str, typer.Option("--why", help="What ssh wants to know: %I.")] = "HOSTNAME",
+    why: Annotated[str, typer.Option("--why", help="What ssh wants to know: %I.")] = _HOSTNAME,
     socket: SocketOption = None,
     access: AccessOption = None,
     door: DoorOption = "ssh",
@@ -93,11 +95,14 @@ def known_hosts(
 ) -> None:
     """Print a host's key where its TLSA or SSHFP record is that key's, for ssh's KnownHostsCommand.
 
-    Without --socket and --access the host that was asked for is looked up, and no other.
+    Without --socket and --access the host that was asked for is looked up, and no other. A key that is not the host's
+    ends ssh, whatever StrictHostKeyChecking says.
     """
     from dnsbound.edge.authenticator import Authenticator
     from dnsbound.edge.ssh_hosts import KnownHostsRoute
 
+    if why != _HOSTNAME:
+        return  # ssh wants to know kinds of keys, or keys of addresses: there are none, and an error would end it.
     fields = {"host": host, "type": kind, "key": key, "why": why}
     if socket is not None:
         _tell(*_asked(socket, KnownHostsRoute.path, fields, timeout))
