@@ -54,8 +54,8 @@ NUMBERS = {
     "XM": 9,
     "CS": 10,
     "BD": 9,
-    "HS": 16,
     "SH": 19,
+    "HS": 16,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

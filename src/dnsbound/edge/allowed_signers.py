@@ -22,7 +22,8 @@ from dnsbound.objects.sshsig import GIT
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessList
-from dnsbound.verify.engine import check_answer, tlsa_records
+from dnsbound.verify.engine import check_answer
+from dnsbound.verify.read_answers import tlsa_records
 
 _NO_KEY: Final = "its records are digests, or of keys that SSH has not: no line can be made of them"
 

@@ -33,7 +33,8 @@ from dnsbound.objects.signed import VerifiedObject
 from dnsbound.objects.sshsig import GIT, SshSignature
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessSource
-from dnsbound.verify.engine import check_answer, tlsa_records
+from dnsbound.verify.engine import check_answer
+from dnsbound.verify.read_answers import tlsa_records
 
 _AT_ONCE: Final = 16
 
