@@ -45,7 +45,9 @@ from dnsbound.cli import (
     revoke,
     roll,
     serve,
+    sign,
     ssh,
+    verify,
     who,
     zone,
 )
@@ -169,6 +171,19 @@ app.command(
         "dnsbound decrypt route.jwe --credential gov.encryption.pem --from car54._device.cars.example --out route.json"
     ),
 )(decrypt.decrypt)
+app.command(
+    "sign",
+    epilog=example(
+        "dnsbound sign big.mp4 --credential car54.pem", "dnsbound sign route/ --credential car54.pem --resume"
+    ),
+)(sign.sign)
+app.command(
+    "verify",
+    epilog=example(
+        "dnsbound verify big.mp4 --from car54._device.cars.example",
+        "dnsbound verify report.jws --access access.toml --door reports --payload",
+    ),
+)(verify.verify)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command(

@@ -24,3 +24,24 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None
             bar.update(task, advance=count, rate="" if speed is None else f"{speed:,.0f}/s")
 
         yield through
+
+
+@contextmanager
+def octets_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """The same for octets, shown as such."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.update(task, advance=count)

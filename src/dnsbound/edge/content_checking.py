@@ -4,13 +4,14 @@ Nothing here asks who signed: a manifest or chunk list comes from an object that
 directory the caller names and nowhere else (`dnsbound.edge.content_paths`).
 """
 
-from collections.abc import Callable, Iterator
+import errno
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dnsbound.edge.checkpoint import Checkpoint
-from dnsbound.edge.content_files import OpenContent, Through, opened_content, pieces_of
+from dnsbound.edge.content_files import Octets, OpenContent, Through, counted, opened_content
 from dnsbound.edge.content_paths import opened_below
 from dnsbound.edge.content_signing import chunk_digests_of, digest_of
 from dnsbound.errors import DnsboundError, Misuse, Reason, Refused, Undecided
@@ -19,7 +20,7 @@ from dnsbound.objects.large.content import CoveredContent
 from dnsbound.objects.large.manifest import DigestCheck, Manifest, ManifestEntry
 from dnsbound.objects.signed import SignedObject
 
-STANDARD_INPUT: Final = 0
+_NOT_THE_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +56,13 @@ def check_file(entry: ManifestEntry, path: Path, *, through: Through, checkpoint
 
 
 def not_readable(failed: OSError | DnsboundError) -> Refused | Undecided:
-    """A file that is not there is not what was signed; one that changes, or cannot be read, might be."""
-    if isinstance(failed, FileNotFoundError | NotADirectoryError):
-        return Refused(Reason.CONTENT_MISMATCH, "the file is not there")
-    said = failed.strerror if isinstance(failed, OSError) else str(failed)
-    return Undecided(Reason.INCOMPLETE, f"the file cannot be read: {said}")
+    """A file that is not there, or that a link stands for, is not what was signed; one that changes, or cannot be read,
+    might be."""
+    if isinstance(failed, OSError):
+        if failed.errno in _NOT_THE_FILE:
+            return Refused(Reason.CONTENT_MISMATCH, f"the file is not there: {failed.strerror}")
+        return Undecided(Reason.INCOMPLETE, f"the file cannot be read: {failed.strerror}")
+    return Undecided(Reason.INCOMPLETE, f"the file cannot be read: {failed}")
 
 
 def _compare(content: OpenContent, entry: ManifestEntry, through: Through, checkpoint: Checkpoint | None) -> None:
@@ -70,12 +73,11 @@ def _compare(content: OpenContent, entry: ManifestEntry, through: Through, check
         raise Refused(Reason.CONTENT_MISMATCH, "the digest is another than the one that was signed")
 
 
-def check_piped(entry: ManifestEntry, descriptor: int, *, through: Through) -> None:
+def check_pieces(entry: ManifestEntry, pieces: Iterable[Octets]) -> None:
     """What a pipe brings, as `check_file`."""
     check = DigestCheck.of(entry)
-    for piece in pieces_of(descriptor):
+    for piece in pieces:
         check.update(piece)
-        through(len(piece))
     check.finish()
 
 
@@ -93,14 +95,16 @@ def check_chunks(
         if checkpoint is not None and content.identity.size == listed.size:
             _compare_digests(listed, chunk_digests_of(content, listed.chunk, through, checkpoint), tell)
             return
-        _check_pieces(ChunkCheck(listed), content.pieces(), through, tell)
+        check_chunk_pieces(listed, counted(content.pieces(), through), tell=tell)
 
 
-def check_piped_chunks(
-    listed: ChunkList, descriptor: int, *, through: Through, tell: Callable[[CheckedChunk], None]
-) -> None:
+def check_chunk_pieces(listed: ChunkList, pieces: Iterable[Octets], *, tell: Callable[[CheckedChunk], None]) -> None:
     """What a pipe brings, as `check_chunks`: each chunk is told as it comes."""
-    _check_pieces(ChunkCheck(listed), pieces_of(descriptor), through, tell)
+    check = ChunkCheck(listed)
+    for piece in pieces:
+        for chunk in check.update(piece):
+            tell(chunk)
+    check.finish()
 
 
 def _compare_digests(listed: ChunkList, digests: tuple[bytes, ...], tell: Callable[[CheckedChunk], None]) -> None:
@@ -113,29 +117,8 @@ def _compare_digests(listed: ChunkList, digests: tuple[bytes, ...], tell: Callab
         raise Refused(Reason.CONTENT_MISMATCH, f"{wrong} of {len(digests)} chunks are not as signed")
 
 
-def _check_pieces(
-    check: ChunkCheck, pieces: Iterator[memoryview], through: Through, tell: Callable[[CheckedChunk], None]
-) -> None:
-    for piece in pieces:
-        for chunk in check.update(piece):
-            tell(chunk)
-        through(len(piece))
-    check.finish()
-
-
-def give_content(content: CoveredContent, path: Path, *, through: Through) -> SignedObject:
-    """All octets of a file to a signature that covers them; what there is to verify then."""
-    with opened_content(path) as file:
-        return _given(content, file.pieces(), through)
-
-
-def give_piped(content: CoveredContent, descriptor: int, *, through: Through) -> SignedObject:
-    """The same of a pipe."""
-    return _given(content, pieces_of(descriptor), through)
-
-
-def _given(content: CoveredContent, pieces: Iterator[memoryview], through: Through) -> SignedObject:
+def give_content(content: CoveredContent, pieces: Iterable[Octets]) -> SignedObject:
+    """All octets to a signature that covers them; what there is to verify then."""
     for piece in pieces:
         content.update(piece)
-        through(len(piece))
     return content.finish()

@@ -6,12 +6,12 @@ first and what was read last never were in it together.
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from dnsbound.errors import Misuse
 from dnsbound.times import Moment
@@ -20,7 +20,8 @@ PIECE_OCTETS: Final = 1 << 20
 """Large enough that reading costs a fifth of hashing; larger pieces leave the processor's cache."""
 _NANOSECONDS: Final = 1_000_000_000
 
-Through = Callable[[int], None]
+Octets: TypeAlias = bytes | memoryview
+Through: TypeAlias = Callable[[int], None]
 """Told how many more octets are through."""
 
 
@@ -91,8 +92,15 @@ def opened_content(path: Path) -> Iterator[OpenContent]:
 
 
 def pieces_of(descriptor: int) -> Iterator[memoryview]:
-    """What can be read, to its end: of a file or a pipe. A piece holds until the next one is asked for."""
+    """What can be read, to its end. A piece holds until the next one is asked for."""
     buffer = bytearray(PIECE_OCTETS)
     view = memoryview(buffer)
     while octets := os.readv(descriptor, [buffer]):
         yield view[:octets]
+
+
+def counted(pieces: Iterable[Octets], through: Through) -> Iterator[Octets]:
+    """The pieces, each told when it was taken."""
+    for piece in pieces:
+        yield piece
+        through(len(piece))

@@ -38,7 +38,7 @@ class GrowingInput:
         self._patience = patience
         self._stopped = stopped
         self._monotonic = monotonic
-        self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self.is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
 
     def read(self, most: int, *, within: Seconds | None = None) -> bytes | None:
         """Some octets; none of them where it has ended; None where nothing came within those seconds.
@@ -51,7 +51,7 @@ class GrowingInput:
             waited = self._monotonic() - began
             if within is not None and waited > within:
                 return None
-            if self._is_file:
+            if self.is_file:
                 if octets := os.read(self.descriptor, most):
                     return octets
                 if waited >= self._patience:

@@ -67,6 +67,7 @@ WITHOUT_INVENTORY = {
     *("ssh authorized-keys", "ssh known-hosts", "ssh sshfp", "ssh key", "ssh agent"),
     *("ssh certificate sign", "ssh certificate show"),
     *("git setup", "git verify", "git receive", "git allowed-signers"),
+    *("sign", "verify"),
     "config",
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}

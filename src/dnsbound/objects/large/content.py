@@ -1,10 +1,12 @@
 """What signature formats have in common where content lies outside the signature: making one while the content goes by,
 and giving the content to one that was parsed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from dnsbound.objects.signed import SignedObject
+from dnsbound.times import Moment
 
 
 class ContentSigning(Protocol):
@@ -42,3 +44,5 @@ class Opened:
     """What kind of payload it is, as `typ` of JOSE and COSE without `application/`."""
     signed: SignedObject | None
     content: CoveredContent | None = None
+    check: Callable[[Moment, str | None], None] | None = None
+    """What else must hold of a token at a moment, for an audience: raises Refused. None where nothing must."""

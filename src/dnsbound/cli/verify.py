@@ -1,0 +1,116 @@
+"""`dnsbound verify`: who signed a file, a batch, a stream or a token, by looking the signer's name up.
+
+There is no way to verify without saying who may have signed: --from names the signers, --access and --door an access
+list. What the options mean is here; the work is in `dnsbound.cli.verifying` and `dnsbound.cli.verify_stream`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dnsbound.cli.access import AccessOption
+from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
+from dnsbound.errors import Misuse
+
+if TYPE_CHECKING:
+    from dnsbound.edge.object_verifier import ObjectVerifier
+    from dnsbound.edge.resolver import Resolver
+
+
+def verify(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="What was signed, or a signature by itself; - for standard input."),
+    ],
+    *,
+    signature: Annotated[
+        str | None,
+        typer.Option("--signature", metavar="FILE", help="The signature.", show_default="beside the file"),
+    ] = None,
+    signers: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NAME", help="Who may have signed; a name or pattern, may be repeated."),
+    ] = None,
+    access: AccessOption = None,
+    door: Annotated[str | None, typer.Option("--door", metavar="DOOR", help="The door of the access list.")] = None,
+    typ: Annotated[str | None, typer.Option("--typ", help="The type a token must have.", show_default="any")] = None,
+    audience: Annotated[
+        str | None, typer.Option("--audience", metavar="NAME", help="Whom a JWT or CWT must be meant for.")
+    ] = None,
+    payload: Annotated[bool, typer.Option("--payload", help="Print what was signed, once it is verified.")] = False,
+    base: Annotated[
+        Path | None,
+        typer.Option("--base", help="Directory of a manifest's files.", file_okay=False, show_default="the manifest's"),
+    ] = None,
+    danger_unsigned_files: Annotated[
+        bool, typer.Option("--danger-unsigned-files", help="Take a directory that has files nobody signed.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run of this ended.")] = False,
+    follow: Annotated[
+        float | None,
+        typer.Option("--follow", metavar="SECONDS", help="Streams: wait so long for more to come.", min=0),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", metavar="FILE", help="Streams: write each segment there once it is verified; - too."),
+    ] = None,
+    max_age: Annotated[
+        float | None,
+        typer.Option("--max-age", metavar="SECONDS", help="Streams: refuse segments signed longer ago.", min=1),
+    ] = None,
+    stream: Annotated[str | None, typer.Option("--stream", metavar="ID", help="Streams: the one expected.")] = None,
+    resolver: ResolverOption = None,
+    anchors: AnchorsOption = None,
+    timeout: TimeoutOption = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say who signed, if it is somebody who may. Removing the signer's record ends what it signed as well."""
+    from dnsbound.cli.opened import opened_resolver
+    from dnsbound.cli.verifying import Asked, verify_all
+
+    _expect_signers(signers, door)
+    if len(files) > 1 and (payload or output):
+        raise Misuse("--payload and --output are for one file")
+    asked = Asked(
+        files=tuple(files),
+        signature=signature,
+        typ=typ,
+        audience=audience,
+        payload=payload,
+        base=base,
+        takes_unsigned=danger_unsigned_files,
+        resume=resume,
+        patience=follow,
+        output=output,
+        max_age=max_age,
+        stream=stream,
+        as_json=as_json,
+    )
+    with opened_resolver(resolver, anchors) as resolving:
+        code = verify_all(asked, _verifier(signers, access, door, resolving, timeout))
+    raise typer.Exit(code)
+
+
+def _expect_signers(signers: list[str] | None, door: str | None) -> None:
+    if signers and door is not None:
+        raise Misuse("--from and --door both say who may have signed: give one")
+    if not signers and door is None:
+        raise Misuse(
+            "say who may have signed: --from NAME, or --access FILE --door DOOR. "
+            "A signature without an expected signer proves that somebody signed, which anybody can"
+        )
+
+
+def _verifier(
+    signers: list[str] | None, access: Path | None, door: str | None, resolver: "Resolver", timeout: float
+) -> "ObjectVerifier":
+    from dnsbound.cli.configuration import access_place
+    from dnsbound.edge.access_file import AccessFile
+    from dnsbound.edge.object_verifier import ObjectVerifier
+
+    if signers:
+        names = [name.removesuffix(".") for name in signers]
+        return ObjectVerifier.expecting(names, resolver, deadline=timeout)
+    assert door is not None
+    return ObjectVerifier(AccessFile(access_place(access)), resolver, door=door, deadline=timeout)
