@@ -37,6 +37,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     ),
     "verify-service": Benchmark("bench.verify_service", {"seconds": 15}, {"seconds": 1}),
     "auth-request": Benchmark("bench.auth_request", {"questions": 4000, "rounds": 2}, {"questions": 200, "rounds": 1}),
+    "object-signatures": Benchmark(
+        "bench.object_signatures", {"repeats": 500, "rounds": 15}, {"repeats": 50, "rounds": 2}
+    ),
     "resumption": Benchmark("bench.resumption", {"repeats": 500, "rounds": 7}, {"repeats": 50, "rounds": 2}),
     "idle-memory": Benchmark("bench.idle_memory", {"connections": 10_000}, {"connections": 200}),
     "verify-warm": Benchmark("bench.verify_warm", {"repeats": 2000, "rounds": 7}, {"repeats": 200, "rounds": 3}),
