@@ -183,14 +183,12 @@ def _spki(jwk: object, algorithm: ObjectAlgorithm) -> bytes:
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise Malformed("jwk is not a key for checking signatures")
-    if jwk.get("alg", algorithm.jose) not in _SPELLINGS.get(algorithm.kind, {algorithm.jose}):
+    if jwk.get("alg", algorithm.jose) not in _SPELLINGS.get(algorithm.kind, (algorithm.jose,)):
         raise Malformed("jwk is for another algorithm")
     return spki
 
 
-_SPELLINGS: Final[Mapping[KeyKind, frozenset[str]]] = MappingProxyType(
-    {KeyKind.ED25519: frozenset({"EdDSA", "Ed25519"})}
-)
+_SPELLINGS: Final[Mapping[KeyKind, tuple[str, ...]]] = MappingProxyType({KeyKind.ED25519: ("EdDSA", "Ed25519")})
 """RFC 9864: two names of one algorithm."""
 
 
