@@ -42,6 +42,7 @@ from dnsbound.cli import (
     publish,
     radius_sessions,
     record,
+    report,
     revoke,
     roll,
     serve,
@@ -149,6 +150,7 @@ app.add_typer(chain.app, name="chain")
 app.add_typer(eap.app, name="eap")
 app.add_typer(ssh.app, name="ssh")
 app.add_typer(git.app, name="git")
+app.add_typer(report.app, name="report")
 app.command("record", epilog=example("dnsbound record car54.pem --name car54._device.cars.example"))(record.record)
 app.command(
     "publish", epilog=example("dnsbound publish", "dnsbound publish cars.example --check", "dnsbound publish --wait 60")

@@ -69,6 +69,9 @@ WITHOUT_INVENTORY = {
     *("git setup", "git verify", "git receive", "git allowed-signers"),
     *("sign", "verify"),
     "config",
+    # Reports have a store of their own.
+    *("report send", "report outbox", "report receive", "report judge", "report list", "report show"),
+    *("report export", "report prune", "report verify"),
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}
 """They read the inventory and ask the DNS."""
