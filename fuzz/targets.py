@@ -49,6 +49,7 @@ from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
 from fuzz.presented import PRESENTED_TARGETS
 from fuzz.proxy_headers import PROXY_HEADER_TARGETS
+from fuzz.reports import REPORT_TARGETS
 from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
@@ -240,6 +241,7 @@ TARGETS: dict[str, Target] = {
     **AUTHENTICATOR_TARGETS,
     **EAP_TARGETS,
     **ENROLMENT_TARGETS,
+    **REPORT_TARGETS,
     **FRONT_FACE_TARGETS,
     **GATED_SESSION_TARGETS,
     **GATED_STREAM_TARGETS,

@@ -123,6 +123,12 @@ SAYS: Final = {
     ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
+    "signed_reports.py": [
+        r"Delivery\(accepted=1, refused=0, waiting=0, expired=0, trouble=''\)",
+        "accepted True",
+        "no-tlsa",
+        "car54._device.cars.example 35 True",
+    ],
     "signed_requests.py": ["car54._device.cars.example drove 42 km", "api.cars.example", "401"],
     "who_is_in.py": [
         "truck1._device.cars.example is in, at the door api",

@@ -17,7 +17,7 @@ from dnsbound.names import ClientName
 from dnsbound.object_limits import REPORT_CHAINS
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
-from dnsbound.verify.engine import tlsa_records
+from dnsbound.verify.read_answers import tlsa_records
 
 
 class ChainSource(Protocol):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -106,11 +107,12 @@ def test_mallory_and_the_quarantine(receive, dnsbound, estate, tmp_path):
     assert json.loads(gone.out)["forgotten"] == 1
 
 
-def test_what_could_not_be_decided_is_judged_again(send, receive, dnsbound, tmp_path, monkeypatch, in_world):
+def test_what_could_not_be_decided_is_judged_again(send, receive, dnsbound, tmp_path, monkeypatch):
     token = token_of(send("--print", "--json"))
+    resolver = os.environ["DNSBOUND_RESOLVER"]
     monkeypatch.setenv("DNSBOUND_RESOLVER", "127.0.0.1:1")
     assert outcome(receive("-", stdin=token)) == (3, "undecided", "dns-failed")
-    monkeypatch.setenv("DNSBOUND_RESOLVER", str(in_world.resolver_address))
+    monkeypatch.setenv("DNSBOUND_RESOLVER", resolver)
     own = ("--credential", tmp_path / "office.pem", "--store", "in.db", "--from", CAR)
     ran = dnsbound("report", "judge", *own, "--json")
     assert outcome(ran) == (0, "accepted", None)
