@@ -22,7 +22,7 @@ from interop.daemon import Daemon, started
 from machines.gates import SERVER
 
 WAIT: Final = 60.0
-GATE: Final = (sys.executable, "-m", "dnsbound", "gate", "server")
+GATE: Final = (sys.executable, "-m", "dnsbound", "gate")
 
 
 @dataclass(kw_only=True)
@@ -91,11 +91,15 @@ def fetched(url: str) -> tuple[int, str]:
 
 
 @contextmanager
-def gate_process(directory: Path, world: World, *options: str | Path) -> Iterator[GateProcess]:
-    """options: of the command."""
+def gate_process(
+    directory: Path, world: World, *options: str | Path, direction: str = "server"
+) -> Iterator[GateProcess]:
+    """options: of the command. direction: `server` or `client`."""
     env = {**os.environ, **world.trust_env(), "DNSBOUND_RUNTIME": str(directory / "runtime")}
     log, output = directory / "gate.log", directory / "gate.out"
-    with started([*GATE, *map(str, options), "--json"], log, output=output, cwd=directory, env=env) as daemon:
+    with started(
+        [*GATE, direction, *map(str, options), "--json"], log, output=output, cwd=directory, env=env
+    ) as daemon:
         daemon.wait_for(lambda: b"\n" in output.read_bytes(), "its first line", seconds=WAIT)
         yield GateProcess(daemon=daemon, world=world, told=json.loads(daemon.wait_for_line()))
 

@@ -140,13 +140,13 @@ class GateConnection(asyncio.Protocol):
         self.identity = replace(self.identity, grants=peer.grants, valid_until=peer.valid_until)
         step = self._filter.renewed(self.identity)
         if step.end is not None:
-            _log.info("gate %s: the connection of %s is ended: %s", self._rule.label, self._name, step.end)
+            _log.info("gate %s: the connection of %s is ended: %s", self._rule.label, self._who, step.end)
             self._end_at_once(Ended.CUT, step.end)
         return step.end is None
 
     def _turn_away(self, why: TurnedAway) -> None:
         self._ended = Ended.CLIENT_FAULT
-        _log.debug("gate %s: a connection of %s is closed: %s", self._rule.label, self._name, why)
+        _log.debug("gate %s: a connection of %s is closed: %s", self._rule.label, self._who, why)
         self._client.close()
 
     # --- the back end's side
@@ -232,6 +232,11 @@ class GateConnection(asyncio.Protocol):
             self._gate.backend_failed(self._rule, str(error or "it closed its connection"))
             self._end_at_once(Ended.BACKEND_GONE, error)
 
+    @property
+    def _who(self) -> str:
+        """For logs: programs of this machine, at a client-side gate, have no name."""
+        return self._name or "a local program"
+
     # --- what the filter wants
 
     def _carry_out(self, step: Step) -> None:
@@ -244,10 +249,10 @@ class GateConnection(asyncio.Protocol):
             self._gate.counters.to_clients += len(step.to_client)
             self._client.write(step.to_client)
         if step.end is not None:
-            _log.info("gate %s: the connection of %s is ended: %s", self._rule.label, self._name, step.end)
-            if self._is_unreachable:
+            if self._is_unreachable:  # reported by whoever looked for the server
                 self._end_in_order(Ended.UNREACHABLE)
             else:
+                _log.info("gate %s: the connection of %s is ended: %s", self._rule.label, self._who, step.end)
                 self._end_in_order(Ended.BACKEND_FAULT if isinstance(step.end, BackendError) else Ended.CLIENT_FAULT)
 
     def _pace(self) -> None:
@@ -300,7 +305,7 @@ class GateConnection(asyncio.Protocol):
         self._ended = how
         self._stop_connecting()
         if error is not None:
-            _log.debug("gate %s: the connection of %s ended: %s", self._rule.label, self._name, error)
+            _log.debug("gate %s: the connection of %s ended: %s", self._rule.label, self._who, error)
         self._client.abort()
         if self._backend is not None:
             reset(self._backend)
