@@ -1,8 +1,10 @@
-"""Client names: the full TLSA owner name of a client, as it is claimed on the wire and written on access lists.
+"""Names of those who are recognised: the full TLSA owner name of a client, as it is claimed on the wire and written on
+access lists, and the mailbox of a person.
 
 A client name is plain ASCII text: labels of letters, digits, hyphen and underscore, at least two of them, no trailing
 dot, no escapes, no wildcard label (draft-ietf-dance-client-auth sections 2 and 7; internationalised names travel as
-A-labels). Names compare without regard to case.
+A-labels). Names compare without regard to case. A mailbox is `local@domain` (RFC 5321 section 4.1.2): its domain
+compares without regard to case, its local part octet for octet.
 """
 
 import re
@@ -14,9 +16,12 @@ from dnsbound.errors import Malformed
 MAX_NAME_OCTETS: Final = 253
 """RFC 1035 section 2.3.4: 255 octets of wire form are 253 characters of text."""
 MAX_LABEL_OCTETS: Final = 63
+MAX_LOCAL_OCTETS: Final = 64
+"""RFC 5321 section 4.5.3.1.1."""
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9_-]{1,63}")
+_DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,43 @@ class ClientName:
     def labels(self) -> tuple[str, ...]:
         """Canonical labels, leftmost first."""
         return tuple(self.canonical.split("."))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxName:
+    """A mailbox as an identity: whoever answers for the domain says whose key it is, in records of its own.
+
+    The local part is a dot-atom of ASCII (RFC 5322 section 3.2.3); quoted ones and those of RFC 6531 are not read. Two
+    spellings of it are two mailboxes, as its records are (RFC 8162 section 3).
+    """
+
+    local: str
+    domain: ClientName
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `local@domain`; raises Malformed with the first thing wrong."""
+        local, sign, domain = text.rpartition("@")
+        if not sign:
+            raise Malformed("mailbox has no @")
+        if len(local) > MAX_LOCAL_OCTETS:
+            raise Malformed(f"the local part of a mailbox is longer than {MAX_LOCAL_OCTETS} octets")
+        if not _DOT_ATOM.fullmatch(local):
+            raise Malformed("the local part of a mailbox is no dot-atom of ASCII", 0)
+        return cls(local, ClientName.parse(domain))
+
+    @property
+    def text(self) -> str:
+        """As received."""
+        return f"{self.local}@{self.domain.text}"
+
+    @property
+    def canonical(self) -> str:
+        """For access lists and logs."""
+        return f"{self.local}@{self.domain.canonical}"
 
     def __str__(self) -> str:
         return self.text

@@ -1,0 +1,31 @@
+"""The SMIMEA record's owner name: where the domain of a mailbox publishes the mailbox's certificate (RFC 8162).
+
+Its data are a TLSA record's, number for number (section 2), and are `dnsbound.records.tlsa.TLSA` here. The DNS shows a
+digest of the local part, so that a zone does not spell its mailboxes; whoever guesses one can still ask for it.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+from dnsbound.errors import Malformed
+from dnsbound.names import MAX_NAME_OCTETS, MailboxName
+
+LABEL: Final = "_smimecert"
+_DIGEST_OCTETS: Final = 28
+"""Section 3: the digest is cut off here."""
+
+
+def owner_of(mailbox: MailboxName) -> str:
+    """Owner name of the mailbox's SMIMEA records, without a final dot (section 3). Malformed when the domain is too
+    long for any."""
+    return mailbox_owner(mailbox, LABEL)
+
+
+def mailbox_owner(mailbox: MailboxName, label: str) -> str:
+    """The rule that SMIMEA and OPENPGPKEY share (RFC 7929 section 3): the local part's octets as they are, no case
+    folded, digested by SHA-256 and cut to 28 octets."""
+    digest = sha256(mailbox.local.encode()).hexdigest()[: 2 * _DIGEST_OCTETS]
+    owner = f"{digest}.{label}.{mailbox.domain.canonical}"
+    if len(owner) > MAX_NAME_OCTETS:
+        raise Malformed(f"the domain of {mailbox} is too long for {label} records")
+    return owner
