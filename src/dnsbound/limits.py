@@ -398,12 +398,3 @@ DISCONNECT_ATTEMPTS: Final = Limit(
     "disconnect-attempts", 8, 1, 1000, "how often an access server is asked to end one session; four minutes in all"
 )
 SDP_OCTETS: Final = Limit("sdp-octets", 65_536, 1024, 1_048_576, "one session description of a WebRTC peer")
-CMS_OCTETS: Final = Limit(
-    "cms-octets", 67_108_864, 65_536, 1_073_741_824, "octets of one CMS or S/MIME message, which is held in memory whole"
-)
-CMS_ELEMENTS: Final = Limit(
-    "cms-elements", 65_536, 1024, 16_777_216, "elements of a CMS message in BER, pieces of its content among them"
-)
-CMS_CERTIFICATES: Final = Limit("cms-certificates", 32, 1, 1024, "certificates that a CMS message brings along")
-CMS_ATTRIBUTES: Final = Limit("cms-attributes", 32, 4, 1024, "signed attributes of one CMS signature")
-CMS_RECIPIENTS: Final = Limit("cms-recipients", 256, 1, 100_000, "recipients of one encrypted CMS message")

@@ -8,6 +8,8 @@ compares without regard to case, its local part octet for octet.
 """
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -18,6 +20,8 @@ MAX_NAME_OCTETS: Final = 253
 MAX_LABEL_OCTETS: Final = 63
 MAX_LOCAL_OCTETS: Final = 64
 """RFC 5321 section 4.5.3.1.1."""
+MAX_MAILBOX_DOMAIN: Final = MAX_NAME_OCTETS - 56 - len("._openpgpkey.")
+"""Records of a mailbox stand below a digest of 56 characters and a label (RFC 7929 section 3)."""
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9_-]{1,63}")
@@ -63,15 +67,15 @@ class ClientName:
 
 
 @dataclass(frozen=True, slots=True)
-class MailboxName:
-    """A mailbox as an identity: whoever answers for the domain says whose key it is, in records of its own.
+class MailboxName(ClientName):
+    """A mailbox as an identity: whoever answers for its domain says whose key it is, in records of its own elsewhere.
 
     The local part is a dot-atom of ASCII (RFC 5322 section 3.2.3); quoted ones and those of RFC 6531 are not read. Two
     spellings of it are two mailboxes, as its records are (RFC 8162 section 3).
     """
 
-    local: str
-    domain: ClientName
+    local: str = field(compare=False)
+    domain: ClientName = field(compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -83,20 +87,29 @@ class MailboxName:
             raise Malformed(f"the local part of a mailbox is longer than {MAX_LOCAL_OCTETS} octets")
         if not _DOT_ATOM.fullmatch(local):
             raise Malformed("the local part of a mailbox is no dot-atom of ASCII", 0)
-        return cls(local, ClientName.parse(domain))
+        name = ClientName.parse(domain)
+        if len(domain) > MAX_MAILBOX_DOMAIN:
+            raise Malformed(f"the domain of a mailbox is longer than {MAX_MAILBOX_DOMAIN} octets: no record fits")
+        return cls(text, f"{local}@{name.canonical}", local, name)
 
     @property
-    def text(self) -> str:
-        """As received."""
-        return f"{self.local}@{self.domain.text}"
+    def labels(self) -> tuple[str, ...]:
+        """The local part with its @, then the domain's labels."""
+        return (f"{self.local}@", *self.domain.labels)
 
-    @property
-    def canonical(self) -> str:
-        """For access lists and logs."""
-        return f"{self.local}@{self.domain.canonical}"
 
-    def __str__(self) -> str:
-        return self.text
+def name_or_mailbox(text: str) -> ClientName:
+    """A name as people write it: a mailbox where there is an @. Malformed with the first thing wrong."""
+    return MailboxName.parse(text) if "@" in text else ClientName.parse(text)
+
+
+def mailboxes_among(texts: Iterable[str]) -> tuple[MailboxName, ...]:
+    """The mailboxes among texts of a certificate, in order; what is no mailbox that can be an identity is left out."""
+    found: list[MailboxName] = []
+    for text in texts:
+        with suppress(Malformed):
+            found.append(MailboxName.parse(text))
+    return tuple(found)
 
 
 def _first_fault(text: str) -> Malformed:

@@ -105,3 +105,16 @@ ENCRYPTED_FILE_OCTETS: Final = Limit(
 GIT_OBJECT_OCTETS: Final = Limit("git-object-octets", 1 << 20, 4096, 1 << 26, "of a commit or tag; files are not in it")
 GIT_SIGNERS: Final = Limit("git-signers", 64, 1, 4096, "names of a door that are looked up to find whose a key is")
 GIT_PUSHED: Final = Limit("git-pushed", 10_000, 1, 1_000_000, "commits and tags of one push that are judged")
+CMS_OCTETS: Final = Limit(
+    "cms-octets",
+    67_108_864,
+    65_536,
+    1_073_741_824,
+    "octets of one CMS or S/MIME message, which is held in memory whole",
+)
+CMS_ELEMENTS: Final = Limit(
+    "cms-elements", 65_536, 1024, 16_777_216, "elements of a CMS message in BER, pieces of its content among them"
+)
+CMS_CERTIFICATES: Final = Limit("cms-certificates", 32, 1, 1024, "certificates that a CMS message brings along")
+CMS_ATTRIBUTES: Final = Limit("cms-attributes", 32, 4, 1024, "signed attributes of one CMS signature")
+CMS_RECIPIENTS: Final = Limit("cms-recipients", 256, 1, 100_000, "recipients of one encrypted CMS message")

@@ -18,7 +18,7 @@ from dnsbound.cli.options import (
 )
 from dnsbound.cli.output import advise, emit, say
 from dnsbound.errors import Malformed, Misuse, Refused
-from dnsbound.names import ClientName
+from dnsbound.names import ClientName, name_or_mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +109,7 @@ def remove(
     if deny or "*" in written:
         return
     try:
-        permit = AccessList.from_toml(text).permit(door, ClientName.parse(written))
+        permit = AccessList.from_toml(text).permit(door, name_or_mailbox(written))
     except Refused:
         return
     advise(f"{written} still comes in by {permit.pattern}: `dnsbound access add {written} --deny --door {door}`")
@@ -165,7 +165,7 @@ def try_out(
 
     With it the records of the name are held against the certificate or key; who holds the key it cannot say.
     """
-    client = ClientName.parse(name.removesuffix("."))
+    client = name_or_mailbox(name.removesuffix("."))
     listed = _read(access_place(access))
     told: dict[str, Any] = {"name": client.canonical, "door": door}
     try:
@@ -246,7 +246,7 @@ def _tell_denied(text: str, door: str, entry: str) -> None:
     if "*" in entry:
         return
     try:
-        AccessList.from_toml(text).permit(door, ClientName.parse(entry))
+        AccessList.from_toml(text).permit(door, name_or_mailbox(entry))
     except Refused as error:
         advise(f"It stays out all the same: {error.detail}")
 

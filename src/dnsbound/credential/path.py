@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -28,7 +28,7 @@ from dnsbound.credential.keys import MAXIMUM_RSA_BITS, KeyFacts, PublicKey
 from dnsbound.credential.name_constraints import check_names
 from dnsbound.errors import DnsboundError, Malformed, Reason, Refused
 from dnsbound.limits import PEER_CERTIFICATES, Budget
-from dnsbound.names import ClientName
+from dnsbound.names import ClientName, MailboxName, mailboxes_among
 from dnsbound.times import Moment, iso
 
 _UNDERSTOOD: Final = frozenset(
@@ -41,7 +41,15 @@ _UNDERSTOOD: Final = frozenset(
         ExtensionOID.CERTIFICATE_POLICIES,
     }
 )
-_CLIENT_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_Purposes: TypeAlias = tuple[frozenset[x509.ObjectIdentifier], str]
+_CLIENT_PURPOSES: Final[_Purposes] = (
+    frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
+    "client authentication",
+)
+_MAIL_PURPOSES: Final[_Purposes] = (
+    frozenset({ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
+    "mail (emailProtection)",
+)
 _REMEMBERED_OCTETS: Final = 4096
 """Larger authorities' certificates are parsed each time, so that no peer can make the memory large."""
 _BROKEN_DIGESTS: Final = frozenset({"md5", "sha1"})
@@ -189,7 +197,7 @@ def check_path(path: Path, rules: PathRules) -> None:
             _check_certificate(certificate, now=rules.now, danger_weak_crypto=rules.danger_weak_crypto)
         _check_leaf(path[0], rules.name)
         for depth in range(1, len(path)):
-            _check_authority(path, depth)
+            _check_authority(path, depth, _purposes_of(rules.name))
     except DnsboundError:
         raise
     except UNPARSABLE as error:
@@ -200,7 +208,7 @@ def check_authority(authority: PathCertificate, *, now: Moment) -> None:
     """What a path demands of the authority it ends in, whoever stands below. Refused(CHAIN_INVALID)."""
     try:
         _check_certificate(authority, now=now, danger_weak_crypto=False)
-        _check_role(authority, is_last=True)
+        _check_role(authority, _CLIENT_PURPOSES, is_last=True)
     except DnsboundError:
         raise
     except UNPARSABLE as error:
@@ -230,23 +238,33 @@ def _check_strength(certificate: PathCertificate) -> None:
         raise Refused(Reason.CHAIN_INVALID, f"{_title(certificate)} has a weak key: {weak}")
 
 
+def _purposes_of(name: ClientName) -> _Purposes:
+    return _MAIL_PURPOSES if isinstance(name, MailboxName) else _CLIENT_PURPOSES
+
+
 def _check_leaf(leaf: PathCertificate, name: ClientName) -> None:
     purposes = _value(leaf, x509.ExtendedKeyUsage)
-    if purposes is not None and _CLIENT_PURPOSES.isdisjoint(purposes):
-        raise Refused(Reason.CHAIN_INVALID, "the certificate's extKeyUsage does not allow client authentication")
+    allowed, purpose = _purposes_of(name)
+    if purposes is not None and allowed.isdisjoint(purposes):
+        raise Refused(Reason.CHAIN_INVALID, f"the certificate's extKeyUsage does not allow {purpose}")
     usage = _value(leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         raise Refused(Reason.CHAIN_INVALID, "the certificate's keyUsage does not allow signatures")
     alternative = _value(leaf, x509.SubjectAlternativeName)
+    if isinstance(name, MailboxName):
+        shown_there = [] if alternative is None else alternative.get_values_for_type(x509.RFC822Name)
+        if name not in mailboxes_among(shown_there):
+            raise Refused(Reason.NAME_NOT_IN_CERTIFICATE, f"{name.canonical} is not an rfc822Name of the certificate")
+        return
     names = [] if alternative is None else alternative.get_values_for_type(x509.DNSName)
     # Exact, without wildcards: RFC 7671 section 10.2 leaves those to the application.
     if name.canonical not in (shown.lower() for shown in names):
         raise Refused(Reason.NAME_NOT_IN_CERTIFICATE, f"{name.canonical} is not a dNSName of the certificate")
 
 
-def _check_authority(path: Path, depth: int) -> None:
+def _check_authority(path: Path, depth: int, purposes: _Purposes) -> None:
     authority = path[depth]
-    _check_role(authority, is_last=depth == len(path) - 1)
+    _check_role(authority, purposes, is_last=depth == len(path) - 1)
     constraints = _value(authority, x509.BasicConstraints)
     below = sum(not passed.self_issued for passed in path[1:depth])
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
@@ -258,7 +276,7 @@ def _check_authority(path: Path, depth: int) -> None:
                 check_names(names, passed.x509)
 
 
-def _check_role(authority: PathCertificate, *, is_last: bool) -> None:
+def _check_role(authority: PathCertificate, allowed_purposes: _Purposes, *, is_last: bool) -> None:
     """Whether it may sign certificates of clients at all."""
     constraints = _value(authority, x509.BasicConstraints)
     # RFC 6698 section 2.1.1: what a record or the configuration names as authority may lack basicConstraints.
@@ -270,8 +288,9 @@ def _check_role(authority: PathCertificate, *, is_last: bool) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} has a keyUsage that does not allow signing others")
     purposes = _value(authority, x509.ExtendedKeyUsage)
-    if purposes is not None and _CLIENT_PURPOSES.isdisjoint(purposes):
-        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is not for client authentication")
+    allowed, purpose = allowed_purposes
+    if purposes is not None and allowed.isdisjoint(purposes):
+        raise Refused(Reason.CHAIN_INVALID, f"{_title(authority)} is not for {purpose}")
 
 
 def _value(certificate: PathCertificate, kind: type[_T]) -> _T | None:

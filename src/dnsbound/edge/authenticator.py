@@ -25,7 +25,7 @@ from dnsbound.verify.access import AccessList, AccessSource, Permit
 from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim
 from dnsbound.verify.decision import Decision
-from dnsbound.verify.engine import NeedRecords, Verifier, is_decided
+from dnsbound.verify.engine import NeedRecords, Verifier, is_decided, place_of
 from dnsbound.verify.lookup_budget import LookupBudget
 from dnsbound.verify.peer import VerifiedPeer
 from dnsbound.verify.sessions import Sessions
@@ -149,16 +149,15 @@ class Authenticator:
 
     def forget(self, name: ClientName) -> int:
         """Let go of the evidence at hand about a name, so that the DNS is asked the next time; how many answers."""
-        return self._resolver.forget(name.text) if isinstance(self._resolver, Forgets) else 0
+        return self._resolver.forget(place_of(name)[0]) if isinstance(self._resolver, Forgets) else 0
 
     def look_up_blocking(self, name: ClientName) -> Answer | None:
         """What the DNS says of a name now, for operators: nobody is admitted by it. None where it is not asked: the
         name is not permitted here, or this door has no resolver."""
         if self._verifier.is_offline or not self.permits(name):
             return None
-        return self._resolver.lookup_blocking(
-            dns.name.from_text(name.text), dns.rdatatype.TLSA, deadline=self._deadline, refresh=True
-        )
+        owner, rdtype = place_of(name)
+        return self._resolver.lookup_blocking(dns.name.from_text(owner), rdtype, deadline=self._deadline, refresh=True)
 
     async def look_up(self, name: ClientName, rdtype: dns.rdatatype.RdataType) -> Answer:
         """Evidence about a name in records of another type than TLSA, for faces that judge those themselves. Refused
@@ -204,7 +203,7 @@ class Authenticator:
 
     def _at_hand(self, claim: Claim, *, again: bool) -> VerifiedPeer | None:
         """By what our own lookups have found, which counts before what the client brings along; then by that."""
-        answer = self._resolver.cached(claim.name.text, dns.rdatatype.TLSA)
+        answer = self._resolver.cached(*place_of(claim.name))
         if answer is None and not (self._verifier.chains_come_first and self._verifier.takes_chain_of(claim)):
             return None
         with _Judging(self, claim, again=again) as judging:

@@ -7,8 +7,7 @@ digest of the local part, so that a zone does not spell its mailboxes; whoever g
 from hashlib import sha256
 from typing import Final
 
-from dnsbound.errors import Malformed
-from dnsbound.names import MAX_NAME_OCTETS, MailboxName
+from dnsbound.names import MailboxName
 
 LABEL: Final = "_smimecert"
 _DIGEST_OCTETS: Final = 28
@@ -16,8 +15,7 @@ _DIGEST_OCTETS: Final = 28
 
 
 def owner_of(mailbox: MailboxName) -> str:
-    """Owner name of the mailbox's SMIMEA records, without a final dot (section 3). Malformed when the domain is too
-    long for any."""
+    """Owner name of the mailbox's SMIMEA records, without a final dot (section 3)."""
     return mailbox_owner(mailbox, LABEL)
 
 
@@ -25,7 +23,4 @@ def mailbox_owner(mailbox: MailboxName, label: str) -> str:
     """The rule that SMIMEA and OPENPGPKEY share (RFC 7929 section 3): the local part's octets as they are, no case
     folded, digested by SHA-256 and cut to 28 octets."""
     digest = sha256(mailbox.local.encode()).hexdigest()[: 2 * _DIGEST_OCTETS]
-    owner = f"{digest}.{label}.{mailbox.domain.canonical}"
-    if len(owner) > MAX_NAME_OCTETS:
-        raise Malformed(f"the domain of {mailbox} is too long for {label} records")
-    return owner
+    return f"{digest}.{label}.{mailbox.domain.canonical}"

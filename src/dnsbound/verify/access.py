@@ -8,7 +8,8 @@
     ]
     deny = ["truck13._device.trucks.example"]
 
-An entry is an exact name or a pattern (`dnsbound.verify.patterns`). A pattern ends in at least two literal labels,
+An entry is an exact name or a pattern (`dnsbound.verify.patterns`), or a mailbox, or `*@` and a domain for all of its
+mailboxes; a deny entry with wildcard labels keeps no mailbox out. A pattern ends in at least two literal labels,
 unless the door says `danger_short_patterns = true`. A deny entry wins over every allow entry. Grants are free keys; all
 entries that match a name add theirs, the more specific one winning key by key: an exact name over any pattern, more
 literal labels over fewer, `*` over `**`, and between equals the later entry. Nothing here looks at the DNS.
@@ -22,9 +23,9 @@ from typing import Final, Protocol, Self
 
 from dnsbound.errors import Malformed, Reason, Refused
 from dnsbound.limits import PATTERN_LITERAL_LABELS
-from dnsbound.names import ClientName
+from dnsbound.names import ClientName, MailboxName
 from dnsbound.verify.access_text import NO_GRANTS, Grants, fault, frozen_grants, read_doors
-from dnsbound.verify.patterns import NamePattern, PatternTree
+from dnsbound.verify.patterns import ONE_LABEL, NamePattern, PatternTree
 
 _generations: Final = count(1)
 
@@ -138,8 +139,8 @@ class _Door:
             yield str(pattern), grants
 
     def allow(self, text: str, grants: Grants, *, short_patterns: bool) -> None:
-        if "*" not in text:
-            name = ClientName.parse(text).canonical
+        if "*" not in text or "@" in text:
+            name = _entry(text)
             # Keeping the text itself where it is canonical halves the memory of a long list.
             name = text if name == text else name
             self._allowed[name] = _merged(self._allowed.get(name, NO_GRANTS), grants)
@@ -155,8 +156,8 @@ class _Door:
         self._allowed_patterns.add(pattern, (pattern, _merged(known[1] if known else NO_GRANTS, grants)))
 
     def deny(self, text: str) -> None:
-        if "*" not in text:
-            self._denied.add(ClientName.parse(text).canonical)
+        if "*" not in text or "@" in text:
+            self._denied.add(_entry(text))
         elif text in ("*", "**"):
             raise Malformed("a deny entry spells at least one label; to let nobody in, leave the door empty")
         else:
@@ -165,6 +166,8 @@ class _Door:
             self._denies_patterns = True
 
     def permit(self, name: ClientName) -> Permit:
+        if isinstance(name, MailboxName):
+            return self._permit_mailbox(name)
         text = name.canonical
         exact = self._allowed.get(text)
         if text in self._denied:
@@ -190,6 +193,26 @@ class _Door:
         if exact is not None:
             return Permit(_merged(grants, exact), None)
         return Permit(grants, found[-1][0])
+
+    def _permit_mailbox(self, name: MailboxName) -> Permit:
+        """Entries with wildcard labels are about hosts, and let no mailbox in, nor keep one out."""
+        everybody = f"*@{name.domain.canonical}"
+        for text in (name.canonical, everybody):
+            if text in self._denied:
+                raise Refused(Reason.NOT_PERMITTED, f"{name.canonical} is denied by {text}")
+        exact, domain = self._allowed.get(name.canonical), self._allowed.get(everybody)
+        if exact is None and domain is None:
+            raise Refused(Reason.NOT_PERMITTED, f"{name.canonical} is not on the access list")
+        grants = _merged(domain or NO_GRANTS, exact or NO_GRANTS)
+        return Permit(grants, None if exact is not None else NamePattern((ONE_LABEL, *name.domain.labels)))
+
+
+def _entry(text: str) -> str:
+    """How an entry without wildcard labels is kept: a name, a mailbox, or all mailboxes of a domain."""
+    if "@" not in text:
+        return ClientName.parse(text).canonical
+    local, _, domain = text.rpartition("@")
+    return f"*@{ClientName.parse(domain).canonical}" if local == "*" else MailboxName.parse(text).canonical
 
 
 def _specificity(match: tuple[NamePattern, Grants]) -> tuple[int, int]:

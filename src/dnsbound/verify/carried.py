@@ -71,8 +71,15 @@ class CarriedChains:
             return False
         return True
 
-    def judge(self, octets: bytes, owner: dns.name.Name, *, now: Moment) -> Answer:
-        """What the chain says of the TLSA records of `owner`, in whatever state.
+    def judge(
+        self,
+        octets: bytes,
+        owner: dns.name.Name,
+        rdtype: dns.rdatatype.RdataType = dns.rdatatype.TLSA,
+        *,
+        now: Moment,
+    ) -> Answer:
+        """What the chain says of the records of `owner`, in whatever state.
 
         Raises Refused(BAD_CHAIN) when the octets are none, Undecided with WORK_BUDGET when they are too many or cost
         too much, or with EVIDENCE_TOO_OLD.
@@ -81,7 +88,7 @@ class CarriedChains:
             answer = judge_chain(
                 octets,
                 owner,
-                dns.rdatatype.TLSA,
+                rdtype,
                 anchors=self._anchors,
                 now=now,
                 policy=self._policy,

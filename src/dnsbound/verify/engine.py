@@ -24,6 +24,8 @@ from dnsbound.credential.presented import Presented
 from dnsbound.dns.answer import Answer, Outcome, Provenance, Security
 from dnsbound.errors import UNDECIDED_REASONS, LimitExceeded, Misuse, Reason, Refused, Undecided
 from dnsbound.limits import POSITIVE_TTL
+from dnsbound.names import ClientName, MailboxName
+from dnsbound.records import smimea
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, iso
 from dnsbound.verify.access import AccessList, AccessSource, Permit
@@ -70,6 +72,13 @@ class Question:
 
     name: dns.name.Name
     rdtype: dns.rdatatype.RdataType
+
+
+def place_of(name: ClientName) -> tuple[str, dns.rdatatype.RdataType]:
+    """Where the records of a name stand, and their type: TLSA at the name itself, SMIMEA for a mailbox (RFC 8162)."""
+    if isinstance(name, MailboxName):
+        return smimea.owner_of(name), dns.rdatatype.SMIMEA
+    return name.text, dns.rdatatype.TLSA
 
 
 class Verifier:
@@ -146,7 +155,7 @@ class Verifier:
             self._lookups.check_debt(claim.source, now=now)
         elif charged:
             self._lookups.spend(claim.source, _budget_zone(permit), now=now)
-        question = _question(claim.name.text)
+        question = _question(*place_of(claim.name))
         return NeedRecords(
             self, claim, question, possession=possession, access=access, permit=permit, begun_at=now, charged=charged
         )
@@ -187,7 +196,7 @@ class NeedRecords:
         carried, octets = self._verifier.carried, self.claim.carried_chain
         if carried is None or octets is None or not carried.accepts(self.claim.name):
             raise Misuse(f"no chain is taken from {self.claim.name.text} at door {self.claim.door!r}")
-        answer = carried.judge(octets, self.question.name, now=now)
+        answer = carried.judge(octets, self.question.name, self.question.rdtype, now=now)
         check_answer(answer, now=now, begun_at=self._begun_at)
         return answer
 
@@ -198,7 +207,9 @@ class NeedRecords:
         if answer.rdtype != question.rdtype or (
             answer.name.labels != question.name.labels and answer.name != question.name
         ):
-            raise Misuse(f"the answer is for {answer.name} {answer.rdtype!r}, not for {self.question.name} TLSA")
+            raise Misuse(
+                f"the answer is for {answer.name} {answer.rdtype!r}, not for {question.name} {question.rdtype!r}"
+            )
         self._settle_budget(answer, now)
         check_answer(answer, now=now, begun_at=self._begun_at)
         permit, generation = self._still_permitted()
@@ -311,6 +322,6 @@ def _budget_zone(permit: Permit) -> str:
 
 
 @lru_cache(maxsize=16_384)
-def _question(text: str) -> Question:
+def _question(text: str, rdtype: dns.rdatatype.RdataType) -> Question:
     """For the absolute name. A client name is no escape and no IDN, so the labels are its octets."""
-    return Question(dns.name.Name((*text.encode("ascii").split(b"."), b"")), dns.rdatatype.TLSA)
+    return Question(dns.name.Name((*text.encode("ascii").split(b"."), b"")), rdtype)

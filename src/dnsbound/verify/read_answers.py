@@ -69,13 +69,13 @@ class ReadAnswers:
 
 
 def tlsa_records(answer: Answer) -> list[TLSA]:
-    """The answer's records as values; Undecided(BOGUS) when one is no TLSA record."""
+    """The answer's records, TLSA or SMIMEA, as values; Undecided(BOGUS) when one is neither."""
     records = []
     for rdata in answer.records:
         if isinstance(rdata, dns.rdtypes.tlsabase.TLSABase):
             records.append(TLSA(rdata.usage, rdata.selector, rdata.mtype, rdata.cert))
             continue
-        if rdata.rdtype != dns.rdatatype.TLSA:
+        if rdata.rdtype not in (dns.rdatatype.TLSA, dns.rdatatype.SMIMEA):
             raise Undecided(Reason.BOGUS, f"the answer holds a record of type {rdata.rdtype!r}, not TLSA")
         try:
             records.append(TLSA.from_wire(rdata.to_wire() or b""))

@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from typing import Final
 
 from dnsbound.errors import Malformed
-from dnsbound.limits import CMS_OCTETS
+from dnsbound.object_limits import CMS_OCTETS
 
 CMS: Final = "CMS"
 """RFC 7468 section 9."""

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from dnsbound.credential import der
 from dnsbound.credential.credential import Credential
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.limits import CMS_OCTETS, CMS_RECIPIENTS
+from dnsbound.object_limits import CMS_OCTETS, CMS_RECIPIENTS
 from dnsbound.objects.cms import encoding
 from dnsbound.objects.cms.reading import Cursor, der_of, pieces
 from dnsbound.objects.cms.recipient_info import CannotDecrypt, content_key, recipient_info
@@ -99,7 +99,9 @@ def decrypt(message: bytes, credential: Credential, *, danger_no_integrity: bool
     if cursor.next_tag == _IMPLICIT_2:
         cursor.take(_IMPLICIT_2, "unauthAttrs")
     cursor.finish()
-    return _open_gcm(algorithm, parameters, encrypted + tag, authenticated, key, len(tag))
+    if len(tag) != _TAG:
+        raise Malformed(f"the message has a tag of {len(tag)} octets, not {_TAG}")
+    return _open_gcm(algorithm, parameters, encrypted + tag, authenticated, key)
 
 
 def _content_key(recipients: Cursor, credential: Credential) -> bytes:
@@ -125,14 +127,14 @@ def _encrypted_content(cursor: Cursor) -> tuple[str, bytes, bytes]:
     return algorithm, parameters, encrypted
 
 
-def _open_gcm(algorithm: str, parameters: bytes, sealed: bytes, authenticated: bytes, key: bytes, tag: int) -> bytes:
+def _open_gcm(algorithm: str, parameters: bytes, sealed: bytes, authenticated: bytes, key: bytes) -> bytes:
     if algorithm not in _GCM_OCTETS:
         raise Malformed(f"content encryption {algorithm} is not taken in AuthEnvelopedData")
     cursor = Cursor.whole(parameters, "GCMParameters")
     nonce = cursor.take(der.OCTET_STRING, "nonce")
     length = 12 if cursor.next_tag is None else cursor.take_number("icvlen")
     cursor.finish()
-    if length != _TAG or tag != _TAG or len(nonce) != _NONCE:
+    if length != _TAG or len(nonce) != _NONCE:
         raise Malformed("only AES-GCM with a nonce of 12 octets and a tag of 16 is taken")
     if len(key) != _GCM_OCTETS[algorithm]:
         raise CannotDecrypt("the message does not open with this key")

@@ -13,8 +13,8 @@ from email.parser import BytesHeaderParser
 from typing import Final, Self
 
 from dnsbound.errors import Malformed
-from dnsbound.limits import CMS_OCTETS
 from dnsbound.names import MailboxName
+from dnsbound.object_limits import CMS_OCTETS
 
 MAX_HEADER_OCTETS: Final = 262_144
 """Of one header section; mail servers take a tenth of it."""

@@ -11,7 +11,7 @@ from typing import Final, Self
 from dnsbound.budget import Budget
 from dnsbound.credential import der
 from dnsbound.errors import Malformed
-from dnsbound.limits import CMS_ELEMENTS, CMS_OCTETS
+from dnsbound.object_limits import CMS_ELEMENTS, CMS_OCTETS
 from dnsbound.objects.cms import encoding
 from dnsbound.times import Moment
 

@@ -51,7 +51,12 @@ _RSA_OAEP: Final = "1.2.840.113549.1.1.7"
 _MGF1: Final = "1.2.840.113549.1.1.8"
 _SHA1: Final = "1.3.14.3.2.26"
 _OAEP_DIGESTS: Final[Mapping[str, hashes.HashAlgorithm]] = MappingProxyType(
-    {_SHA1: hashes.SHA1(), SHA256: hashes.SHA256(), SHA384: hashes.SHA384(), SHA512: hashes.SHA512()}
+    {
+        _SHA1: hashes.SHA1(),  # noqa: S303 (what OAEP means where nothing is said; nobody needs collisions here)
+        SHA256: hashes.SHA256(),
+        SHA384: hashes.SHA384(),
+        SHA512: hashes.SHA512(),
+    }
 )
 _OAEP: Final = encoding.sequence(
     encoding.explicit(0, encoding.algorithm(SHA256)),

@@ -18,8 +18,8 @@ from dnsbound.credential.keys import PublicKey
 from dnsbound.credential.presented import Presented
 from dnsbound.credential.signature import BadSignature
 from dnsbound.errors import Malformed
-from dnsbound.limits import CMS_ATTRIBUTES, CMS_CERTIFICATES
-from dnsbound.names import ClientName, MailboxName
+from dnsbound.names import ClientName
+from dnsbound.object_limits import CMS_ATTRIBUTES, CMS_CERTIFICATES
 from dnsbound.objects.cms import encoding
 from dnsbound.objects.cms.algorithms import (
     DIGESTS,
@@ -97,7 +97,7 @@ class SignedData:
         self,
         content: bytes | None = None,
         *,
-        name: ClientName | MailboxName | None = None,
+        name: ClientName | None = None,
         certificates: tuple[bytes, ...] = (),
     ) -> SignedObject:
         """For the verifier; the arguments are those of `parse`."""
@@ -124,7 +124,7 @@ def parse(
     message: bytes,
     *,
     content: bytes | None = None,
-    name: ClientName | MailboxName | None = None,
+    name: ClientName | None = None,
     certificates: tuple[bytes, ...] = (),
 ) -> SignedObject:
     """A signed message in DER or streamed BER.

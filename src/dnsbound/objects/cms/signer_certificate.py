@@ -6,7 +6,6 @@ sections 5.1, 5.3 and 10.2.3, RFC 5035 section 5.4 (ESSCertIDv2), RFC 8551 secti
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -16,7 +15,7 @@ from dnsbound.credential import der
 from dnsbound.credential.certificate_facts import may_sign, san_dns_names
 from dnsbound.credential.certificate_parsing import UNPARSABLE, certificate_from_der
 from dnsbound.errors import Malformed
-from dnsbound.names import ClientName, MailboxName
+from dnsbound.names import ClientName, MailboxName, mailboxes_among
 from dnsbound.objects.cms import encoding
 from dnsbound.objects.cms.reading import Cursor
 
@@ -104,8 +103,4 @@ def mailboxes_in(certificate: bytes) -> tuple[MailboxName, ...]:
         return ()
     except UNPARSABLE as error:
         raise Malformed(f"certificate's extensions do not parse: {error}") from error
-    found = []
-    for text in texts:
-        with suppress(Malformed):
-            found.append(MailboxName.parse(text))
-    return tuple(found)
+    return mailboxes_among(texts)

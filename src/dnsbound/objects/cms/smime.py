@@ -98,7 +98,7 @@ def sign(message: bytes, credential: Credential, *, now: Moment) -> bytes:
     )
 
 
-def identity_of(certificate: bytes, sender: MailboxName | None) -> ClientName | MailboxName:
+def identity_of(certificate: bytes, sender: MailboxName | None) -> ClientName:
     """Whom a certificate speaks for in a message from that mailbox; Malformed when it does not."""
     mailboxes = mailboxes_in(certificate)
     if sender is not None and sender in mailboxes:
