@@ -117,4 +117,3 @@ CMS_ELEMENTS: Final = Limit(
 )
 CMS_CERTIFICATES: Final = Limit("cms-certificates", 32, 1, 1024, "certificates that a CMS message brings along")
 CMS_ATTRIBUTES: Final = Limit("cms-attributes", 32, 4, 1024, "signed attributes of one CMS signature")
-CMS_RECIPIENTS: Final = Limit("cms-recipients", 256, 1, 100_000, "recipients of one encrypted CMS message")

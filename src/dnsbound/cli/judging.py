@@ -52,13 +52,13 @@ def judge(
 ) -> Judgement:
     """Look the name up, and try every record against what would be presented. roots: turn usages 0 and 1 on."""
     import dns.name
-    import dns.rdatatype
 
-    from dnsbound.verify.engine import check_answer
+    from dnsbound.verify.engine import check_answer, place_of
     from dnsbound.verify.read_answers import tlsa_records
 
     begun_at = time.time()
-    answer = resolver.lookup_blocking(dns.name.from_text(name.text), dns.rdatatype.TLSA, deadline=deadline)
+    owner, rdtype = place_of(name)
+    answer = resolver.lookup_blocking(dns.name.from_text(owner), rdtype, deadline=deadline)
     now = time.time()
     found = Judgement(answer=answer)
     try:

@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from dnsbound.credential import der
-from dnsbound.credential.credential import Credential
+from dnsbound.credential.encryption_keys import DecryptionKey
 from dnsbound.errors import Malformed, Misuse
-from dnsbound.object_limits import CMS_OCTETS, CMS_RECIPIENTS
+from dnsbound.object_limits import CMS_OCTETS, ENCRYPTED_RECIPIENTS
 from dnsbound.objects.cms import encoding
 from dnsbound.objects.cms.reading import Cursor, der_of, pieces
-from dnsbound.objects.cms.recipient_info import CannotDecrypt, content_key, recipient_info
+from dnsbound.objects.cms.recipient_info import OwnKey, Wrapped, content_key, recipient_info
 from dnsbound.objects.cms.signed_data import DATA
+from dnsbound.objects.encryption import Opened, Recipient, not_opened, wrong_recipient
 
 AUTH_ENVELOPED_DATA: Final = "1.2.840.113549.1.9.16.1.23"
 ENVELOPED_DATA: Final = "1.2.840.113549.1.7.3"
@@ -40,13 +41,13 @@ _IMPLICIT_1: Final = 0xA1
 _IMPLICIT_2: Final = 0xA2
 
 
-def encrypt(plaintext: bytes, recipients: Sequence[bytes]) -> bytes:
-    """DER of a message that each of the recipients can open. recipients: DER SubjectPublicKeyInfo of EC or RSA keys.
+def encrypt(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
+    """DER of a message that each of the recipients can open.
 
-    Misuse without recipients, for keys that only sign, and for more than CMS_OCTETS.
+    Misuse without recipients and for more than CMS_OCTETS; the errors of `recipient_info` for keys.
     """
-    if not 1 <= len(recipients) <= CMS_RECIPIENTS.default:
-        raise Misuse(f"a message has from 1 to {CMS_RECIPIENTS.default} recipients")
+    if not 1 <= len(recipients) <= ENCRYPTED_RECIPIENTS.default:
+        raise Misuse(f"a message has from 1 to {ENCRYPTED_RECIPIENTS.default} recipients")
     if len(plaintext) > CMS_OCTETS.default:
         raise Misuse(f"the message is longer than {CMS_OCTETS.default} octets")
     key, nonce = AESGCM.generate_key(256), AESGCM.generate_key(128)[:_NONCE]
@@ -59,21 +60,22 @@ def encrypt(plaintext: bytes, recipients: Sequence[bytes]) -> bytes:
     )
     enveloped = encoding.sequence(
         encoding.integer(0),
-        encoding.set_of(*(recipient_info(spki, key) for spki in recipients)),
+        encoding.set_of(*(recipient_info(recipient, key) for recipient in recipients)),
         content,
         encoding.octet_string(sealed[-_TAG:]),
     )
     return encoding.sequence(encoding.identifier(AUTH_ENVELOPED_DATA), encoding.explicit(0, enveloped))
 
 
-def decrypt(message: bytes, credential: Credential, *, danger_no_integrity: bool = False) -> bytes:
-    """The content of a message in DER or streamed BER that is encrypted to the credential's key.
+def decrypt(
+    message: bytes, key: DecryptionKey, *, certificate: bytes | None = None, danger_no_integrity: bool = False
+) -> Opened:
+    """The content of a message in DER or streamed BER that is encrypted to the key.
 
-    CannotDecrypt when it is not, or was changed; Malformed when it is no such message; Misuse for a key that is not in
-    this process. danger_no_integrity: open EnvelopedData too, which anybody may have changed.
+    Refused(WRONG_RECIPIENT) when it is encrypted to others, Refused(NOT_OPENED) when it does not open or was changed;
+    Malformed when it is no such message. certificate: the key's, for senders who know it by that; DER.
+    danger_no_integrity: open EnvelopedData too, which anybody may have changed.
     """
-    if credential.private_key is None:
-        raise Misuse("the private key is not in this process: it cannot decrypt")
     info = Cursor.whole(der_of(message), "ContentInfo")
     kind = info.take_identifier("contentType")
     if kind not in (AUTH_ENVELOPED_DATA, ENVELOPED_DATA):
@@ -87,10 +89,10 @@ def decrypt(message: bytes, credential: Credential, *, danger_no_integrity: bool
     cursor.take_number("version")
     if cursor.next_tag == _IMPLICIT_0:
         cursor.take(_IMPLICIT_0, "originatorInfo")
-    key = _content_key(cursor.enter(_SET, "recipientInfos"), credential)
+    wrapped = _content_key(cursor.enter(_SET, "recipientInfos"), OwnKey(key, certificate))
     algorithm, parameters, encrypted = _encrypted_content(cursor.enter(der.SEQUENCE, "encryptedContentInfo"))
     if kind == ENVELOPED_DATA:
-        return _open_cbc(algorithm, parameters, encrypted, key)
+        return _opened(_open_cbc(algorithm, parameters, encrypted, wrapped.key), key, wrapped, "AES-CBC")
     authenticated = b""
     if cursor.next_tag == _IMPLICIT_1:
         # RFC 5083 section 2.2: as a SET OF, in DER.
@@ -101,16 +103,28 @@ def decrypt(message: bytes, credential: Credential, *, danger_no_integrity: bool
     cursor.finish()
     if len(tag) != _TAG:
         raise Malformed(f"the message has a tag of {len(tag)} octets, not {_TAG}")
-    return _open_gcm(algorithm, parameters, encrypted + tag, authenticated, key)
+    plaintext = _open_gcm(algorithm, parameters, encrypted + tag, authenticated, wrapped.key)
+    return _opened(plaintext, key, wrapped, "AES-GCM")
 
 
-def _content_key(recipients: Cursor, credential: Credential) -> bytes:
-    for _ in range(CMS_RECIPIENTS.default):
+def _opened(plaintext: bytes, key: DecryptionKey, wrapped: Wrapped, encryption: str) -> Opened:
+    return Opened(
+        plaintext=plaintext,
+        recipient=key.name,
+        stated_sender=None,
+        content_type=None,
+        algorithm=wrapped.algorithm,
+        encryption=encryption,
+    )
+
+
+def _content_key(recipients: Cursor, own: OwnKey) -> Wrapped:
+    for _ in range(ENCRYPTED_RECIPIENTS.default):
         if recipients.next_tag is None:
-            raise CannotDecrypt("the message is not encrypted to this key")
-        if (key := content_key(recipients, credential)) is not None:
-            return key
-    raise Malformed(f"the message has more than {CMS_RECIPIENTS.default} recipients")
+            raise wrong_recipient("others: none of its recipients is this key")
+        if (wrapped := content_key(recipients, own)) is not None:
+            return wrapped
+    raise Malformed(f"the message has more than {ENCRYPTED_RECIPIENTS.default} recipients")
 
 
 def _encrypted_content(cursor: Cursor) -> tuple[str, bytes, bytes]:
@@ -137,11 +151,11 @@ def _open_gcm(algorithm: str, parameters: bytes, sealed: bytes, authenticated: b
     if length != _TAG or len(nonce) != _NONCE:
         raise Malformed("only AES-GCM with a nonce of 12 octets and a tag of 16 is taken")
     if len(key) != _GCM_OCTETS[algorithm]:
-        raise CannotDecrypt("the message does not open with this key")
+        raise not_opened()
     try:
         return AESGCM(key).decrypt(nonce, sealed, authenticated or None)
     except InvalidTag:
-        raise CannotDecrypt("the message does not open with this key") from None
+        raise not_opened() from None
 
 
 def _open_cbc(algorithm: str, parameters: bytes, encrypted: bytes, key: bytes) -> bytes:
@@ -153,11 +167,11 @@ def _open_cbc(algorithm: str, parameters: bytes, encrypted: bytes, key: bytes) -
     if len(vector) != _BLOCK_OCTETS or len(encrypted) % _BLOCK_OCTETS:
         raise Malformed("the message is not whole blocks")
     if len(key) != _CBC_OCTETS[algorithm]:
-        raise CannotDecrypt("the message does not open with this key")
+        raise not_opened()
     opened = Cipher(AES(key), modes.CBC(vector)).decryptor()
     unpadded = PKCS7(8 * _BLOCK_OCTETS).unpadder()
     try:
         padded = opened.update(encrypted) + opened.finalize()
         return unpadded.update(padded) + unpadded.finalize()
     except ValueError:
-        raise CannotDecrypt("the message does not open with this key") from None
+        raise not_opened() from None

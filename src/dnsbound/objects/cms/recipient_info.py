@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dnsbound.credential import der
-from dnsbound.credential.credential import Credential
-from dnsbound.credential.keys import MAXIMUM_RSA_BITS, KeyFacts, public_key_from_spki
-from dnsbound.errors import Malformed, Misuse, PeerError
+from dnsbound.credential.encryption_keys import DecryptionKey
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.objects.cms import encoding
 from dnsbound.objects.cms.algorithms import SHA256, SHA384, SHA512
 from dnsbound.objects.cms.reading import Cursor
 from dnsbound.objects.cms.signer_certificate import SignerIdentifier, key_identifier_of
+from dnsbound.objects.encryption import Recipient, agree, not_opened, shared_secret
 
 _AGREEMENT: Final = 0xA1
 _EXPLICIT_0: Final = 0xA0
@@ -64,29 +64,20 @@ _OAEP: Final = encoding.sequence(
 )
 
 
-class CannotDecrypt(PeerError):
-    """The message is not encrypted to this key, or was changed on the way: the two look the same on purpose."""
-
-
-def recipient_info(spki: bytes, content_key: bytes) -> bytes:
-    """DER RecipientInfo that lets the holder of a key have the content's key. spki: DER SubjectPublicKeyInfo. Misuse
-    for a key that only signs, and for one that is too weak."""
-    key = public_key_from_spki(spki)
-    facts = KeyFacts.of(key, spki)
-    if facts.weak_because is not None:
-        raise Misuse(f"nothing is encrypted to this key: {facts.weak_because}")
+def recipient_info(recipient: Recipient, content_key: bytes) -> bytes:
+    """DER RecipientInfo that lets the recipient have the content's key. Malformed or SignsOnly for a key that nothing
+    can be encrypted to; Misuse for X25519, whose way into CMS (RFC 8418) is not gone here."""
+    key = recipient.key
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return _agreed(key, spki, content_key)
+        return _agreed(key, recipient.spki, content_key)
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size > MAXIMUM_RSA_BITS:
-            raise Misuse(f"RSA key of more than {MAXIMUM_RSA_BITS} bits")
         return encoding.sequence(
             encoding.integer(2),
-            encoding.element(0x80, key_identifier(spki)),
+            encoding.element(0x80, key_identifier(recipient.spki)),
             encoding.algorithm(_RSA_OAEP, _OAEP),
             encoding.octet_string(key.encrypt(content_key, _oaep(hashes.SHA256()))),
         )
-    raise Misuse(f"an {facts.algorithm} key signs; nothing can be encrypted to it")
+    raise Misuse(f"CMS is not encrypted to X25519 keys here; {recipient.name} needs an elliptic curve or RSA key")
 
 
 def key_identifier(spki: bytes) -> bytes:
@@ -97,11 +88,10 @@ def key_identifier(spki: bytes) -> bytes:
 
 
 def _agreed(key: ec.EllipticCurvePublicKey, spki: bytes, content_key: bytes) -> bytes:
-    ephemeral = ec.generate_private_key(key.curve)
     wrap = encoding.algorithm(_WRAP_AES256)
-    shared = ephemeral.exchange(ec.ECDH(), key)
+    ephemeral, shared = agree(key)
     wrapping_key = _wrapping_key(shared, wrap, _WRAP_OCTETS[_WRAP_AES256], hashes.SHA256(), b"")
-    point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    point = ephemeral.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     originator = encoding.element(_ORIGINATOR_KEY, encoding.algorithm(_EC_PUBLIC_KEY), encoding.bit_string(point))
     recipient = encoding.sequence(
         encoding.element(_RECIPIENT_KEY, encoding.octet_string(key_identifier(spki))),
@@ -140,46 +130,63 @@ class _Agreement(NamedTuple):
     material: bytes
 
 
-def content_key(info: Cursor, credential: Credential) -> bytes | None:
-    """What the RecipientInfo at the cursor has for the credential's key; None when it is somebody else's. The cursor
-    then stands behind it. CannotDecrypt when it is the key's and does not open."""
-    key = credential.private_key
+class Wrapped(NamedTuple):
+    """The content's key, as it was had."""
+
+    key: bytes
+    algorithm: str
+    """For people."""
+
+
+class OwnKey(NamedTuple):
+    """Who opens: the key, and the certificate that messages may know it by."""
+
+    key: DecryptionKey
+    certificate: bytes | None
+
+    def is_meant(self, identifier: SignerIdentifier) -> bool:
+        if identifier.key_identifier == key_identifier(self.key.spki):
+            return True
+        if self.certificate is None:
+            return False
+        if identifier.key_identifier is None:
+            return identifier.names(self.certificate)
+        return identifier.key_identifier == key_identifier_of(self.certificate)
+
+
+def content_key(info: Cursor, own: OwnKey) -> Wrapped | None:
+    """What the RecipientInfo at the cursor has for our key; None when it is somebody else's. The cursor then stands
+    behind it. Refused(NOT_OPENED) when it is ours and does not open."""
+    key = own.key.private_key
     if info.next_tag == _AGREEMENT:
         inner = info.enter(_AGREEMENT, "KeyAgreeRecipientInfo")
-        return _from_agreement(inner, credential, key) if isinstance(key, ec.EllipticCurvePrivateKey) else None
+        return _from_agreement(inner, own, key) if isinstance(key, ec.EllipticCurvePrivateKey) else None
     if info.next_tag == der.SEQUENCE:
         inner = info.enter(der.SEQUENCE, "KeyTransRecipientInfo")
-        return _from_transport(inner, credential, key) if isinstance(key, rsa.RSAPrivateKey) else None
+        return _from_transport(inner, own, key) if isinstance(key, rsa.RSAPrivateKey) else None
     info.take_raw()  # Passwords and keys agreed on elsewhere.
     return None
 
 
-def _is_ours(identifier: SignerIdentifier, credential: Credential) -> bool:
-    if identifier.key_identifier is None:
-        return bool(credential.chain) and identifier.names(credential.chain[0])
-    if identifier.key_identifier == key_identifier(credential.spki):
-        return True
-    return bool(credential.chain) and identifier.key_identifier == key_identifier_of(credential.chain[0])
-
-
-def _from_transport(cursor: Cursor, credential: Credential, key: rsa.RSAPrivateKey) -> bytes | None:
+def _from_transport(cursor: Cursor, own: OwnKey, key: rsa.RSAPrivateKey) -> Wrapped | None:
     cursor.take_number("version")
     identifier = SignerIdentifier.take(cursor)
     name, parameters = cursor.take_algorithm("keyEncryptionAlgorithm")
     encrypted = cursor.take(der.OCTET_STRING, "encryptedKey")
     cursor.finish()
-    if not _is_ours(identifier, credential):
+    if not own.is_meant(identifier):
         return None
     if name == _RSA_PKCS1:
+        # A wrong padding gives a random key and no error: this library rejects implicitly, and the content's tag tells.
         how: padding.AsymmetricPadding = padding.PKCS1v15()
     elif name == _RSA_OAEP:
         how = _oaep(_oaep_digest(parameters))
     else:
         raise Malformed(f"key encryption algorithm {name} is not taken")
     try:
-        return key.decrypt(encrypted, how)
+        return Wrapped(key.decrypt(encrypted, how), "RSAES-OAEP" if name == _RSA_OAEP else "RSAES-PKCS1-v1_5")
     except ValueError:
-        raise CannotDecrypt("the message does not open with this key") from None
+        raise not_opened() from None
 
 
 def _oaep_digest(parameters: bytes) -> hashes.HashAlgorithm:
@@ -197,7 +204,7 @@ def _oaep_digest(parameters: bytes) -> hashes.HashAlgorithm:
     return _OAEP_DIGESTS[digest]
 
 
-def _from_agreement(cursor: Cursor, credential: Credential, key: ec.EllipticCurvePrivateKey) -> bytes | None:
+def _from_agreement(cursor: Cursor, own: OwnKey, key: ec.EllipticCurvePrivateKey) -> Wrapped | None:
     agreement = _agreement(cursor)
     recipients = cursor.enter(der.SEQUENCE, "recipientEncryptedKeys")
     cursor.finish()
@@ -207,17 +214,17 @@ def _from_agreement(cursor: Cursor, credential: Credential, key: ec.EllipticCurv
         identifier = _recipient_identifier(one)
         encrypted = one.take(der.OCTET_STRING, "encryptedKey")
         one.finish()
-        if wrapped is None and _is_ours(identifier, credential):
+        if wrapped is None and own.is_meant(identifier):
             wrapped = encrypted
     if wrapped is None:
         return None
     try:
         public = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, agreement.point)
-        shared = key.exchange(ec.ECDH(), public)
+        shared = shared_secret(own.key, public)
         wrapping = _wrapping_key(shared, agreement.wrap, agreement.octets, agreement.digest, agreement.material)
-        return keywrap.aes_key_unwrap(wrapping, wrapped)
+        return Wrapped(keywrap.aes_key_unwrap(wrapping, wrapped), "ECDH")
     except (ValueError, keywrap.InvalidUnwrap, UnsupportedAlgorithm):
-        raise CannotDecrypt("the message does not open with this key") from None
+        raise not_opened() from None
 
 
 def _agreement(cursor: Cursor) -> _Agreement:
