@@ -28,6 +28,7 @@ from dnsbound.objects.encryption import Opened, Recipient, not_opened, wrong_rec
 AUTH_ENVELOPED_DATA: Final = "1.2.840.113549.1.9.16.1.23"
 ENVELOPED_DATA: Final = "1.2.840.113549.1.7.3"
 
+_VERSIONS: Final = {AUTH_ENVELOPED_DATA: (0,), ENVELOPED_DATA: (0, 2, 3, 4)}
 _AES256_GCM: Final = "2.16.840.1.101.3.4.1.46"
 _GCM_OCTETS: Final = {"2.16.840.1.101.3.4.1.6": 16, "2.16.840.1.101.3.4.1.26": 24, _AES256_GCM: 32}
 _CBC_OCTETS: Final = {"2.16.840.1.101.3.4.1.2": 16, "2.16.840.1.101.3.4.1.22": 24, "2.16.840.1.101.3.4.1.42": 32}
@@ -86,7 +87,8 @@ def decrypt(
     info.finish()
     cursor = outer.enter(der.SEQUENCE, "enveloped data")
     outer.finish()
-    cursor.take_number("version")
+    if cursor.take_number("version") not in _VERSIONS[kind]:
+        raise Malformed("enveloped data of another version")
     if cursor.next_tag == _IMPLICIT_0:
         cursor.take(_IMPLICIT_0, "originatorInfo")
     wrapped = _content_key(cursor.enter(_SET, "recipientInfos"), OwnKey(key, certificate))

@@ -32,6 +32,7 @@ _EXPLICIT_1: Final = 0xA1
 _ORIGINATOR_KEY: Final = 0xA1
 _RECIPIENT_KEY: Final = 0xA0
 
+_AGREEMENT_VERSION: Final = 3
 _EC_PUBLIC_KEY: Final = "1.2.840.10045.2.1"
 _WRAP_AES256: Final = "2.16.840.1.101.3.4.1.45"
 _WRAP_OCTETS: Final[Mapping[str, int]] = MappingProxyType(
@@ -169,8 +170,9 @@ def content_key(info: Cursor, own: OwnKey) -> Wrapped | None:
 
 
 def _from_transport(cursor: Cursor, own: OwnKey, key: rsa.RSAPrivateKey) -> Wrapped | None:
-    cursor.take_number("version")
-    identifier = SignerIdentifier.take(cursor)
+    version, identifier = cursor.take_number("version"), SignerIdentifier.take(cursor)
+    if version != (0 if identifier.key_identifier is None else 2):
+        raise Malformed("key transport of another version")
     name, parameters = cursor.take_algorithm("keyEncryptionAlgorithm")
     encrypted = cursor.take(der.OCTET_STRING, "encryptedKey")
     cursor.finish()
@@ -228,13 +230,16 @@ def _from_agreement(cursor: Cursor, own: OwnKey, key: ec.EllipticCurvePrivateKey
 
 
 def _agreement(cursor: Cursor) -> _Agreement:
-    cursor.take_number("version")
+    if cursor.take_number("version") != _AGREEMENT_VERSION:
+        raise Malformed("key agreement of another version")
     originator = cursor.enter(_EXPLICIT_0, "originator").enter(_ORIGINATOR_KEY, "originatorKey")
     # The curve is the recipient's, whatever the parameters say or leave out (RFC 5753 section 3.1.1).
     if originator.take_algorithm("originatorKey")[0] != _EC_PUBLIC_KEY:
         raise Malformed("the sender's key is not on a curve")
     bits = originator.take(der.BIT_STRING, "originatorKey")
     originator.finish()
+    if bits[:1] != b"\x00":
+        raise Malformed("the sender's key is not whole octets")
     material = b""
     if (given := cursor.enter_optional(_EXPLICIT_1, "ukm")) is not None:
         material = given.take(der.OCTET_STRING, "ukm")

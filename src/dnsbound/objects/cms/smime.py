@@ -36,6 +36,8 @@ _SIGNATURE_HEADER: Final = (
     b"Content-Transfer-Encoding: base64\r\n"
     b'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n'
 )
+_BOUNDARY_DIGITS: Final = 48
+"""RFC 2046 section 5.1.1: a boundary has 70 characters at most."""
 _NOT_ASCII: Final = re.compile(rb"[^\x00-\x7f]")
 
 
@@ -85,7 +87,7 @@ def sign(message: bytes, credential: Credential, *, now: Moment) -> bytes:
     signature = signing.sign(content, credential, now=now, detached=True)
     digest = DIGESTS[signing_choice(credential.signer).digest]
     # Taken from the content, so that the same message has the same boundary, and no line of it can be the boundary.
-    boundary = b"signed-" + sha256(content).hexdigest().encode("ascii")
+    boundary = b"signed-" + sha256(content).hexdigest()[:_BOUNDARY_DIGITS].encode("ascii")
     head = _SIGNED_HEADER % (digest.digest_size * 8, boundary)
     parts = b"--%s\r\n%s\r\n--%s\r\n" % (boundary, content, boundary)
     return (
