@@ -181,8 +181,6 @@ class Materialiser:
         wanted: dict[str, None] = {}
         patterns = 0
         for text, _ in access.grants(self.settings.door):
-            if "@" in text:
-                continue  # A mailbox signs mail, and connects to nothing.
             if "*" in text:
                 patterns += 1
             elif self._authenticator.permits(ClientName.parse(text)):

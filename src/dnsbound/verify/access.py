@@ -94,12 +94,13 @@ class AccessList:
         return tuple(self._doors)
 
     def entries(self, door: str) -> int:
-        """Exact names and patterns that let in at one door; none at a door that is not there."""
+        """Names, patterns and mailboxes that let in at one door; none at a door that is not there."""
         entry = self._doors.get(door)
         return 0 if entry is None else len(entry)
 
     def grants(self, door: str) -> Iterator[tuple[str, Grants]]:
-        """Each name and pattern that lets in at one door, and what it adds to what is granted."""
+        """Each name and pattern that lets in at one door, and what it adds to what is granted. Not its mailboxes, which
+        connect to nothing."""
         entry = self._doors.get(door)
         return iter(()) if entry is None else entry.grants()
 
@@ -119,10 +120,19 @@ class AccessList:
 
 
 class _Door:
-    __slots__ = ("_allowed", "_allowed_patterns", "_denied", "_denied_patterns", "_denies_patterns", "_patterns")
+    __slots__ = (
+        "_allowed",
+        "_allowed_patterns",
+        "_denied",
+        "_denied_patterns",
+        "_denies_patterns",
+        "_mailboxes",
+        "_patterns",
+    )
 
     def __init__(self) -> None:
         self._allowed: dict[str, Grants] = {}
+        self._mailboxes: dict[str, Grants] = {}
         self._denied: set[str] = set()
         self._allowed_patterns: PatternTree[tuple[NamePattern, Grants]] = PatternTree(takes_underscores=False)
         self._denied_patterns: PatternTree[NamePattern] = PatternTree(takes_underscores=True)
@@ -131,7 +141,7 @@ class _Door:
         self._denies_patterns = False
 
     def __len__(self) -> int:
-        return len(self._allowed) + self._patterns
+        return len(self._allowed) + self._patterns + len(self._mailboxes)
 
     def grants(self) -> Iterator[tuple[str, Grants]]:
         yield from self._allowed.items()
@@ -139,8 +149,12 @@ class _Door:
             yield str(pattern), grants
 
     def allow(self, text: str, grants: Grants, *, short_patterns: bool) -> None:
-        if "*" not in text or "@" in text:
-            name = _entry(text)
+        if "@" in text:
+            mailbox = _mailbox_entry(text)
+            self._mailboxes[mailbox] = _merged(self._mailboxes.get(mailbox, NO_GRANTS), grants)
+            return
+        if "*" not in text:
+            name = ClientName.parse(text).canonical
             # Keeping the text itself where it is canonical halves the memory of a long list.
             name = text if name == text else name
             self._allowed[name] = _merged(self._allowed.get(name, NO_GRANTS), grants)
@@ -156,8 +170,10 @@ class _Door:
         self._allowed_patterns.add(pattern, (pattern, _merged(known[1] if known else NO_GRANTS, grants)))
 
     def deny(self, text: str) -> None:
-        if "*" not in text or "@" in text:
-            self._denied.add(_entry(text))
+        if "@" in text:
+            self._denied.add(_mailbox_entry(text))
+        elif "*" not in text:
+            self._denied.add(ClientName.parse(text).canonical)
         elif text in ("*", "**"):
             raise Malformed("a deny entry spells at least one label; to let nobody in, leave the door empty")
         else:
@@ -200,17 +216,15 @@ class _Door:
         for text in (name.canonical, everybody):
             if text in self._denied:
                 raise Refused(Reason.NOT_PERMITTED, f"{name.canonical} is denied by {text}")
-        exact, domain = self._allowed.get(name.canonical), self._allowed.get(everybody)
+        exact, domain = self._mailboxes.get(name.canonical), self._mailboxes.get(everybody)
         if exact is None and domain is None:
             raise Refused(Reason.NOT_PERMITTED, f"{name.canonical} is not on the access list")
         grants = _merged(domain or NO_GRANTS, exact or NO_GRANTS)
         return Permit(grants, None if exact is not None else NamePattern((ONE_LABEL, *name.domain.labels)))
 
 
-def _entry(text: str) -> str:
-    """How an entry without wildcard labels is kept: a name, a mailbox, or all mailboxes of a domain."""
-    if "@" not in text:
-        return ClientName.parse(text).canonical
+def _mailbox_entry(text: str) -> str:
+    """How a mailbox, or `*@` for all mailboxes of a domain, is kept."""
     local, _, domain = text.rpartition("@")
     return f"*@{ClientName.parse(domain).canonical}" if local == "*" else MailboxName.parse(text).canonical
 
