@@ -36,6 +36,7 @@ from dnsbound.verify.carried import CarriedChains
 from dnsbound.verify.claim import Claim, NameSource, Proved
 from fuzz.adoption import ADOPTION_TARGETS
 from fuzz.associations import ASSOCIATION_TARGETS
+from fuzz.attestations import ATTESTATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.eap import EAP_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
@@ -238,6 +239,7 @@ TARGETS: dict[str, Target] = {
     ),
     **ADOPTION_TARGETS,
     **ASSOCIATION_TARGETS,
+    **ATTESTATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
     **EAP_TARGETS,
     **ENROLMENT_TARGETS,

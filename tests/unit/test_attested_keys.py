@@ -431,6 +431,20 @@ def test_xe_10_the_key_of_the_record_is_no_key_of_omemo(place: Place) -> None:
     run(main)
 
 
+def test_xe_13_openpgp_keys_are_those_that_count_now(place: Place) -> None:
+    async def main() -> None:
+        bob = place.person()
+        async with place.keys() as keys:
+            await keys.receive(BOB, place.says(bob, before=10, ox=[OX, OX[::-1]]))
+            assert keys.openpgp(BOB) == {OX, OX[::-1]}
+            await keys.receive(BOB, place.says(bob, ox=[OX]))
+            assert keys.openpgp(BOB) == {OX}
+            keys.withdraw(BOB)
+            assert not keys.openpgp(BOB)
+
+    run(main)
+
+
 def test_how_much_is_kept_is_limited(place: Place) -> None:
     async def main() -> None:
         people = [place.person(label) for label in ("bob", "carol")]

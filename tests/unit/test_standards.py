@@ -56,6 +56,7 @@ NUMBERS = {
     "BD": 9,
     "SH": 19,
     "HS": 16,
+    "XE": 13,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

@@ -72,18 +72,18 @@ def speaks(links: JidLinks, address: str, name: str = CAR.text, **grants: object
 
 
 class TestLinks:
-    def test_a_name_has_the_addresses_that_are_called_like_it(self) -> None:
+    def test_xe_04_a_name_has_the_addresses_that_are_called_like_it(self) -> None:
         assert speaks(JidLinks(), f"{CAR}@cars.example")
         assert speaks(JidLinks(), f"{CAR}@xmpp.example")
         assert speaks(JidLinks(), f"{CAR}@xmpp.example", CAR.text.upper())
         assert not speaks(JidLinks(), "car55._device.cars.example@cars.example")
 
-    def test_a_parent_domain_is_no_link(self) -> None:
+    def test_xe_04_a_parent_domain_is_no_link(self) -> None:
         """One device of an organisation is not all its people."""
         for jid in ("car54@cars.example", "boss@cars.example", "cars@example"):
             assert not speaks(JidLinks(), jid)
 
-    def test_the_access_list_grants_addresses(self) -> None:
+    def test_xe_04_the_access_list_grants_addresses(self) -> None:
         assert speaks(JidLinks(), "reports@xmpp.example", jid="reports@xmpp.example")
         assert speaks(JidLinks(), "reports@xmpp.example", jid=("other@xmpp.example", "Reports@xmpp.example"))
         assert not speaks(JidLinks(), "reports@xmpp.example", jid=["other@xmpp.example"])
@@ -93,14 +93,14 @@ class TestLinks:
         with pytest.raises(Misuse):
             JidLinks().check(JID, CAR, {"jid": grant})
 
-    def test_the_application_has_a_table(self) -> None:
+    def test_xe_04_the_application_has_a_table(self) -> None:
         links = JidLinks({"reports@xmpp.example": [CAR.text.upper(), "reports.cars.example"]})
         assert speaks(links, "reports@xmpp.example")
         assert speaks(links, "reports@xmpp.example", "reports.cars.example")
         assert not speaks(links, "reports@xmpp.example", "car55._device.cars.example")
         assert not speaks(links, "car54@xmpp.example")
 
-    def test_kinds_that_the_application_lists(self) -> None:
+    def test_xe_04_kinds_that_the_application_lists(self) -> None:
         users = JidLinks(kinds=["_USER"])
         assert speaks(users, "bob@cars.example", "bob._user.cars.example")
         for name in ("bob._device.cars.example", "bob._user.vans.example", "bob._user.fleet.cars.example"):
@@ -124,13 +124,13 @@ class TestLinks:
 
 
 class TestOmemoKeys:
-    def test_the_curve25519_form_is_what_omemo_computes(self) -> None:
+    def test_xe_11_the_curve25519_form_is_what_omemo_computes(self) -> None:
         for number in range(50):
             key = xeddsa.priv_to_ed25519_pub(sha256(b"%d" % number).digest())
             assert curve25519_form(key) == xeddsa.ed25519_pub_to_curve25519_pub(key)
         assert OmemoKey(device=1, identity_key=KEY).fingerprint == xeddsa.ed25519_pub_to_curve25519_pub(KEY).hex()
 
-    def test_the_sign_does_not_count(self) -> None:
+    def test_xe_11_the_sign_does_not_count(self) -> None:
         other = KEY[:-1] + bytes((KEY[-1] ^ 0x80,))
         assert other != KEY
         assert curve25519_form(other) == curve25519_form(KEY)

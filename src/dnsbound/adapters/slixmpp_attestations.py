@@ -19,7 +19,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from slixmpp import JID, ClientXMPP
@@ -44,21 +44,12 @@ TRUST_LEVELS: Final[Mapping[KeyTrust, str]] = MappingProxyType(
 )
 """What slixmpp-omemo calls them. An undecided device makes encryption fail as a whole: it may be tried again."""
 _MOST_ITEMS: Final = 64
-"""Of one answer; an address has one for each of its names."""
+"""Of one answer or event; an address has one for each of its names."""
 _EVENT: Final = "dnsbound_e2e"
+_EVENTS: Final = "{http://jabber.org/protocol/pubsub#event}"
 _ELEMENT: Final = f"{{{NODE}}}attestation"
 _OPTIONS: Final = {"persist_items": "true", "access_model": "open", "max_items": "max"}
 """Of the node: everybody may read what each name says."""
-
-
-class OmemoSessions(Protocol):
-    """What is used of python-omemo's SessionManager. Devices are its DeviceInformation."""
-
-    async def get_device_information(self, bare_jid: str, /) -> Iterable[Any]: ...
-
-    async def get_own_device_information(self) -> tuple[Any, Any]: ...
-
-    async def set_trust(self, bare_jid: str, identity_key: bytes, trust_level_name: str, /) -> None: ...
 
 
 class SlixmppAttestations:
@@ -69,15 +60,17 @@ class SlixmppAttestations:
         client: ClientXMPP,
         keys: AttestedKeys,
         *,
-        omemo: Callable[[], Awaitable[OmemoSessions]] | None = None,
+        omemo: Callable[[], Awaitable[Any]] | None = None,
         trust_levels: Mapping[KeyTrust, str] = TRUST_LEVELS,
     ) -> None:
-        """keys: what is judged is kept there. omemo: where its trust is written, if there is an OMEMO library.
+        """keys: what is judged is kept there. omemo: gives python-omemo's SessionManager, if the client has one.
         trust_levels: that library's words. Make it before the client connects."""
         self._client = client
         self._keys = keys
         self._omemo = omemo
         self._trust_levels = trust_levels
+        self._held: object = None
+        """The OMEMO library that uses attested keys alone."""
         self._asked: Final[set[str]] = set()
         """Addresses that were subscribed to."""
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -107,9 +100,7 @@ class SlixmppAttestations:
         Publish anew before it ends. XMPPError when the server does not take it, Misuse as `attest`.
         """
         if omemo is None:
-            omemo = (
-                () if self._omemo is None else [_own_key((await (await self._omemo()).get_own_device_information())[0])]
-            )
+            omemo = () if self._omemo is None else (await self._own_key(),)
         token = attest(credential, self._own, omemo=omemo, ox=ox, now=self._keys.now(), lifetime=lifetime)
         element = ET.Element(_ELEMENT)
         element.text = token
@@ -140,11 +131,9 @@ class SlixmppAttestations:
     async def judge(self, devices: Iterable[Any]) -> None:
         """Write into the OMEMO library what is to be thought of devices that it asks about: python-omemo's
         DeviceInformation, in `_prompt_manual_trust` of slixmpp-omemo."""
-        if self._omemo is None:
-            raise Misuse("there is no OMEMO library to write trust into")
-        sessions = await self._omemo()
+        sessions = await self._sessions()
         for device in devices:
-            level = self._trust_levels[self._decided(device)]
+            level = self._trust_levels[self._decided(device.bare_jid, device.identity_key)]
             await sessions.set_trust(device.bare_jid, device.identity_key, level)
 
     async def close(self) -> None:
@@ -188,8 +177,8 @@ class SlixmppAttestations:
             self._asked.add(jid)
 
     async def _published(self, message: "Message") -> None:
-        for item in message["pubsub_event"]["items"]:
-            await self._received(message["from"].bare, item.xml)
+        for item in _pushed(message, "item"):
+            await self._received(message["from"].bare, item)
 
     async def _received(self, jid: str, item: ET.Element) -> AttestedBy | DnsboundError:
         element = item.find(_ELEMENT)
@@ -202,15 +191,19 @@ class SlixmppAttestations:
             return error
 
     def _taken_back(self, message: "Message") -> None:
-        for item in message["pubsub_event"]["items"]:
+        for item in _pushed(message, "retract"):
             with suppress(Malformed):
-                self._keys.withdraw(message["from"].bare, ClientName.parse(item["id"]))
+                self._keys.withdraw(message["from"].bare, ClientName.parse(item.get("id", "")))
 
     def _emptied(self, message: "Message") -> None:
         with suppress(Malformed):
             self._keys.withdraw(message["from"].bare)
 
     # --- the OMEMO library
+
+    async def _own_key(self) -> OmemoKey:
+        own, _ = await (await self._sessions()).get_own_device_information()
+        return OmemoKey(device=own.device_id, identity_key=own.identity_key)
 
     def _stated(self, jid: str) -> bool:
         with suppress(Malformed):
@@ -231,18 +224,49 @@ class SlixmppAttestations:
 
     async def _write(self, jid: str) -> None:
         if self._omemo is not None:
-            await self.judge(await (await self._omemo()).get_device_information(jid))
+            await self.judge(await (await self._sessions()).get_device_information(jid))
 
-    def _decided(self, device: Any) -> KeyTrust:  # noqa: ANN401 (python-omemo's)
+    async def _sessions(self) -> Any:  # noqa: ANN401 (python-omemo's SessionManager)
+        """The OMEMO library, held to keys that are attested."""
+        if self._omemo is None:
+            raise Misuse("there is no OMEMO library to write trust into")
+        sessions = await self._omemo()
+        if self._held is not sessions:
+            self._hold(sessions)
+        return sessions
+
+    def _hold(self, sessions: Any) -> None:  # noqa: ANN401 (as above)
+        """Let it use no bundle with a key that nobody attests.
+
+        python-omemo 2.1 trusts a device by the key of the first bundle it saw, and encrypts to that of whichever bundle
+        the server shows when a session begins: another version's, or a later one. They are not compared there.
+        """
+        from omemo.session_manager import BundleDownloadFailed
+
+        download = sessions._download_bundle  # noqa: SLF001 (what python-omemo has its users write)
+
+        async def attested(namespace: str, bare_jid: str, device_id: int) -> Any:  # noqa: ANN401 (as above)
+            bundle = await download(namespace, bare_jid, device_id)
+            if self._decided(bare_jid, bundle.identity_key) is KeyTrust.NOT_ATTESTED:
+                raise BundleDownloadFailed(f"nobody attests the key of device {device_id} of {bare_jid}")
+            return bundle
+
+        sessions._download_bundle = attested  # noqa: SLF001 (as above)
+        self._held = sessions
+
+    def _decided(self, jid: str, identity_key: bytes) -> KeyTrust:
         try:
-            return self._keys.decide(device.bare_jid, device.identity_key)
+            return self._keys.decide(jid, identity_key)
         except Malformed:
             return KeyTrust.NOT_ATTESTED
 
 
-def _own_key(device: Any) -> OmemoKey:  # noqa: ANN401 (python-omemo's)
-    return OmemoKey(device=device.device_id, identity_key=device.identity_key)
+def _pushed(message: "Message", kind: str) -> list[ET.Element]:
+    """Of an event's items. From the elements: slixmpp is walking through its own list of them when it tells us, and two
+    walks through one of its lists never end."""
+    return list(message.xml.iterfind(f"{_EVENTS}event/{_EVENTS}items/{_EVENTS}{kind}"))[:_MOST_ITEMS]
 
 
 def _plugin(client: ClientXMPP, name: str) -> Any:  # noqa: ANN401 (slixmpp types none of their methods)
-    return client.plugin[name]
+    plugins: Any = client.plugin
+    return plugins[name]

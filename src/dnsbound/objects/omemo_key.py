@@ -2,7 +2,7 @@
 
 Two forms of one key. Version 2 publishes it as Ed25519; the older version, and every fingerprint that people compare,
 have its Curve25519 form, which has lost the sign of one coordinate. Keys are the same when their Curve25519 forms are:
-the other sign is the same private key, negated, and nobody else's. Sections: RFC 7748 section 4.1, XEP-0384 section 4.
+the other sign is the same private key, negated, and nobody else's. Sections: RFC 7748 section 4.1.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dnsbound.errors import Malformed
 
 KEY_OCTETS: Final = 32
 HIGHEST_DEVICE: Final = 2**31 - 1
-"""XEP-0384 section 5.3.1: a device has a number from 1 to this."""
+"""XEP-0384: a device has a number from 1 to this."""
 _PRIME: Final = 2**255 - 19
 _SIGN: Final = 0x80
 _SPKI_PREFIX: Final = bytes.fromhex("302a300506032b6570032100")
