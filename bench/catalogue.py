@@ -56,5 +56,6 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "authority": Benchmark("bench.authority", {"names": 1000, "rounds": 3}, {"names": 100, "rounds": 2}),
     "authorities": Benchmark("bench.authorities", {"names": 1_000_000, "asked": 3000}, {"names": 2000, "asked": 200}),
     "revocation": Benchmark("bench.revocation", {"tries": 20}, {"tries": 3}),
+    "large-objects": Benchmark("bench.large_objects", {"mebibytes": 1024, "rounds": 3}, {"mebibytes": 64, "rounds": 1}),
     "adopt": Benchmark("bench.adopt", {"clients": 1_000_000}, {"clients": 2000}),
 }
