@@ -22,6 +22,7 @@ from dnsbound.cli import (
     config_server,
     decrypt,
     demo,
+    discover,
     doctor,
     eap,
     encrypt,
@@ -187,6 +188,14 @@ app.command(
     ),
 )(verify.verify)
 app.command("match", epilog=example("dnsbound match car54._device.cars.example --cert car54.pem"))(match.match)
+app.command(
+    "discover",
+    epilog=example(
+        "dnsbound discover car54._device.cars.example",
+        "dnsbound discover ann@cars.example --json",
+        "dnsbound discover 'dns:car54._device.cars.example?type=TLSA'",
+    ),
+)(discover.discover)
 app.command("explain", epilog=example("dnsbound explain car54._device.cars.example"))(explain.explain)
 app.command(
     "bytes", epilog=example("dnsbound bytes --version dtls12 --mtu 1280", "dnsbound bytes --key ml-dsa-44 --json")

@@ -92,7 +92,9 @@ def _tree(subject: str, found: "tuple[Found, ...]") -> "Tree":
         counts = place.reason is None
         state = f"{place.answer.security.value}, {place.answer.outcome.value}"
         branch = tree.add(
-            Text.assemble(f"{place.place.what}: {place.place.owner} {place.place.rdtype.name}  ", (state, _STYLE[counts]))
+            Text.assemble(
+                f"{place.place.what}: {place.place.owner} {place.place.rdtype.name}  ", (state, _STYLE[counts])
+            )
         )
         for record in place.records:
             branch.add(Text.assemble(printable(_words(record)), style=_STYLE[bool(record.uses)]))

@@ -5,8 +5,8 @@
     ann@cars.example                      SMIMEA and OPENPGPKEY of the mailbox; TLSA of the authority of the domain's
                                           users, at `_user.cars.example`
 
-Only facts and no verdict: nobody is admitted, and no signature is believed, by what is found here. Who looks a stranger's
-name up has told the DNS of it: programs look up names that they permit, people what they ask for.
+Only facts and no verdict: nobody is admitted, and no signature is believed, by what is found here. Who looks a
+stranger's name up has told the DNS of it: programs look up names that they permit, people what they ask for.
 Sections: RFC 6698 section 2.1, RFC 8162, RFC 7929, RFC 4501 section 3, ARCH examples 3 and 7.
 """
 
@@ -26,12 +26,11 @@ from dnsbound.dns.answer import Answer
 from dnsbound.errors import Malformed, Reason, Refused, Undecided
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.limits import TLSA_RECORDS
-from dnsbound.names import ClientName, MailboxName
+from dnsbound.names import USERS_LABEL, ClientName, MailboxName
 from dnsbound.records import openpgpkey, smimea
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
 from dnsbound.verify.engine import check_answer
-from dnsbound.verify.users import USERS_LABEL
 
 
 class Use(StrEnum):
@@ -111,9 +110,7 @@ def found_at(place: Place, answer: Answer, *, now: Moment, begun_at: Moment) -> 
 def _records(place: Place, answer: Answer) -> Iterator[Published]:
     for rdata in answer.records[: TLSA_RECORDS.default]:
         if isinstance(rdata, dns.rdtypes.ANY.OPENPGPKEY.OPENPGPKEY):
-            yield Published(
-                record=f"{len(rdata.key)} octets", what="OpenPGP key", uses=(Use.VERIFY, Use.ENCRYPT)
-            )
+            yield Published(record=f"{len(rdata.key)} octets", what="OpenPGP key", uses=(Use.VERIFY, Use.ENCRYPT))
         elif isinstance(rdata, dns.rdtypes.tlsabase.TLSABase):
             record = TLSA(rdata.usage, rdata.selector, rdata.mtype, rdata.cert)
             yield _association(record, place, from_wildcard=answer.wildcard)
@@ -129,22 +126,30 @@ def _association(record: TLSA, place: Place, *, from_wildcard: bool) -> Publishe
     shown = subject if record.matching_type == MatchingType.FULL else f"digest of a {subject}"
     if record.usage in (Usage.DANE_TA, Usage.PKIX_TA):
         return _authority(record, text, shown)
+    why = _why_not(record, place, from_wildcard=from_wildcard)
+    if why:
+        return Published(record=text, what=shown, why=why)
+    if record.matching_type == MatchingType.FULL:
+        return _whole(record, text, shown, place)
+    log_in = (Use.LOG_IN,) if place.rdtype == dns.rdatatype.TLSA else ()
+    return Published(record=text, what=shown, uses=(*log_in, Use.VERIFY, Use.ENCRYPT), needs_key=True)
+
+
+def _why_not(record: TLSA, place: Place, *, from_wildcard: bool) -> str:
+    """Why a record of one key is good for nothing where it stands."""
     if from_wildcard:
-        return Published(record=text, what=shown, why="it comes from a wildcard: one key for every name")
-    if _is_of_users(place):
-        return Published(record=text, what=shown, why="a `_user` name has authorities: this is one key for all users")
-    if record.usage == Usage.PKIX_EE:
-        return Published(record=text, what=shown, why="usage 1 counts only where roots are configured")
-    if record.matching_type != MatchingType.FULL:
-        uses = (Use.VERIFY, Use.ENCRYPT) if place.rdtype == dns.rdatatype.SMIMEA else (Use.LOG_IN, Use.VERIFY, Use.ENCRYPT)
-        return Published(record=text, what=shown, uses=uses, needs_key=True)
-    return _whole(record, text, shown, place)
+        return "it comes from a wildcard: one key for every name"
+    if place.owner.split(".", 1)[0].lower() == USERS_LABEL:
+        return f"a {USERS_LABEL} name has authorities: this is one key for all users"
+    return "usage 1 counts only where roots are configured" if record.usage == Usage.PKIX_EE else ""
 
 
 def _authority(record: TLSA, text: str, shown: str) -> Published:
     whole = record.matching_type == MatchingType.FULL
     if record.usage == Usage.PKIX_TA:
-        return Published(record=text, what=f"{shown} of an authority", why="usage 0 counts only where roots are configured")
+        return Published(
+            record=text, what=f"{shown} of an authority", why="usage 0 counts only where roots are configured"
+        )
     try:
         algorithm = _algorithm(_spki(record)) if whole else ""
     except Malformed as error:
@@ -198,7 +203,3 @@ def _algorithm(spki: bytes) -> str:
         return KeyFacts.from_spki(spki).algorithm
     except Malformed:
         return kind_of(encryption_key_from_spki(spki)).name
-
-
-def _is_of_users(place: Place) -> bool:
-    return place.owner.split(".", 1)[0].lower() == USERS_LABEL

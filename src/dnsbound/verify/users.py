@@ -1,14 +1,15 @@
 """Users of a domain: `ann@cars.example`, by a certificate of the domain's authority for users.
 
 The domain publishes that authority at `_user.cars.example` (usage 2). A client that says this name is let in as any
-other is: the name on the access list, the record, the path. Which user it is stands in its certificate, and is read here
-afterwards, from evidence that holds. The list says which users are meant, by a grant; without it nobody is.
+other is: the name on the access list, the record, the path. Which user it is stands in its certificate, and is read
+here afterwards, from evidence that holds. The list says which users are meant, by a grant; without it nobody is.
 
     { names = ["_user.cars.example"], grants = { users = ["ann", "bob"] } }      or users = "*"
 
-A certificate names its user by a subjectAltName: the uid as otherName (RFC 4519), or a mailbox of the domain (rfc822Name,
-or RFC 9598 where it is not ASCII). Its dNSName is the domain, as ARCH example 3 has it, or the name with `_user` before
-it, as draft-ietf-dance-client-auth section 8.2 has it. The identity is in lower case: two users do not differ by it.
+A certificate names its user by a subjectAltName: the uid as otherName (RFC 4519), or a mailbox of the domain
+(rfc822Name, or RFC 9598 where it is not ASCII). Its dNSName is the domain, as ARCH example 3 has it, or the name with
+`_user` before it, as draft-ietf-dance-client-auth section 8.2 has it. The identity is in lower case: two users do not
+differ by it.
 """
 
 import re
@@ -70,9 +71,9 @@ def is_of_users(name: ClientName) -> bool:
 def user_of(peer: VerifiedPeer, certificate: bytes) -> VerifiedUser:
     """Which user the peer is. certificate: the one that the peer was verified with, in DER.
 
-    Refused: NO_NAME for another kind of name, or a certificate that names no user; AMBIGUOUS_NAME when it names several;
-    BAD_NAME for a uid that is none; TLSA_UNUSABLE where the record names one key, and not an authority; NOT_PERMITTED
-    for a user that the access list does not mean.
+    Refused: NO_NAME for another kind of name, or a certificate that names no user; AMBIGUOUS_NAME when it names
+    several; BAD_NAME for a uid that is none; TLSA_UNUSABLE where the record names one key, and not an authority;
+    NOT_PERMITTED for a user that the access list does not mean.
     """
     if not is_of_users(peer.name):
         raise Refused(Reason.NO_NAME, f"{peer.name} is no {USERS_LABEL} name")

@@ -57,7 +57,7 @@ READING = {
 }
 """Commands that read the inventory, and arguments with which they have something to tell."""
 WITHOUT_INVENTORY = {
-    *("record", "match", "explain", "bytes", "demo", "lab", "completion", "serve demo-api"),
+    *("record", "match", "explain", "discover", "bytes", "demo", "lab", "completion", "serve demo-api"),
     *("enrol request", "enrol renew", "chain export", "chain verify", "who"),
     *("key encryption", "encrypt", "decrypt"),
     *("access add", "access remove", "access list", "access test"),

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from dnsbound.credential.association import tlsa_for_certificate
 from dnsbound.errors import Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
+from dnsbound.names import USERS_LABEL
 from dnsbound.provision import event_log, publication, schema
 from dnsbound.provision.database import Database
 from dnsbound.provision.entries import IdentityState, Record
@@ -26,8 +27,6 @@ from dnsbound.provision.ownership.authority_certificate import AuthorityCertific
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment
 
-USERS_LABEL: Final = "_user"
-"""The label that keeps a domain's users apart from its devices (ARCH, terms)."""
 _BATCH: Final = 1000
 _TLSA: Final = frozenset({"TLSA"})
 _OF_AUTHORITIES: Final = frozenset({Usage.DANE_TA, Usage.PKIX_TA})
