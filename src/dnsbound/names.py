@@ -18,6 +18,8 @@ from dnsbound.errors import Malformed
 MAX_NAME_OCTETS: Final = 253
 """RFC 1035 section 2.3.4: 255 octets of wire form are 253 characters of text."""
 MAX_LABEL_OCTETS: Final = 63
+USERS_LABEL: Final = "_user"
+"""The label that keeps a domain's users apart from its devices (ARCH, terms)."""
 MAX_LOCAL_OCTETS: Final = 64
 """RFC 5321 section 4.5.3.1.1."""
 MAX_MAILBOX_DOMAIN: Final = MAX_NAME_OCTETS - 56 - len("._openpgpkey.")

@@ -57,6 +57,7 @@ NUMBERS = {
     "SH": 19,
     "HS": 16,
     "XE": 13,
+    "DI": 9,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

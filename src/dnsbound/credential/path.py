@@ -28,7 +28,7 @@ from dnsbound.credential.keys import MAXIMUM_RSA_BITS, KeyFacts, PublicKey
 from dnsbound.credential.name_constraints import check_names
 from dnsbound.errors import DnsboundError, Malformed, Reason, Refused
 from dnsbound.limits import PEER_CERTIFICATES, Budget
-from dnsbound.names import ClientName, MailboxName, mailboxes_among
+from dnsbound.names import USERS_LABEL, ClientName, MailboxName, mailboxes_among
 from dnsbound.times import Moment, iso
 
 _UNDERSTOOD: Final = frozenset(
@@ -258,8 +258,14 @@ def _check_leaf(leaf: PathCertificate, name: ClientName) -> None:
         return
     names = [] if alternative is None else alternative.get_values_for_type(x509.DNSName)
     # Exact, without wildcards: RFC 7671 section 10.2 leaves those to the application.
-    if name.canonical not in (shown.lower() for shown in names):
+    if not _accepted_names(name).intersection(shown.lower() for shown in names):
         raise Refused(Reason.NAME_NOT_IN_CERTIFICATE, f"{name.canonical} is not a dNSName of the certificate")
+
+
+def _accepted_names(name: ClientName) -> frozenset[str]:
+    """The dNSNames that show the client's name: itself, and for a domain's users the domain (ARCH example 3)."""
+    label, _, domain = name.canonical.partition(".")
+    return frozenset({name.canonical, domain} if label == USERS_LABEL else {name.canonical})
 
 
 def _check_authority(path: Path, depth: int, purposes: _Purposes) -> None:
