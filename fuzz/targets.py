@@ -51,6 +51,7 @@ from fuzz.ownership import OWNERSHIP_TARGETS
 from fuzz.presented import PRESENTED_TARGETS
 from fuzz.proxy_headers import PROXY_HEADER_TARGETS
 from fuzz.reports import REPORT_TARGETS
+from fuzz.ssh import SSH_TARGETS
 from fuzz.target import Target, text
 
 NOW = 1_790_000_000.0
@@ -251,6 +252,7 @@ TARGETS: dict[str, Target] = {
     **PRESENTED_TARGETS,
     **OWNERSHIP_TARGETS,
     **PROXY_HEADER_TARGETS,
+    **SSH_TARGETS,
     **HANDSHAKE_TARGETS,
     **HTTP_MESSAGE_TARGETS,
     **TICKET_TARGETS,

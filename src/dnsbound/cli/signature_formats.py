@@ -66,6 +66,18 @@ def _detach_jws(credential: "Credential", *, key_in_band: bool) -> "ContentSigni
     return DetachedSigning(credential, key_in_band=key_in_band)
 
 
+def _open_sshsig(octets: bytes) -> "Opened":
+    from dnsbound.objects.large.sshsig_content import open_sshsig
+
+    return open_sshsig(octets)
+
+
+def _detach_sshsig(credential: "Credential", *, key_in_band: bool) -> "ContentSigning":
+    from dnsbound.objects.large.sshsig_content import SshsigSigning
+
+    return SshsigSigning(credential, key_in_band=key_in_band)
+
+
 _ALL: Final = (
     SignatureFormat(
         name="jws",
@@ -74,6 +86,13 @@ _ALL: Final = (
         open=_open_jws,
         attach=_attach_jws,
         detach=_detach_jws,
+    ),
+    SignatureFormat(
+        name="sshsig",
+        suffix=".sig",
+        recognises=lambda head: head.startswith(b"-----BEGIN SSH SIGNATURE-----"),
+        open=_open_sshsig,
+        detach=_detach_sshsig,
     ),
 )
 FORMATS: Final[Mapping[str, SignatureFormat]] = MappingProxyType({each.name: each for each in _ALL})

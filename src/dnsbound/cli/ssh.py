@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from dnsbound.cli import ssh_agent, ssh_certificate
+from dnsbound.cli import ssh_agent, ssh_certificate, ssh_check
 from dnsbound.cli.exit_codes import ExitCode
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption, TtlOption, example
@@ -59,7 +59,7 @@ def authorized_keys(
 ) -> None:
     """Print the line that lets a key in to an account, for sshd's AuthorizedKeysCommand; nothing where it is none's.
 
-    Slow: sshd asks twice for each login. curl or the client of `ssh install-client` asks the same in milliseconds.
+    Slow: sshd asks twice for each login, and each time a Python starts. curl asks the service in milliseconds.
     """
     from dnsbound.edge.authenticator import Authenticator
     from dnsbound.edge.authz_ssh import AuthorizedKeysRoute
@@ -200,4 +200,5 @@ def _tell(status: HTTPStatus, body: bytes) -> None:
 
 app.command("key", epilog=example("dnsbound ssh key --credential car54.pem --out ~/.ssh/car54"))(ssh_agent.write_key)
 app.command("agent", epilog=ssh_agent.EPILOG)(ssh_agent.agent)
+app.command("check", epilog=ssh_check.EPILOG)(ssh_check.check)
 app.add_typer(ssh_certificate.app, name="certificate")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dnsbound.edge.checkpoint import Checkpoint
     from dnsbound.edge.content_files import Octets
     from dnsbound.edge.object_verifier import ObjectVerifier
+    from dnsbound.names import ClientName
     from dnsbound.objects.large.chunks import ChunkList
     from dnsbound.objects.large.content import Opened
     from dnsbound.objects.large.manifest import Manifest, ManifestEntry
@@ -178,6 +179,8 @@ def _over_content(opened: "Opened", signature: str, files: tuple[str, ...], veri
     if len(files) != 1:
         raise Misuse(f"{signature} signs content outside of it: give that file as well, or - for standard input")
     assert opened.content is not None
+    if opened.claim is not None:
+        opened.claim(_only_signer(signature, verifier))
     verified = None
     signed = opened.signed
     try:
@@ -189,6 +192,13 @@ def _over_content(opened: "Opened", signature: str, files: tuple[str, ...], veri
     except (Refused, Undecided) as error:
         return Outcome.failed(files[0], error, claimed=signed)
     return Outcome.of(files[0], verified)
+
+
+def _only_signer(signature: str, verifier: "ObjectVerifier") -> "ClientName":
+    name = verifier.only_signer
+    if name is None:
+        raise Misuse(f"{signature} says no name: --from says the one name whose it should be")
+    return name
 
 
 def _chunks(

@@ -19,6 +19,7 @@ from dnsbound.edge.authenticator import LOOKUP_SECONDS, Authenticator, LookupSou
 from dnsbound.edge.latest_time import LatestTime
 from dnsbound.errors import Misuse, Refused, Undecided
 from dnsbound.iana import Usage
+from dnsbound.names import ClientName
 from dnsbound.objects.signed import SignedObject, VerifiedObject, _attest_object
 from dnsbound.times import Moment, Seconds
 from dnsbound.verify.access import AccessList, AccessSource
@@ -111,6 +112,13 @@ class ObjectVerifier:
     @property
     def door(self) -> str:
         return self._authenticator.door
+
+    @property
+    def only_signer(self) -> ClientName | None:
+        """The one name that may have signed, where the door lists just one and no pattern: for forms of signature that
+        say no name."""
+        listed = [text for text, _ in self._authenticator.access_list.grants(self.door)]
+        return ClientName.parse(listed[0]) if len(listed) == 1 and "*" not in listed[0] else None
 
     def now(self) -> Moment:
         """The moment by this verifier's clock."""

@@ -64,7 +64,7 @@ WITHOUT_INVENTORY = {
     # Network access has a database of its own, of sessions; the names are the DNS's.
     *("serve radius", "serve authz", "radius sessions", "radius disconnect", "radius prune", "eap test"),
     *("gate server", "gate client"),
-    *("ssh authorized-keys", "ssh known-hosts", "ssh sshfp", "ssh key", "ssh agent"),
+    *("ssh authorized-keys", "ssh known-hosts", "ssh sshfp", "ssh key", "ssh agent", "ssh check"),
     *("ssh certificate sign", "ssh certificate show"),
     *("git setup", "git verify", "git receive", "git allowed-signers"),
     *("sign", "verify"),

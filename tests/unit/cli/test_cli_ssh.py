@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import os
 import stat
+import subprocess
 import time
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from dnsbound.cli import git_ssh
+from dnsbound.cli.ssh_check import path_faults
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.ssh_certificate import SshCertificate
 from dnsbound.credential.ssh_key import SshKey
@@ -138,6 +142,68 @@ class TestKeyAndCertificate:
         assert dnsbound(*command, NAME, "--valid", "2w").code == 2
         assert dnsbound(*command, "not a name").code == 2
         assert dnsbound("ssh", "certificate", "show", tmp_path / "alice.pub").code == 2
+
+
+class TestCheck:
+    def test_sh_20_what_keeps_sshd_from_running_a_program(self, tmp_path):
+        program = tmp_path / "bin" / "ask"
+        program.parent.mkdir(mode=0o755)
+        program.touch(0o755)
+        owner = os.geteuid()
+
+        def faults(path=program, owner=owner):
+            # What is above the test's own directory is the machine's.
+            return [fault for fault in path_faults(path, owner=owner) if str(tmp_path) in fault]
+
+        assert faults() == []
+        assert len(faults(owner=owner + 1)) >= 3
+        program.parent.chmod(0o775)
+        assert [fault.split(" ")[0] for fault in faults()] == [str(program.parent)]
+        program.parent.chmod(0o755)
+        program.chmod(0o644)
+        assert faults() == [f"{program} is no program"]
+        assert "no such file" in faults(tmp_path / "none")[0]
+        assert path_faults(Path("curl")) == ["curl is no absolute path"]
+
+    def test_sh_20_the_command_says_so(self, dnsbound, tmp_path):
+        ran = dnsbound("ssh", "check", tmp_path / "none", "--socket", tmp_path / "none.sock", "--json")
+        assert ran.code == 1
+        assert len(json.loads(ran.out)["faults"]) == 2
+
+
+class TestSignedFiles:
+    @pytest.mark.peer("ssh-keygen")
+    def test_sh_21_a_file_is_signed_and_verified_both_ways_with_ssh_keygen(self, dnsbound, alice, in_world, tmp_path):
+        source = saved(tmp_path, alice.credential)
+        film = tmp_path / "film.mp4"
+        film.write_bytes(b"film" * 100_000)
+        signed = dnsbound("sign", film, "--credential", source, "--format", "sshsig", "--detached")
+        assert signed.code == 0, signed.err
+        signature = tmp_path / "film.mp4.sig"
+        known = SshKey.from_spki(alice.credential.spki)
+        (tmp_path / "allowed").write_text(f"{NAME} {known.to_text()}\n")
+        verify = ["ssh-keygen", "-Y", "verify", "-n", "file", "-f", str(tmp_path / "allowed"), "-I", NAME]
+        checked = subprocess.run(
+            [*verify, "-s", str(signature)], input=film.read_bytes(), capture_output=True, timeout=20, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert dnsbound("verify", film, "--from", NAME).code == 0
+        # The signature says no name: one must be expected, and it is that one's or nobody's.
+        assert dnsbound("verify", film, "--from", NAME, "--from", "bob._user.cars.example").code == 2
+        assert dnsbound("verify", film, "--from", "*._user.cars.example").code == 2
+        assert dnsbound("verify", film, "--from", "bob._user.cars.example").code == 1
+        film.write_bytes(b"another" * 100)
+        assert dnsbound("verify", film, "--from", NAME).code == 1
+        film.write_bytes(b"film" * 100_000)
+        signature.unlink()
+        assert dnsbound("ssh", "key", "--credential", source, "--out", tmp_path / "id").code == 0
+        sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", str(tmp_path / "id"), str(film)]
+        subprocess.run(sign, capture_output=True, timeout=20, check=True)
+        assert dnsbound("verify", film, "--from", NAME).code == 0
+        signature.unlink()
+        sign[5] = "git"
+        subprocess.run(sign, capture_output=True, timeout=20, check=True)
+        assert dnsbound("verify", film, "--from", NAME).code == 2
 
 
 class TestGit:

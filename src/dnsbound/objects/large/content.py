@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from dnsbound.names import ClientName
 from dnsbound.objects.signed import SignedObject
 from dnsbound.times import Moment
 
@@ -46,3 +47,5 @@ class Opened:
     content: CoveredContent | None = None
     check: Callable[[Moment, str | None], None] | None = None
     """What else must hold of a token at a moment, for an audience: raises Refused. None where nothing must."""
+    claim: Callable[[ClientName], None] | None = None
+    """Of a form whose signatures say no name: to be told first whose this one should be."""
