@@ -93,15 +93,15 @@ def read_commit(octets: bytes) -> object:
 
 
 SSH_TARGETS: dict[str, Target] = {
-    "SSHSIG": Target(read_wire, lambda: [signature().to_wire()]),
-    "SSHSIG text": Target(read_text, lambda: [signature().to_text().encode()]),
-    "SSH signature": Target(read_blob, lambda: [signature().blob]),
-    "SSH key blob": Target(read_key_blob, lambda: [identity().key.blob]),
-    "SSH certificate": Target(read_certificate, lambda: [certificate().encode()]),
-    "SSHFP record": Target(read_record, lambda: [SSHFP.of(identity().key.kind, identity().key.blob).to_wire()]),
-    "SSH agent": Target(talk_to_agent, lambda: [string(b"\x0b"), login()]),
-    "Git commit": Target(read_commit, lambda: [COMMIT]),
-    "Git tag": Target(GitObject.of_tag, lambda: [b"object 1\ntagger F <f@x.example> 1 +0\n\nx\n" + ARMOUR]),
+    "sshsig": Target(read_wire, lambda: [signature().to_wire()]),
+    "sshsig-text": Target(read_text, lambda: [signature().to_text().encode()]),
+    "ssh-signature": Target(read_blob, lambda: [ssh_signature.sign(identity().signer, b"message")]),
+    "ssh-key-blob": Target(read_key_blob, lambda: [identity().key.blob]),
+    "ssh-certificate": Target(read_certificate, lambda: [certificate().encode()]),
+    "sshfp-record": Target(read_record, lambda: [SSHFP.of(identity().key.kind, identity().key.blob).to_wire()]),
+    "ssh-agent": Target(talk_to_agent, lambda: [string(b"\x0b"), login()]),
+    "git-commit": Target(read_commit, lambda: [COMMIT]),
+    "git-tag": Target(GitObject.of_tag, lambda: [b"object 1\ntagger F <f@x.example> 1 +0\n\nx\n" + ARMOUR]),
 }
 ARMOUR = b"-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n-----END SSH SIGNATURE-----\n"
 COMMIT = b"tree 1\ncommitter F <f@x.example> 1 +0\ngpgsig " + ARMOUR.replace(b"\n", b"\n ")[:-1] + b"\nmessage\n"

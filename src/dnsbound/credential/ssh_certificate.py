@@ -8,7 +8,7 @@ Section: PROTOCOL.certkeys of OpenSSH (draft-miller-ssh-cert). What this is not:
 
 import binascii
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -70,7 +70,7 @@ class SshCertificate:
         principals = tuple(certificate.valid_principals)
         if len(principals) > SSH_PRINCIPALS.default:
             raise LimitExceeded(SSH_PRINCIPALS.name, f"{len(principals)} principals")
-        key, authority = _ssh_key(certificate.public_key()), _ssh_key(certificate.signature_key())
+        key, authority = _ssh_key(certificate.public_key), _ssh_key(certificate.signature_key)
         if kind != key.kind + SUFFIX:
             raise Malformed("SSH certificate: it is of another kind")
         try:
@@ -144,10 +144,11 @@ def _read(kind: str, text: str) -> SSHCertificate:
     return found
 
 
-def _ssh_key(key: Any) -> SshKey:  # noqa: ANN401 (whatever kind the library read)
+def _ssh_key(read: Callable[[], Any]) -> SshKey:
+    """read: gives the key, which the library may look at only now."""
     try:
-        text = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        text = read().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    except (ValueError, TypeError, UnsupportedAlgorithm, NotImplementedError):
         raise Malformed("SSH certificate: a key of a kind that is not used") from None
     kind, _, blob = text.partition(" ")
     return SshKey.from_text(kind, blob)

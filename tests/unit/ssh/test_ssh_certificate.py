@@ -89,6 +89,14 @@ def test_sh_16_a_changed_certificate_is_not_signed() -> None:
         SshCertificate.from_text(kind, b64encode(moved).decode())
 
 
+def test_sh_16_an_authority_that_is_no_point_of_its_curve() -> None:
+    kind, text = made().split(" ")
+    octets = b64decode(text)
+    point = SshKey.from_spki(LocalSigner(KEYS["ecdsa-sha2-nistp256"]).spki).blob[-32:]
+    with pytest.raises(Malformed):
+        SshCertificate.from_text(kind, b64encode(octets.replace(point, bytes(32))).decode())
+
+
 def test_sh_16_what_is_no_certificate() -> None:
     kind, text = made().split(" ")
     octets = b64decode(text)
