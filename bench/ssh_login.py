@@ -111,6 +111,7 @@ def _sshd(held: ExitStack, place: Path, label: str, lines: str) -> int:
 
 
 def _service(place: Path, world: World, socket: Path) -> list[str]:
+    (place / "anchors.txt").write_text(world.anchors_text)
     account = pwd.getpwuid(os.geteuid()).pw_name
     (place / "access.toml").write_text(
         f'[door.ssh]\nallow = [{{ names = ["{NAME}"], grants = {{ ssh_accounts = ["{account}"] }} }}]\n'

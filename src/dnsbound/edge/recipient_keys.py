@@ -31,7 +31,8 @@ from dnsbound.objects.encryption import Recipient
 from dnsbound.objects.signer_name import signer_name
 from dnsbound.records.tlsa import TLSA
 from dnsbound.times import Moment, Seconds
-from dnsbound.verify.engine import check_answer, tlsa_records
+from dnsbound.verify.engine import check_answer
+from dnsbound.verify.read_answers import tlsa_records
 
 ANY_KIND: Final = tuple(EncryptionKind)
 """X25519 first, then the curves, then RSA."""
