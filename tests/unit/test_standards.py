@@ -58,6 +58,8 @@ NUMBERS = {
     "HS": 16,
     "XE": 13,
     "DI": 9,
+    "JE": 12,
+    "CB": 16,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

@@ -78,6 +78,24 @@ def _detach_sshsig(credential: "Credential", *, key_in_band: bool) -> "ContentSi
     return SshsigSigning(credential, key_in_band=key_in_band)
 
 
+def _open_cose(octets: bytes) -> "Opened":
+    from dnsbound.objects.large.cose_content import open_cose
+
+    return open_cose(octets)
+
+
+def _attach_cose(payload: bytes, credential: "Credential", *, typ: str | None, key_in_band: bool) -> bytes:
+    from dnsbound.objects.large.cose_content import attach_cose
+
+    return attach_cose(payload, credential, typ=typ, key_in_band=key_in_band)
+
+
+def _detach_cose(credential: "Credential", *, key_in_band: bool) -> "ContentSigning":
+    from dnsbound.objects.large.cose_content import EnvelopeSigning
+
+    return EnvelopeSigning(credential, key_in_band=key_in_band)
+
+
 _ALL: Final = (
     SignatureFormat(
         name="jws",
@@ -93,6 +111,14 @@ _ALL: Final = (
         recognises=lambda head: head.startswith(b"-----BEGIN SSH SIGNATURE-----"),
         open=_open_sshsig,
         detach=_detach_sshsig,
+    ),
+    SignatureFormat(
+        name="cose",
+        suffix=".cose",
+        recognises=lambda head: head[:1] in (b"\xd2", b"\x84") or head.startswith(b"\xd8\x3d"),
+        open=_open_cose,
+        attach=_attach_cose,
+        detach=_detach_cose,
     ),
 )
 FORMATS: Final[Mapping[str, SignatureFormat]] = MappingProxyType({each.name: each for each in _ALL})

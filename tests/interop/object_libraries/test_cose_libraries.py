@@ -169,6 +169,7 @@ def with_unprotected(octets: bytes, unprotected: dict[int, Any]) -> bytes:
         with_unprotected(resigned({1: -7, 4: KID}), {4: KID}),
         resigned({1: -7}, {4: KID}),
     ],
+    ids=["trailing", "unprotected-alg", "critical", "both-buckets", "unprotected-kid"],
 )
 def test_cb_06_what_cwt_takes_is_refused(octets: bytes) -> None:
     """Trailing octets, an algorithm that is not protected, a critical header that nobody knows, a label in both

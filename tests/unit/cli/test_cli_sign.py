@@ -78,6 +78,22 @@ def test_what_is_signed_verifies_and_says_by_whom(sign, verify, tmp_path, car, w
     assert told["algorithm"] == "ES256"
 
 
+@pytest.mark.parametrize("way", ["", "--attached", "--detached"])
+def test_cb_12_the_same_in_cose(sign, verify, tmp_path, way):
+    """Inside the signature, or as the digest of what lies outside it (RFC 9995)."""
+    small = tmp_path / "here" / "note.txt"
+    small.write_bytes(b"a note\xff")
+    sign(small, "--format", "cose", *filter(None, [way]))
+    signature = small.with_name("note.txt.cose")
+    assert signature.read_bytes()[:1] == b"\xd2"
+    assert (b"a note" in signature.read_bytes()) == (way == "--attached")
+    code, found, [told] = verify(small, "--signature", signature)
+    assert (code, found) == (0, [("yes", None)])
+    assert (told["name"], told["algorithm"]) == (NAME, "ES256")
+    small.write_bytes(b"a note\xfe")
+    assert verify(small, "--signature", signature)[:2] == (1, [("no", Reason.CONTENT_MISMATCH)])
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("change", [b"", b"a note\xfe", b"a note\xff\n", b"a not"])
 def test_other_content_is_refused(sign, verify, tmp_path, way, change):

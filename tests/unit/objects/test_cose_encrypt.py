@@ -197,6 +197,7 @@ A, B = to_cbor({1: -25, -24: GOV.to_wire()}), to_cbor({1: -31, -24: GOV.to_wire(
         b"\xd8\x60\xf6",
         b"\xd0\x84\x40\xa0\x40\x80",
     ],
+    ids=range(30),
 )
 def test_cb_14_what_is_no_message(octets: bytes) -> None:
     with pytest.raises(Malformed):

@@ -191,6 +191,7 @@ def general(**changes: Any) -> str:
         "[]",
         "\ud800",
     ],
+    ids=range(26),
 )
 def test_je_06_what_has_two_readings_or_none_is_refused(token: str) -> None:
     with pytest.raises(Malformed):

@@ -16,7 +16,6 @@ from typing import Any, Final, Self
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import PublicKey
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
-from dnsbound.names import ClientName
 from dnsbound.object_limits import OBJECT_OCTETS
 from dnsbound.objects.algorithms import ObjectAlgorithm, algorithm_of_cose, choose_algorithm, sign, verify
 from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
@@ -190,12 +189,11 @@ def signed_object(
     detached: bytes | None = None,
     external_aad: bytes = b"",
     understood: frozenset[int] = UNDERSTOOD,
-    also_named: ClientName | None = None,
     form: str = FORM,
     content: object = None,
 ) -> SignedObject:
-    """The same for a message that is read already. understood: labels that may be critical. also_named: the signer by
-    the payload's own word, which must be the same. form, content: of what is returned; the message by default."""
+    """The same for a message that is read already. understood: labels that may be critical. form, content: of what is
+    returned; the message by default."""
     headers = message.headers
     headers.check_critical(understood, FORM)
     if Header.PAYLOAD_HASH_ALG in headers.protected and Header.PAYLOAD_HASH_ALG not in understood:
@@ -207,7 +205,7 @@ def signed_object(
     message.content_type  # noqa: B018 (raises for one that is none)
     payload = _whole_payload(message, detached)
     return SignedObject(
-        name=stated_signer(headers, also_named),
+        name=stated_signer(headers),
         form=form,
         algorithm=algorithm.jose,
         presented=in_band_key(headers),
@@ -231,13 +229,13 @@ def _expect_type(message: Sign1, typ: object) -> None:
         return
     same = stated == typ
     if isinstance(stated, str) and isinstance(typ, str):
-        same = _media_type(stated) == _media_type(typ)
+        same = media_type(stated) == media_type(typ)
     if not same:
         raise Malformed(f"{FORM} says its type is {stated!r:.60}, not {typ!r:.60}")
 
 
-def _media_type(text: str) -> str:
-    """RFC 9596 section 2: `application/` may be left out, and case does not count."""
+def media_type(text: str) -> str:
+    """As types are compared. RFC 9596 section 2: `application/` may be left out, and case does not count."""
     lower = text.lower()
     return lower.removeprefix("application/") if lower.count("/") == 1 else lower
 

@@ -5,7 +5,7 @@ header too (RFC 9597) must be the same there. A token says when it ends, and for
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -155,19 +155,22 @@ def parse_cwt(
         if not isinstance(item, CBORTag):
             raise Malformed("CWT has tag 61 around something without a tag")
     message = Sign1.from_item(item)
-    if message.payload is None:
+    signed = signed_object(message, typ=typ, allowed=algorithms, form=CWT)
+    claims = read_claims(signed)
+    claims.check(now=now, audience=audience, skew=skew, danger_eternal=danger_eternal)
+    return replace(signed, content=Cwt(claims=claims, message=message))
+
+
+def read_claims(signed: SignedObject) -> CwtClaims:
+    """The claims of a COSE_Sign1 that is a CWT. Malformed when it is none, or its issuer is not its signer."""
+    message = signed.content
+    if not isinstance(message, Sign1) or message.payload is None:
         raise Malformed("CWT without claims")
     claims = CwtClaims.from_wire(message.payload)
+    if claims.issuer != signed.name:
+        raise Malformed("iss names another than the signer of the token")
     _expect_same(message, message.payload)
-    claims.check(now=now, audience=audience, skew=skew, danger_eternal=danger_eternal)
-    return signed_object(
-        message,
-        typ=typ,
-        allowed=algorithms,
-        also_named=claims.issuer,
-        form=CWT,
-        content=Cwt(claims=claims, message=message),
-    )
+    return claims
 
 
 def _expect_same(message: Sign1, payload: bytes) -> None:

@@ -34,11 +34,9 @@ def key_headers(credential: Credential) -> dict[int | str, Any]:
     return {Header.KCCS: claims}
 
 
-def stated_signer(headers: Headers, also_named: ClientName | None = None) -> ClientName:
+def stated_signer(headers: Headers) -> ClientName:
     """Whom the protected headers name. Malformed when that is nobody, or not one and the same."""
-    stated = [
-        name for name in (_by_kid(headers), _by_uri(headers), _by_claims(headers), also_named) if name is not None
-    ]
+    stated = [name for name in (_by_kid(headers), _by_uri(headers), _by_claims(headers)) if name is not None]
     if not stated:
         raise Malformed(f"{_FORM} names no signer among its protected headers")
     if any(name != stated[0] for name in stated):
