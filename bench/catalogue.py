@@ -41,6 +41,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         "bench.object_signatures", {"repeats": 500, "rounds": 15}, {"repeats": 50, "rounds": 2}
     ),
     "ssh-login": Benchmark("bench.ssh_login", {"logins": 200}, {"logins": 10}),
+    "reports": Benchmark("bench.reports", {"count": 3000, "rounds": 3}, {"count": 200, "rounds": 1}),
     "resumption": Benchmark("bench.resumption", {"repeats": 500, "rounds": 7}, {"repeats": 50, "rounds": 2}),
     "idle-memory": Benchmark("bench.idle_memory", {"connections": 10_000}, {"connections": 200}),
     "verify-warm": Benchmark("bench.verify_warm", {"repeats": 2000, "rounds": 7}, {"repeats": 200, "rounds": 3}),

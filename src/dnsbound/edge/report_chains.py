@@ -4,6 +4,7 @@ A chain is built anew once its records' time in caches is over; in between the s
 What it says is judged again whenever the report is (`dnsbound.edge.report_archive`).
 """
 
+import asyncio
 from collections import OrderedDict
 from typing import Protocol
 
@@ -34,6 +35,7 @@ class ReportChains:
         self._source = source
         self._most = REPORT_CHAINS.checked(most)
         self._built: OrderedDict[str, BuiltChain] = OrderedDict()
+        self._building: dict[str, asyncio.Task[BuiltChain]] = {}
 
     async def chain_of(self, name: ClientName, *, now: Moment, record: TLSA | None = None) -> bytes:
         """An AuthenticationChain (RFC 9102 section 2.3) that shows TLSA records of this name now, `record` among them.
@@ -48,6 +50,15 @@ class ReportChains:
         return built.octets
 
     async def _build(self, name: ClientName) -> BuiltChain:
+        """Once, however many reports of the name wait for it."""
+        building = self._building.get(name.canonical)
+        if building is None:
+            building = asyncio.ensure_future(self._asked(name))
+            self._building[name.canonical] = building
+            building.add_done_callback(lambda _done: self._building.pop(name.canonical))
+        return await asyncio.shield(building)
+
+    async def _asked(self, name: ClientName) -> BuiltChain:
         try:
             return await self._source.chain(dns.name.from_text(name.canonical), dns.rdatatype.TLSA)
         except LimitExceeded as error:
