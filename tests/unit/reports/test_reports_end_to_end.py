@@ -136,7 +136,7 @@ def test_a_changed_report_is_refused_before_the_dns_is_asked(estate: Estate) -> 
     assert estate.lookups.asked == []
 
 
-def test_a_revoked_name_is_refused_and_what_it_sent_is_kept(estate: Estate) -> None:
+def test_rq_13_a_revoked_name_is_refused_and_what_it_sent_is_kept(estate: Estate) -> None:
     before, after = estate.made().token, estate.made().token
     assert estate.received(before).standing is Standing.ACCEPTED
     estate.car.revoke()
@@ -256,7 +256,7 @@ def test_what_is_no_report_is_not_kept(estate: Estate, token: bytes) -> None:
     assert list(estate.intake.quarantine.reports()) == []
 
 
-def test_a_jwt_of_another_type_is_no_report(estate: Estate) -> None:
+def test_rq_01_a_jwt_of_another_type_is_no_report(estate: Estate) -> None:
     token = jws.sign(b"{}", estate.car.credential, typ="JWT")
     with pytest.raises(Malformed):
         estate.received(token.encode())
