@@ -61,6 +61,7 @@ NUMBERS = {
     "JE": 12,
     "CB": 16,
     "RQ": 13,
+    "JO": 28,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}
