@@ -45,6 +45,7 @@ from fuzz.gated_sessions import GATED_SESSION_TARGETS
 from fuzz.gated_streams import GATED_STREAM_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.http_messages import HTTP_MESSAGE_TARGETS
+from fuzz.jose_objects import JOSE_TARGETS
 from fuzz.network_access import NETWORK_ACCESS_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
@@ -248,6 +249,7 @@ TARGETS: dict[str, Target] = {
     **FRONT_FACE_TARGETS,
     **GATED_SESSION_TARGETS,
     **GATED_STREAM_TARGETS,
+    **JOSE_TARGETS,
     **NETWORK_ACCESS_TARGETS,
     **PRESENTED_TARGETS,
     **OWNERSHIP_TARGETS,
