@@ -20,19 +20,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from dnsbound.door_limits import SASL_ATTEMPTS, SMTP_HELD_OCTETS, SMTP_PIPELINED
+from dnsbound.door_limits import SMTP_HELD_OCTETS, SMTP_PIPELINED
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, PeerError
-from dnsbound.limits import Budget
 from dnsbound.protocols.gate_steps import GrowingStep
 from dnsbound.protocols.gated import NOTHING, BackendError, GateClient, GateIdentity, Step, ended_by_grants
-from dnsbound.protocols.sasl_external import authorization_identity, granted_texts
 from dnsbound.protocols.smtp_extensions import offers, passed_on
+from dnsbound.protocols.smtp_external import SmtpExternal
 from dnsbound.protocols.smtp_greeting import TRY_LATER
 from dnsbound.protocols.smtp_lines import Command, Content, Replies, Reply, cut_line
 from dnsbound.protocols.xclient import missing_attributes, xclient
-
-MAILBOX_GRANT: Final = "mailbox"
-"""The grant that says as which mailboxes, besides its own name, a client may act: a text or a list of them."""
 
 _PASSED: Final = frozenset({"MAIL", "RCPT", "RSET", "NOOP", "VRFY", "EXPN", "HELP"})
 """Commands of one line whose one reply is passed back."""
@@ -68,19 +64,17 @@ class GatedSmtp:
     """A `GatedProtocol`."""
 
     __slots__ = (
-        "_attempts",
         "_attributes",
-        "_authenticated",
         "_awaited",
         "_chunk",
         "_client",
         "_content",
         "_extensions",
+        "_external",
         "_greeted",
         "_held",
         "_hello",
         "_introduced",
-        "_login",
         "_mode",
         "_offer",
         "_options",
@@ -92,7 +86,7 @@ class GatedSmtp:
     def __init__(self, client: GateClient, options: SmtpOptions) -> None:
         self._client = client
         self._options = options
-        self._login = client.name.canonical if isinstance(client, GateIdentity) else None
+        self._external = SmtpExternal(client, offered=options.external)
         self._mode = _Mode.WAITING
         self._held = bytearray()
         self._replies = Replies()
@@ -109,8 +103,6 @@ class GatedSmtp:
         """The gate's own greeting in clear has answered the first EHLO of a stranger who goes on without TLS."""
         self._content = Content()
         self._chunk = 0
-        self._attempts = Budget(SASL_ATTEMPTS)
-        self._authenticated = False
         self._step = GrowingStep()
 
     def begin(self) -> Step:
@@ -252,7 +244,7 @@ class GatedSmtp:
         self._held[:0] = line + b"\r\n"
         self._mode = _Mode.WAITING
         client = self._client
-        login = None if self._login is None else self._login.encode("utf-8")
+        login = None if self._external.login is None else self._external.login.encode("utf-8")
         told = xclient(self._attributes, client=client.client, server=client.server, login=login)
         self._relay(told, self._server_told)
 
@@ -301,9 +293,9 @@ class GatedSmtp:
 
     def _authenticate(self, argument: bytes) -> None:
         mechanism, _, initial = argument.partition(b" ")
-        if not self._external:
+        if not self._external.offered:
             self._answer(b"502 5.5.1 Authentication is not offered")
-        elif not self._hello or self._authenticated:
+        elif not self._hello or self._external.done:
             self._answer(b"503 5.5.1 Bad sequence of commands")
         elif mechanism.upper() != b"EXTERNAL":
             self._answer(b"504 5.5.4 Unrecognized authentication type")
@@ -313,31 +305,8 @@ class GatedSmtp:
             self._mode = _Mode.SASL
             self._answer(b"334 ")
 
-    @property
-    def _external(self) -> bool:
-        return self._options.external and isinstance(self._client, GateIdentity)
-
     def _sasl_response(self, carried: bytes) -> None:
-        self._attempts.spend()
-        if carried == b"*":
-            self._answer(b"501 5.7.0 Authentication cancelled")
-            return
-        try:
-            wanted = authorization_identity(carried)
-        except Malformed:
-            self._answer(b"501 5.5.2 Cannot decode the response")
-            return
-        if wanted.lower() not in ("", self._login):
-            if self._introduced or wanted not in self._mailboxes():
-                self._answer(b"535 5.7.8 Authentication credentials invalid")
-                return
-            self._login = wanted
-        self._authenticated = True
-        self._answer(b"235 2.7.0 Authentication successful")
-
-    def _mailboxes(self) -> tuple[str, ...]:
-        grants = self._client.grants if isinstance(self._client, GateIdentity) else {}
-        return granted_texts(grants, MAILBOX_GRANT)
+        self._answer(self._external.answer(carried, introduced=self._introduced))
 
     # --- what the server says
 
@@ -379,7 +348,7 @@ class GatedSmtp:
     def _server_offered(self, reply: Reply) -> None:
         """Whether the server lets itself be told is known before the client has said a word."""
         self._attributes = frozenset(attribute.upper() for attribute in offers(reply).get(b"XCLIENT", ()))
-        if missing := sorted(missing_attributes(self._attributes, named=self._login is not None)):
+        if missing := sorted(missing_attributes(self._attributes, named=self._external.login is not None)):
             wanted = b" ".join(missing).decode("ascii")
             raise BackendError(f"the mail server does not take XCLIENT {wanted} from this gate")
         self._offer = reply
@@ -391,7 +360,7 @@ class GatedSmtp:
     def _offered(self, reply: Reply) -> Reply:
         """A server's answer to EHLO, with what this gate passes on and offers itself."""
         self._extensions = frozenset(offers(reply))
-        return passed_on(reply, *([b"AUTH EXTERNAL"] if self._external else []))
+        return passed_on(reply, *([b"AUTH EXTERNAL"] if self._external.offered else []))
 
     def _data_answered(self, reply: Reply) -> None:
         """What came before this is a message to one reader and commands to another (RFC 2920 section 3.1)."""
