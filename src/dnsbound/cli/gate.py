@@ -5,26 +5,41 @@ In the manner of ghostunnel, whose names its options have where they mean the sa
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, example
+from dnsbound.cli.options import AnchorsOption, CheckOption, JsonOption, ResolverOption, example
 
 app = typer.Typer(
     help="Stand before a TCP service and admit clients by DNS name, or let local programs speak as one.",
     no_args_is_help=True,
 )
 
-_Seconds = str | None
+_Seconds: TypeAlias = str | None
+_ConfigOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A gate.toml, in place of the options.")
+]
+_CertOption: TypeAlias = Annotated[Path | None, typer.Option("--cert", help="The certificates alone, with --key.")]
+_KeyOption: TypeAlias = Annotated[Path | None, typer.Option("--key", help="The private key alone, with --cert.")]
+_StatusOption: TypeAlias = Annotated[
+    str | None, typer.Option("--status", metavar="ADDRESS", help="Serve /_status and /_metrics on this machine.")
+]
+_CloseTimeoutOption: TypeAlias = Annotated[
+    _Seconds, typer.Option("--close-timeout", help="Of silence, once one side has ended.", show_default="60s")
+]
+_LifetimeOption: TypeAlias = Annotated[
+    _Seconds, typer.Option("--max-conn-lifetime", help="Of any connection.", show_default="none")
+]
+_ShutdownTimeoutOption: TypeAlias = Annotated[
+    _Seconds, typer.Option("--shutdown-timeout", help="For connections to end by themselves.", show_default="5m")
+]
 _LISTEN = "Take connections there: ADDRESS:PORT or [ADDRESS]:PORT; may be repeated."
 
 
 def server(
     *,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Gates of a gate.toml, in place of the options.")
-    ] = None,
+    config: _ConfigOption = None,
     listen: Annotated[list[str] | None, typer.Option("--listen", metavar="ADDRESS", help=_LISTEN)] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="ADDRESS", help="The back end: unix:PATH or 127.0.0.1:PORT.")
@@ -32,8 +47,8 @@ def server(
     credential: Annotated[
         Path | None, typer.Option("--credential", help="Key and certificates of this server, as PEM.")
     ] = None,
-    cert: Annotated[Path | None, typer.Option("--cert", help="The certificates alone, with --key.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="The private key alone, with --cert.")] = None,
+    cert: _CertOption = None,
+    key: _KeyOption = None,
     allow_dns: Annotated[
         list[str] | None, typer.Option("--allow-dns", metavar="NAME", help="Who may come in; may be repeated.")
     ] = None,
@@ -47,24 +62,16 @@ def server(
             "--proxy-protocol-mode", help="Tell the back end by PROXY v2: conn, tls (the name too), tls-full."
         ),
     ] = None,
-    status: Annotated[
-        str | None, typer.Option("--status", metavar="ADDRESS", help="Serve /_status and /_metrics on this machine.")
-    ] = None,
+    status: _StatusOption = None,
     connect_timeout: Annotated[
         _Seconds, typer.Option("--connect-timeout", help="For the back end to accept.", show_default="10s")
     ] = None,
-    close_timeout: Annotated[
-        _Seconds, typer.Option("--close-timeout", help="Of silence, once one side has ended.", show_default="60s")
-    ] = None,
+    close_timeout: _CloseTimeoutOption = None,
     idle_timeout: Annotated[
         _Seconds, typer.Option("--idle-timeout", help="Of silence in both directions.", show_default="none")
     ] = None,
-    max_conn_lifetime: Annotated[
-        _Seconds, typer.Option("--max-conn-lifetime", help="Of any connection.", show_default="none")
-    ] = None,
-    shutdown_timeout: Annotated[
-        _Seconds, typer.Option("--shutdown-timeout", help="For connections to end by themselves.", show_default="5m")
-    ] = None,
+    max_conn_lifetime: _LifetimeOption = None,
+    shutdown_timeout: _ShutdownTimeoutOption = None,
     timed_reload: Annotated[
         _Seconds, typer.Option("--timed-reload", help="Read everything again that often.", show_default="SIGHUP alone")
     ] = None,
@@ -74,9 +81,7 @@ def server(
     danger_unsafe_target: Annotated[
         bool, typer.Option("--danger-unsafe-target", help="Let the target be another machine, in clear.")
     ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
-    ] = False,
+    check: CheckOption = False,
     resolver: ResolverOption = None,
     anchors: AnchorsOption = None,
     as_json: JsonOption = False,
@@ -133,9 +138,7 @@ app.command(
 
 def _client(
     *,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="A gate.toml, in place of the options.")
-    ] = None,
+    config: _ConfigOption = None,
     listen: Annotated[
         list[str] | None,
         typer.Option("--listen", metavar="ADDRESS", help="For programs: unix:PATH or 127.0.0.1:PORT; may be repeated."),
@@ -144,8 +147,8 @@ def _client(
     credential: Annotated[
         str | None, typer.Option("--credential", help="Who to be: key and certificates as PEM, or a pkcs11: URI.")
     ] = None,
-    cert: Annotated[Path | None, typer.Option("--cert", help="The certificates alone, with --key.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="The private key alone, with --cert.")] = None,
+    cert: _CertOption = None,
+    key: _KeyOption = None,
     name: Annotated[str | None, typer.Option("--name", help="The name to state, where no certificate has it.")] = None,
     users: Annotated[
         list[str] | None, typer.Option("--user", metavar="USER", help="Whose programs may use it; may be repeated.")
@@ -158,21 +161,13 @@ def _client(
     ] = None,
     cacert: Annotated[Path | None, typer.Option("--cacert", help="Authorities in place of the system's.")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="What is spoken: tcp or http.")] = None,
-    status: Annotated[
-        str | None, typer.Option("--status", metavar="ADDRESS", help="Serve /_status and /_metrics on this machine.")
-    ] = None,
+    status: _StatusOption = None,
     connect_timeout: Annotated[
         _Seconds, typer.Option("--connect-timeout", help="For lookup, connection and TLS.", show_default="10s")
     ] = None,
-    close_timeout: Annotated[
-        _Seconds, typer.Option("--close-timeout", help="Of silence, once one side has ended.", show_default="60s")
-    ] = None,
-    max_conn_lifetime: Annotated[
-        _Seconds, typer.Option("--max-conn-lifetime", help="Of any connection.", show_default="none")
-    ] = None,
-    shutdown_timeout: Annotated[
-        _Seconds, typer.Option("--shutdown-timeout", help="For connections to end by themselves.", show_default="5m")
-    ] = None,
+    close_timeout: _CloseTimeoutOption = None,
+    max_conn_lifetime: _LifetimeOption = None,
+    shutdown_timeout: _ShutdownTimeoutOption = None,
     danger_unsafe_listen: Annotated[
         bool, typer.Option("--danger-unsafe-listen", help="Let other machines speak as this name, in clear.")
     ] = False,

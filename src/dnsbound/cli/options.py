@@ -63,6 +63,12 @@ ReasonOption: TypeAlias = Annotated[
 TtlOption: TypeAlias = Annotated[
     int | None, typer.Option("--ttl", help="Seconds caches may keep the record.", show_default="the zone's")
 ]
+CheckOption: TypeAlias = Annotated[
+    bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
+]
+MetricsFileOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--metrics", help="Keep a file of Prometheus metrics up to date.", dir_okay=False)
+]
 
 
 def example(*commands: str) -> str:

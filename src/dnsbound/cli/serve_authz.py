@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
+from dnsbound.cli.options import AnchorsOption, CheckOption, JsonOption, MetricsFileOption, ResolverOption
 
 DEFAULT_CONFIGURATION: Final = Path("/etc/dnsbound/authz.toml")
 
@@ -19,15 +19,11 @@ def serve_authz(
     config: Annotated[
         Path, typer.Option("--config", metavar="FILE", help="The configuration.", dir_okay=False)
     ] = DEFAULT_CONFIGURATION,
-    check: Annotated[
-        bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
-    ] = False,
+    check: CheckOption = False,
     materialise: Annotated[
         bool, typer.Option("--materialise-once", help="Write the files of \\[materialise] once, and end.")
     ] = False,
-    metrics: Annotated[
-        Path | None, typer.Option("--metrics", help="Keep a file of Prometheus metrics up to date.", dir_okay=False)
-    ] = None,
+    metrics: MetricsFileOption = None,
     metrics_listen: Annotated[
         str | None,
         typer.Option("--metrics-listen", metavar="ADDRESS", help="Serve Prometheus metrics there, port 9755 if none."),

@@ -9,18 +9,14 @@ from typing import Annotated
 
 import typer
 
-from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
+from dnsbound.cli.options import AnchorsOption, CheckOption, JsonOption, MetricsFileOption, ResolverOption
 
 
 def serve_radius(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, such as radius.toml.")],
     *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Look at all that it needs, say what is wrong, and end.")
-    ] = False,
-    metrics: Annotated[
-        Path | None, typer.Option("--metrics", help="Keep a file of Prometheus metrics up to date.", dir_okay=False)
-    ] = None,
+    check: CheckOption = False,
+    metrics: MetricsFileOption = None,
     metrics_listen: Annotated[
         str | None,
         typer.Option("--metrics-listen", metavar="ADDRESS", help="Serve Prometheus metrics there, port 9754 if none."),
