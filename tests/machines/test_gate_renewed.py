@@ -8,7 +8,7 @@ import pytest
 
 from dnsbound.cli.serving import listening as https_listening
 from dnsbound.edge.gate_sockets import listen_at
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.protocols.gate_mqtt import MqttGate, MqttRules
 from dnsbound.protocols.gate_sip import GatedSip, SipOptions
 from dnsbound.protocols.gate_smtp import GatedSmtp, SmtpOptions

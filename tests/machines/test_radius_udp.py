@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClient, RadiusClients, RadiusOrigin
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.radius_udp import RadiusSocket, bind_udp, has_state
 from dnsbound.iana import RadiusAttribute, RadiusCode
 from dnsbound.limits import RADIUS_ATTRIBUTES

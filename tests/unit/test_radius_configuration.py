@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.radius_clients import FIXED_SECRETS, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_configuration import RadiusConfiguration
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import TLS_1_2, TLS_1_3
 from dnsbound.names import ClientName

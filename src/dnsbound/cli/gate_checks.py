@@ -11,14 +11,14 @@ from dnsbound.cli.checks import Finding, Level, upstream
 from dnsbound.cli.gate_options import Asked
 from dnsbound.cli.gate_status import probe
 from dnsbound.cli.opened import opened_resolver, trust_anchors
-from dnsbound.edge.radius_endpoint import why_not_bound
+from dnsbound.edge.listening_endpoint import why_not_bound
 from dnsbound.errors import DnsboundError, Malformed, Misuse
 from dnsbound.times import Seconds, iso
 
 if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
     from dnsbound.edge.gate_configuration import GateConfiguration, GateRule
-    from dnsbound.edge.radius_endpoint import Endpoint
+    from dnsbound.edge.listening_endpoint import Endpoint
     from dnsbound.edge.resolver import Resolver
     from dnsbound.verify.access import AccessList
 

@@ -25,7 +25,7 @@ from dnsbound.protocols.proxy_protocol import Command, ProxyHeader
 from dnsbound.times import Seconds
 
 if TYPE_CHECKING:
-    from dnsbound.edge.radius_endpoint import Endpoint
+    from dnsbound.edge.listening_endpoint import Endpoint
     from dnsbound.edge.shared_snapshots import SharedSnapshots
 
 PROBE_SECONDS: Final[Seconds] = 2.0

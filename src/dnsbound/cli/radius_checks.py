@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.checks import Finding, Level, resolver_findings
 from dnsbound.cli.opened import trust_anchors
-from dnsbound.edge.radius_endpoint import why_not_bound
+from dnsbound.edge.listening_endpoint import why_not_bound
 from dnsbound.errors import DnsboundError
 from dnsbound.iana import TLS_1_2, VERSION_NAMES
 from dnsbound.limits import RADIUS_RECEIVE_OCTETS

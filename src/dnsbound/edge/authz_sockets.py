@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dnsbound.edge.radius_endpoint import Endpoint, why_not_bound
+from dnsbound.edge.listening_endpoint import Endpoint, why_not_bound
 from dnsbound.edge.runtime_directory import listens
 from dnsbound.errors import Malformed, Misuse
 

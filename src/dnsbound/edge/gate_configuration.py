@@ -37,8 +37,8 @@ from dnsbound.edge.gate_protocols import GATED, Gated
 from dnsbound.edge.gate_target import Target, address_and_port
 from dnsbound.edge.gate_times import GateTimes
 from dnsbound.edge.key_exchange import KeyExchange
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.outward_configuration import OutwardRule, read_outward
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed
 from dnsbound.iana import TLS_1_2, TLS_1_3

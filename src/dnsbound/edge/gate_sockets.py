@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 from dnsbound.edge.authz_sockets import Place, TcpPlace, bind_front
 from dnsbound.edge.gate_configuration import GateRule
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.outward_configuration import OutwardRule
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.worker_ports import bound_for_workers, endpoint_of
 
 BACKLOG: Final = 4096

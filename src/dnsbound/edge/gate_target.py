@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.errors import Malformed
 
 UNIX: Final = "unix:"

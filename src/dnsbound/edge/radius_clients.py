@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.edge.toml_tables import TomlTable
 from dnsbound.errors import DnsboundError, Malformed, Misuse

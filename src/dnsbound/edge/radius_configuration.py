@@ -25,8 +25,8 @@ from types import MappingProxyType
 from typing import Final, Self
 
 from dnsbound.edge.key_exchange import KeyExchange
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.radius_clients import RadiusClients, read_client
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.secret_files import read_secret_file
 from dnsbound.edge.toml_tables import TomlTable, TomlText
 from dnsbound.errors import Malformed, Misuse

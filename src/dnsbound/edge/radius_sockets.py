@@ -8,8 +8,8 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.radius_configuration import RadiusConfiguration
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.radius_udp import bind_udp
 from dnsbound.edge.worker_ports import Bind, bound_for_workers, endpoint_of
 

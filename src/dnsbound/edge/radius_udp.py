@@ -15,10 +15,10 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.edge.radius_asked import Answer
 from dnsbound.edge.radius_clients import RadiusClients, RadiusOrigin, RadiusTransport
 from dnsbound.edge.radius_counters import Dropped, RadiusCounters
-from dnsbound.edge.radius_endpoint import Endpoint
 from dnsbound.edge.repeated_warnings import RepeatedWarnings
 from dnsbound.iana import RadiusAttribute
 from dnsbound.limits import RADIUS_ATTRIBUTES, RADIUS_IN_FLIGHT, RADIUS_OCTETS, RADIUS_RECEIVE_OCTETS

@@ -9,7 +9,7 @@ import contextlib
 import socket
 from typing import Protocol
 
-from dnsbound.edge.radius_endpoint import Endpoint, why_not_bound
+from dnsbound.edge.listening_endpoint import Endpoint, why_not_bound
 from dnsbound.errors import Misuse
 
 

@@ -11,7 +11,7 @@ import pytest
 from dnsbound.edge.authz_configuration import AuthzConfiguration
 from dnsbound.edge.authz_routes import HttpOptions
 from dnsbound.edge.authz_sockets import PeerUsers, TcpPlace, UnixPlace
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.errors import DnsboundError, Malformed
 from dnsbound.verify.claim import NameSource
 

@@ -18,7 +18,7 @@ from dnsbound.edge.authz_sockets import (
     remove_socket,
     user_of,
 )
-from dnsbound.edge.radius_endpoint import Endpoint
+from dnsbound.edge.listening_endpoint import Endpoint
 from dnsbound.errors import Malformed, Misuse
 
 

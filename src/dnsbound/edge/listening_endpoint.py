@@ -1,4 +1,4 @@
-"""Where a RADIUS server listens, or a NAS is reached: `192.0.2.1:1812`, `[2001:db8::1]:1812` or `192.0.2.1`."""
+"""Where a server listens, or a peer is reached: `192.0.2.1:1812`, `[2001:db8::1]:1812` or `192.0.2.1`."""
 
 import ipaddress
 import re
