@@ -33,7 +33,9 @@ def sign(
         ),
     ],
     name: Annotated[str | None, typer.Option("--name", help="The signer, where the credential shows none.")] = None,
-    signature_format: Annotated[str, typer.Option("--format", help="Of the signature: jws.")] = "jws",
+    signature_format: Annotated[
+        str, typer.Option("--format", help="Of the signature: jws, cose, sshsig, cms, smime.")
+    ] = "jws",
     attached: Annotated[bool, typer.Option("--attached", help="Put the content inside; so is standard input.")] = False,
     detached: Annotated[
         bool,
@@ -74,6 +76,7 @@ def sign(
     from dnsbound.cli.hardware_key import ask_pin
     from dnsbound.cli.signature_formats import format_named
     from dnsbound.cli.signing import sign_files, sign_input
+    from dnsbound.credential.credential import Credential
     from dnsbound.edge.content_signing import Described
     from dnsbound.edge.credential_files import load_credential
 
@@ -82,6 +85,8 @@ def sign(
     chosen = format_named(signature_format)
     described = Described(media_type=_media_type(media_type), begin=_moment(begin), end=_moment(end))
     own = load_credential(credential, name=name, ask_pin=ask_pin)
+    if own.name is None and chosen.named_by is not None and own.chain:
+        own = Credential(chosen.named_by(own.chain[0]), own.private_key, own.chain, signer=own.signer)
     if own.name is None:
         raise Misuse(f"{credential} shows no name: --name says it")
     signing = Signing(

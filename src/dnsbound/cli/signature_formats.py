@@ -4,6 +4,7 @@ A format signs a payload that travels inside (`attach`), or content that goes by
 lists and other documents are payloads to it. What it reads it tells by the first octets.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from dnsbound.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
     from dnsbound.credential.credential import Credential
+    from dnsbound.names import ClientName
     from dnsbound.objects.large.content import ContentSigning, Opened
 
 HEAD_OCTETS: Final = 64
@@ -46,6 +48,8 @@ class SignatureFormat:
     """Parses them."""
     attach: Attach | None = None
     detach: Detach | None = None
+    named_by: "Callable[[bytes], ClientName] | None" = None
+    """Whom a certificate names in this format, mailboxes among them; None where the credential's own name counts."""
 
 
 def _open_jws(octets: bytes) -> "Opened":
@@ -96,6 +100,62 @@ def _detach_cose(credential: "Credential", *, key_in_band: bool) -> "ContentSign
     return EnvelopeSigning(credential, key_in_band=key_in_band)
 
 
+def _is_cms(head: bytes) -> bool:
+    from dnsbound.objects.large.cms_content import is_cms
+
+    return head[:1] in (b"0", b"-") and is_cms(head)
+
+
+def _is_mail(head: bytes) -> bool:
+    from dnsbound.objects.large.cms_content import is_mail
+
+    return is_mail(head)
+
+
+def _open_cms(octets: bytes) -> "Opened":
+    from dnsbound.objects.large.cms_content import open_cms
+
+    return open_cms(octets)
+
+
+def _open_mail(octets: bytes) -> "Opened":
+    from dnsbound.objects.large.cms_content import open_mail
+
+    return open_mail(octets)
+
+
+def _attach_cms(payload: bytes, credential: "Credential", *, typ: str | None, key_in_band: bool) -> bytes:
+    from dnsbound.objects.large.cms_content import attach_cms
+
+    _expect_key_in_band("cms", key_in_band=key_in_band)
+    return attach_cms(payload, credential, typ=typ, now=time.time())
+
+
+def _attach_mail(payload: bytes, credential: "Credential", *, typ: str | None, key_in_band: bool) -> bytes:
+    from dnsbound.objects.large.cms_content import attach_mail
+
+    _expect_key_in_band("smime", key_in_band=key_in_band)
+    return attach_mail(payload, credential, typ=typ, now=time.time())
+
+
+def _detach_cms(credential: "Credential", *, key_in_band: bool) -> "ContentSigning":
+    from dnsbound.objects.large.cms_content import DetachedCms
+
+    _expect_key_in_band("cms", key_in_band=key_in_band)
+    return DetachedCms(credential, now=time.time())
+
+
+def _named_by(certificate: bytes) -> "ClientName":
+    from dnsbound.objects.cms.signer_certificate import signer_in
+
+    return signer_in(certificate)
+
+
+def _expect_key_in_band(name: str, *, key_in_band: bool) -> None:
+    if not key_in_band:
+        raise Misuse(f"--format {name} names the signer by the certificate that goes along: not with --no-key")
+
+
 _ALL: Final = (
     SignatureFormat(
         name="jws",
@@ -119,6 +179,19 @@ _ALL: Final = (
         open=_open_cose,
         attach=_attach_cose,
         detach=_detach_cose,
+    ),
+    SignatureFormat(
+        name="cms",
+        suffix=".p7s",
+        recognises=_is_cms,
+        open=_open_cms,
+        attach=_attach_cms,
+        detach=_detach_cms,
+        named_by=_named_by,
+    ),
+    # The last: much begins like a header field.
+    SignatureFormat(
+        name="smime", suffix=".eml", recognises=_is_mail, open=_open_mail, attach=_attach_mail, named_by=_named_by
     ),
 )
 FORMATS: Final[Mapping[str, SignatureFormat]] = MappingProxyType({each.name: each for each in _ALL})

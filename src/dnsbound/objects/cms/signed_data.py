@@ -7,7 +7,7 @@ were sent; which of them counts is found by the engine in the signer's records (
 authority.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -30,7 +30,7 @@ from dnsbound.objects.cms.algorithms import (
     read_signature_algorithm,
 )
 from dnsbound.objects.cms.reading import Cursor, der_of, read_time
-from dnsbound.objects.cms.signer_certificate import SignerIdentifier, name_in, signer_first
+from dnsbound.objects.cms.signer_certificate import SignerIdentifier, signer_first, signer_in
 from dnsbound.objects.signed import SignedObject
 from dnsbound.times import Moment
 
@@ -106,15 +106,30 @@ class SignedData:
         payload = self.embedded if self.embedded is not None else content
         if payload is None:
             raise Malformed("the signature is detached: its content must come with it")
-        signer, chain = self.signer, self.chain(certificates)
+        signer = self.signer
+        return self._object(lambda key: signer.verify(key, payload), payload, name, self.chain(certificates))
+
+    def signed_digest(self) -> SignedObject:
+        """For the verifier, before the content is there: it verifies who signed a content of `signer.content_digest`,
+        and nothing of any content."""
+        return self._object(self.signer.verify_attributes, None, None, self.chain())
+
+    def _object(
+        self,
+        check: Callable[[PublicKey], None],
+        payload: bytes | None,
+        name: ClientName | None,
+        chain: tuple[bytes, ...],
+    ) -> SignedObject:
+        signer = self.signer
         if name is None and not chain:
             raise Malformed("the signer's certificate is not in the message, and no name was given")
         return SignedObject(
-            name=name or name_in(chain[0]),
+            name=name or signer_in(chain[0]),
             form="CMS",
             algorithm=signer.algorithm.name,
             presented=Presented(chain),
-            check=lambda key: signer.verify(key, payload),
+            check=check,
             payload=payload,
             content=SignedFacts(signing_time=signer.signing_time, certificates=chain, attributes=signer.attributes),
         )
@@ -129,9 +144,9 @@ def parse(
 ) -> SignedObject:
     """A signed message in DER or streamed BER.
 
-    content: of a detached signature. name: who is to have signed; without it the one dNSName of the signer's
-    certificate. certificates: the signer's and others, for a message that brings none along. Malformed for anything
-    that is not one signature over signed attributes; whether the signature is the key's is asked later, by
+    content: of a detached signature. name: who is to have signed; without it the one dNSName, or else the one mailbox,
+    of the signer's certificate. certificates: the signer's and others, for a message that brings none along. Malformed
+    for anything that is not one signature over signed attributes; whether the signature is the key's is asked later, by
     `SignedObject.check`.
     """
     return SignedData.from_wire(message).signed_object(content, name=name, certificates=certificates)
@@ -195,9 +210,13 @@ class _Signer:
 
     def verify(self, key: PublicKey, payload: bytes) -> None:
         """BadSignature unless the key signed the attributes and they are the content's."""
-        self.algorithm.verify(key, self.signature, self.signed_octets)
+        self.verify_attributes(key)
         if not compare_digest(digest_of(self.algorithm.digest, payload), self.content_digest):
             raise BadSignature("the content is another than was signed")
+
+    def verify_attributes(self, key: PublicKey) -> None:
+        """BadSignature unless the key signed the attributes. Of the content nothing is said."""
+        self.algorithm.verify(key, self.signature, self.signed_octets)
 
     def expect_certificate(self, chain: tuple[bytes, ...]) -> None:
         """Where the signer says which certificate is its own (RFC 5035), a certificate of somebody else for the same

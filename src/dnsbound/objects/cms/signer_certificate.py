@@ -82,6 +82,12 @@ def signer_first(certificates: Sequence[bytes], signer: SignerIdentifier) -> tup
     return ()
 
 
+def signer_in(certificate: bytes) -> ClientName:
+    """Whom the certificate is for: its one dNSName, or, without any, its one mailbox. Malformed otherwise."""
+    mailboxes = () if san_dns_names(certificate) else mailboxes_in(certificate)
+    return mailboxes[0] if len(mailboxes) == 1 else name_in(certificate)
+
+
 def name_in(certificate: bytes) -> ClientName:
     """Whom the certificate is for: its one dNSName. Malformed when it shows none, or several."""
     names = san_dns_names(certificate)

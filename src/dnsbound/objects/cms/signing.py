@@ -32,11 +32,30 @@ def sign(payload: bytes, credential: Credential, *, now: Moment, detached: bool 
     now: the signing time. detached: the content stays where it is. Misuse for a credential without certificate: CMS
     knows signers by theirs; and for a key that CMS has no algorithm for.
     """
+    choice = signing_choice(credential.signer)
+    return _signed(digest_of(choice.digest, payload), choice, credential, now, None if detached else payload)
+
+
+def sign_digest(digest: bytes, credential: Credential, *, now: Moment) -> bytes:
+    """As `sign`, detached, where the content went by: its digest by `signing_choice`."""
+    return _signed(digest, signing_choice(credential.signer), credential, now, None)
+
+
+def certified(credential: Credential, *, now: Moment) -> Credential:
+    """The credential with a certificate: its own, or one that its key signs for itself, which a `3 1 x` record matches
+    as well as any. Misuse for a bare key without a name."""
+    if credential.chain:
+        return credential
+    if credential.name is None:
+        raise Misuse("the credential has neither certificate nor name")
+    return Credential.for_signer(credential.name, credential.signer, now=now)
+
+
+def _signed(digest: bytes, choice: SigningChoice, credential: Credential, now: Moment, payload: bytes | None) -> bytes:
     if not credential.chain:
         raise Misuse("a CMS signer has a certificate; this credential is a bare key")
-    choice = signing_choice(credential.signer)
     digest_algorithm = encoding.algorithm(choice.digest)
-    attributes = _attributes(payload, credential.chain[0], choice, digest_algorithm, now)
+    attributes = _attributes(digest, credential.chain[0], choice, digest_algorithm, now)
     signature = credential.signer.sign(encoding.set_of(*attributes), choice.scheme)
     signer = encoding.sequence(
         _VERSION,
@@ -46,7 +65,7 @@ def sign(payload: bytes, credential: Credential, *, now: Moment, detached: bool 
         choice.algorithm,
         encoding.octet_string(signature),
     )
-    content = () if detached else (encoding.explicit(0, encoding.octet_string(payload)),)
+    content = () if payload is None else (encoding.explicit(0, encoding.octet_string(payload)),)
     signed_data = encoding.sequence(
         _VERSION,
         encoding.set_of(digest_algorithm),
@@ -58,7 +77,7 @@ def sign(payload: bytes, credential: Credential, *, now: Moment, detached: bool 
 
 
 def _attributes(
-    payload: bytes, certificate: bytes, choice: SigningChoice, digest_algorithm: bytes, now: Moment
+    digest: bytes, certificate: bytes, choice: SigningChoice, digest_algorithm: bytes, now: Moment
 ) -> list[bytes]:
     """The signed attributes, each in DER and all in its order."""
     # RFC 6211 section 2: the signature's identifier is IMPLICIT [1].
@@ -67,7 +86,7 @@ def _attributes(
     own = encoding.sequence(encoding.octet_string(certificate_digest(certificate)))
     values = {
         CONTENT_TYPE: encoding.identifier(DATA),
-        MESSAGE_DIGEST: encoding.octet_string(digest_of(choice.digest, payload)),
+        MESSAGE_DIGEST: encoding.octet_string(digest),
         SIGNING_TIME: encoding.time(now),
         ALGORITHM_PROTECTION: protected,
         SIGNING_CERTIFICATE: encoding.sequence(encoding.sequence(own)),
