@@ -54,6 +54,7 @@ from fuzz.proxy_headers import PROXY_HEADER_TARGETS
 from fuzz.reports import REPORT_TARGETS
 from fuzz.ssh import SSH_TARGETS
 from fuzz.target import Target, text
+from fuzz.user_certificates import USER_CERTIFICATE_TARGETS
 
 NOW = 1_790_000_000.0
 NAME = ClientName.parse("car54._device.cars.example")
@@ -258,4 +259,5 @@ TARGETS: dict[str, Target] = {
     **HANDSHAKE_TARGETS,
     **HTTP_MESSAGE_TARGETS,
     **TICKET_TARGETS,
+    **USER_CERTIFICATE_TARGETS,
 }

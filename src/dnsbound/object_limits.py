@@ -117,3 +117,5 @@ CMS_ELEMENTS: Final = Limit(
 )
 CMS_CERTIFICATES: Final = Limit("cms-certificates", 32, 1, 1024, "certificates that a CMS message brings along")
 CMS_ATTRIBUTES: Final = Limit("cms-attributes", 32, 4, 1024, "signed attributes of one CMS signature")
+PKIX_CD_LEVELS: Final = Limit("pkix-cd-levels", 5, 1, 16, "authorities that are fetched for one certificate of PKIX-CD")
+PKIX_CD_OCTETS: Final = Limit("pkix-cd-octets", 65_536, 4096, 1_048_576, "of one file with an authority")

@@ -22,6 +22,13 @@ SubjectArgument = Annotated[
         metavar="NAME|USER@DOMAIN|dns:URI", help="Whom to ask about: a name, a mailbox, or a dns: URI of TLSA records."
     ),
 ]
+DangerPkixCdOption = Annotated[
+    bool,
+    typer.Option(
+        "--danger-pkix-cd",
+        help="Believe certificates at records of usage 4 by the web's authorities, signed zone or not (expired draft).",
+    ),
+]
 _STYLE: Final = {True: "green", False: "yellow"}
 
 
@@ -31,14 +38,18 @@ def discover(
     resolver: ResolverOption = None,
     anchors: AnchorsOption = None,
     timeout: TimeoutOption = 5.0,
+    danger_pkix_cd: DangerPkixCdOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show which keys and authorities the DNS publishes, and what each is good for."""
     from dnsbound.edge.discovery import discover_blocking, subject_of
+    from dnsbound.edge.pkix_cd import PkixCd
 
     meant = subject_of(subject)
     with opened_resolver(resolver, anchors) as asked:
-        found = discover_blocking(meant, asked, deadline=timeout)
+        found = discover_blocking(
+            meant, asked, deadline=timeout, danger_pkix_cd=PkixCd(deadline=timeout) if danger_pkix_cd else None
+        )
     code = _exit_code(found)
     if as_json:
         outcome = {ExitCode.YES: "yes", ExitCode.NO: "no"}.get(code, "undecided")

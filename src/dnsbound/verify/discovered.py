@@ -107,6 +107,13 @@ def found_at(place: Place, answer: Answer, *, now: Moment, begun_at: Moment) -> 
     return Found(place=place, answer=answer, records=records)
 
 
+def whole_certificate(certificate: bytes, record: str, what: str) -> Published:
+    """A certificate that was believed in another way: it signs and encrypts as its key may, and logs nobody in."""
+    spki = spki_of(certificate)
+    uses = tuple(_uses(spki, certificate, connects=False))
+    return Published(record=record, what=what, algorithm=_algorithm(spki), uses=uses)
+
+
 def _records(place: Place, answer: Answer) -> Iterator[Published]:
     for rdata in answer.records[: TLSA_RECORDS.default]:
         if isinstance(rdata, dns.rdtypes.ANY.OPENPGPKEY.OPENPGPKEY):

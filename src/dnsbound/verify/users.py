@@ -82,7 +82,7 @@ def user_of(peer: VerifiedPeer, certificate: bytes) -> VerifiedUser:
     domain = ClientName.parse(peer.name.text.partition(".")[2])
     try:
         _expect_same(peer, certificate)
-        found = set(_uids(certificate, domain))
+        found = uids_in(certificate, domain)
     except Malformed as error:
         raise Refused(Reason.CHAIN_INVALID, str(error)) from error
     if not found:
@@ -110,6 +110,11 @@ def _expect_meant(peer: VerifiedPeer, uid: str) -> None:
         meant = (meant,)
     if not isinstance(meant, tuple) or uid not in {entry.lower() for entry in meant if isinstance(entry, str)}:
         raise Refused(Reason.NOT_PERMITTED, f"{uid} is not among the {GRANT} that the access list grants {peer.name}")
+
+
+def uids_in(certificate: bytes, domain: ClientName) -> frozenset[str]:
+    """The users of a domain that a certificate in DER names, in lower case, whatever they look like. Malformed."""
+    return frozenset(_uids(certificate, domain))
 
 
 def _uids(certificate: bytes, domain: ClientName) -> Iterator[str]:
