@@ -150,7 +150,8 @@ class ReportReceiver:
         try:
             verified = await self._verifier.verify(arrival.signed, source=arrival.unjudged.source)
             proven = self._proven(arrival, verified)
-            self._rules.check(arrival.claims, at=await self._came_at(arrival))
+            proven = await self._as_it_came(arrival, proven)
+            self._rules.check(arrival.claims, at=proven.unjudged.received_at)
             proven = await self._with_evidence(proven, verified)
             settled = await self._batches.settle(proven)
         except (Refused, Undecided) as error:
@@ -162,13 +163,15 @@ class ReportReceiver:
         record = verified.peer.record.to_text()
         return Proven(report=arrival.report, unjudged=unjudged, receiver=self.name, record=record)
 
-    async def _came_at(self, arrival: _Arrival) -> Moment:
-        """A report that waits in quarantine is judged as of when it came first."""
-        unjudged = arrival.unjudged
-        if arrival.claims.expires is not None and unjudged.received_at < arrival.claims.expires:
-            return unjudged.received_at
-        first = await asyncio.to_thread(self._intake.quarantine.first_seen, unjudged.digest)
-        return unjudged.received_at if first is None else min(first, unjudged.received_at)
+    async def _as_it_came(self, arrival: _Arrival, proven: Proven) -> Proven:
+        """A report that has ended since, but waited in quarantine for a decision, came when it came first."""
+        unjudged = proven.unjudged
+        if arrival.claims.expires is None or unjudged.received_at < arrival.claims.expires:
+            return proven
+        first = await asyncio.to_thread(self._intake.quarantine.waiting_since, unjudged.digest)
+        if first is None or first >= unjudged.received_at:
+            return proven
+        return replace(proven, unjudged=replace(unjudged, received_at=first))
 
     async def _with_evidence(self, proven: Proven, verified: VerifiedObject) -> Proven:
         if self._chains is None:

@@ -175,6 +175,22 @@ def test_rq_10_what_cannot_be_decided_is_kept_and_judged_again(estate: Estate) -
     assert run(estate.receiver().judge_again()) == []
 
 
+def test_a_report_that_waited_may_be_sent_again_after_its_end(estate: Estate) -> None:
+    """It came in time, and nobody could say whose it was."""
+    waited, refused = estate.made().token, estate.made().token
+    estate.lookups.down = True
+    assert estate.received(waited).standing is Standing.UNDECIDED
+    estate.lookups.down = False
+    estate.car.revoke()
+    assert estate.received(refused).standing is Standing.REFUSED
+    estate.car.publish()
+    estate.clock.now += 100_000
+    answer = estate.received(waited)
+    assert answer.standing is Standing.ACCEPTED
+    assert receipt_of(answer.receipt).received_at == NOW
+    assert estate.received(refused).reason is Reason.STALE
+
+
 def test_a_name_revoked_while_its_report_waited(estate: Estate) -> None:
     estate.lookups.down = True
     token = estate.made().token

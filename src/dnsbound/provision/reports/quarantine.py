@@ -122,9 +122,11 @@ class Quarantine:
             _count(connection, each, 1, len(unjudged.token))
         return True
 
-    def first_seen(self, digest: bytes) -> Moment | None:
-        """When a report that is in quarantine came; None for one that is not."""
-        query = select(quarantine.c.received_at).where(quarantine.c.digest == digest)
+    def waiting_since(self, digest: bytes) -> Moment | None:
+        """When a report came that waits for a decision; None for any other."""
+        query = select(quarantine.c.received_at).where(
+            quarantine.c.digest == digest, quarantine.c.state == QuarantineState.UNDECIDED
+        )
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
