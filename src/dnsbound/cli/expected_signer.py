@@ -12,6 +12,7 @@ from dnsbound.errors import Misuse
 if TYPE_CHECKING:
     from dnsbound.edge.object_verifier import ObjectVerifier
     from dnsbound.edge.resolver import Resolver
+    from dnsbound.verify.access import AccessSource
 
 FromOption: TypeAlias = Annotated[
     list[str] | None,
@@ -39,15 +40,24 @@ def is_anybody_expected(names: Sequence[str] | None, door: str | None) -> bool:
     return bool(names) or door is not None
 
 
-def signer_verifier(
-    names: Sequence[str] | None, access: Path | None, door: str | None, resolver: "Resolver"
-) -> "ObjectVerifier":
-    """Who holds a signed object against what was said. Misuse when nothing was, or both."""
+def expected_signers(names: Sequence[str] | None, access: Path | None, door: str | None) -> "tuple[AccessSource, str]":
+    """An access list and the door of it that lets in who may have signed. Misuse when nothing was said, or both."""
     from dnsbound.edge.access_file import AccessFile
-    from dnsbound.edge.object_verifier import ObjectVerifier
+    from dnsbound.edge.object_verifier import EXPECTED
+    from dnsbound.verify.access import AccessList
 
     if bool(names) == (door is not None):
         raise Misuse("say who may have signed: either --from NAME, or --door DOOR of an access list")
     if door is not None:
-        return ObjectVerifier(AccessFile(access_place(access)), resolver, door=door)
-    return ObjectVerifier.expecting(names or (), resolver)
+        return AccessFile(access_place(access)), door
+    return AccessList.allowing(EXPECTED, [name.removesuffix(".") for name in names or ()]), EXPECTED
+
+
+def signer_verifier(
+    names: Sequence[str] | None, access: Path | None, door: str | None, resolver: "Resolver"
+) -> "ObjectVerifier":
+    """Who holds a signed object against what was said. Misuse when nothing was, or both."""
+    from dnsbound.edge.object_verifier import ObjectVerifier
+
+    expected, at = expected_signers(names, access, door)
+    return ObjectVerifier(expected, resolver, door=at)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dnsbound.cli import report_kept, report_receive, report_verify
+from dnsbound.cli import report_kept, report_receive
 from dnsbound.cli.exit_codes import ExitCode, printable
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, example
@@ -22,20 +22,16 @@ app = typer.Typer(help="Signed reports: send, receive, keep, judge again.", no_a
 app.command(
     "receive",
     epilog=example(
-        "dnsbound report receive --credential report.pem --store in.db --access access.toml --http 127.0.0.1:8086"
+        "dnsbound report receive --credential report.pem --store in.db --door reports --http 127.0.0.1:8086"
     ),
 )(report_receive.receive)
-app.command(
-    "judge", epilog=example("dnsbound report judge --credential report.pem --store in.db --access access.toml")
-)(report_receive.judge)
+app.command("judge", epilog=example("dnsbound report judge --credential report.pem --store in.db --door reports"))(
+    report_receive.judge
+)
 app.command("list", epilog=example("dnsbound report list --store in.db --quarantine --json"))(report_kept.list_reports)
 app.command("show", epilog=example("dnsbound report show 7 --store in.db"))(report_kept.show)
 app.command("export", epilog=example("dnsbound report export 7 --store in.db --out 7.archive"))(report_kept.export)
 app.command("prune", epilog=example("dnsbound report prune --store in.db --before 400d"))(report_kept.prune)
-app.command(
-    "verify",
-    epilog=example("dnsbound report verify 7.archive --from car54._device.cars.example --receiver report.gov.example"),
-)(report_verify.verify)
 
 
 @app.command(

@@ -119,7 +119,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="File to write, replaced if it is there.", dir_okay=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Write one report with its receipt and evidence as a file that can be judged again: `report verify`."""
+    """Write one report with its receipt and evidence as a file that can be judged again: `dnsbound verify`."""
     from dnsbound.edge.secret_files import write_public_file
     from dnsbound.provision.reports.reading import whole_report
 

@@ -12,9 +12,6 @@ from dnsbound.errors import Malformed, Misuse
 if TYPE_CHECKING:
     from dnsbound.provision.reports.intake import Intake
     from dnsbound.provision.reports.outbox import Outbox
-    from dnsbound.verify.access import AccessSource
-
-EXPECTED_DOOR = "reports"
 
 StoreOption: TypeAlias = Annotated[
     str,
@@ -29,30 +26,6 @@ StoreOption: TypeAlias = Annotated[
 CredentialOption: TypeAlias = Annotated[
     Path, typer.Option("--credential", help="PEM file with the own key and name.", show_default=False)
 ]
-FromOption: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--from", metavar="NAME", help="Who may have signed: a name or pattern; may be repeated."),
-]
-AccessOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--access", help="Instead: access list (TOML); read again when it changes.", dir_okay=False),
-]
-DoorOption: TypeAlias = Annotated[str, typer.Option("--door", help="The door's name in the access list.")]
-
-
-def signers(names: list[str] | None, access: Path | None, door: str) -> "AccessSource":
-    """Whose reports count. Misuse unless it is said in one way."""
-    from dnsbound.edge.access_file import AccessFile
-    from dnsbound.verify.access import AccessList
-
-    if (access is None) == (not names):
-        raise Misuse("say whose reports count: either --from NAME, or --access FILE with --door")
-    if access is None:
-        return AccessList.allowing(door, names or [])
-    found = AccessFile(access)
-    if door not in found.current().doors:
-        raise Misuse(f"{access} has no door {door!r}: nobody's reports would count")
-    return found
 
 
 @contextmanager

@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsbound.cli.exit_codes import ExitCode, printable
+from dnsbound.cli.expected_signer import FromOption, SignerAccessOption, SignerDoorOption, expected_signers
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
 from dnsbound.cli.output import advise, emit, say
-from dnsbound.cli.report_options import (
-    EXPECTED_DOOR,
-    AccessOption,
-    CredentialOption,
-    DoorOption,
-    FromOption,
-    StoreOption,
-    opened_intake,
-    signers,
-)
+from dnsbound.cli.report_options import CredentialOption, StoreOption, opened_intake
 from dnsbound.errors import Misuse
 
 if TYPE_CHECKING:
@@ -40,8 +32,8 @@ def receive(
     credential: CredentialOption,
     store: StoreOption,
     names: FromOption = None,
-    access: AccessOption = None,
-    door: DoorOption = EXPECTED_DOOR,
+    access: SignerAccessOption = None,
+    door: SignerDoorOption = None,
     http: Annotated[
         str | None,
         typer.Option("--http", metavar="HOST:PORT", help="Serve HTTP in clear, for a front that does TLS; 0 any port."),
@@ -67,10 +59,10 @@ def receive(
 
     if sum((http is not None, spool is not None, source is not None)) != 1 or source not in (None, "-"):
         raise Misuse("say where reports come from: --http HOST:PORT, --spool DIRECTORY, or - for standard input")
-    permitted = signers(names, access, door)
+    permitted, gate = expected_signers(names, access, door)
     with opened_intake(store, create=True) as intake, opened_resolver(resolver, anchors) as asked:
         receiving = Receiving.begin(
-            credential, intake, permitted, asked, door=door, evidence=not no_evidence, as_json=as_json
+            credential, intake, permitted, asked, door=gate, evidence=not no_evidence, as_json=as_json
         )
         if check:
             advise(f"reports for {receiving.receiver.name} can be received")
@@ -87,8 +79,8 @@ def judge(
     credential: CredentialOption,
     store: StoreOption,
     names: FromOption = None,
-    access: AccessOption = None,
-    door: DoorOption = EXPECTED_DOOR,
+    access: SignerAccessOption = None,
+    door: SignerDoorOption = None,
     no_evidence: EvidenceOption = False,
     resolver: ResolverOption = None,
     anchors: AnchorsOption = None,
@@ -99,10 +91,10 @@ def judge(
 
     from dnsbound.cli.report_receiving import Receiving
 
-    permitted = signers(names, access, door)
+    permitted, gate = expected_signers(names, access, door)
     with opened_intake(store) as intake, opened_resolver(resolver, anchors) as asked:
         receiving = Receiving.begin(
-            credential, intake, permitted, asked, door=door, evidence=not no_evidence, as_json=as_json
+            credential, intake, permitted, asked, door=gate, evidence=not no_evidence, as_json=as_json
         )
         answers = asyncio.run(receiving.receiver.judge_again())
     for answer in answers:

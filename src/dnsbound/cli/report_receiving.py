@@ -55,7 +55,9 @@ class Receiving:
         evidence: bool,
         as_json: bool,
     ) -> Self:
-        """evidence: keep the DNSSEC chains with the reports."""
+        """evidence: keep the DNSSEC chains with the reports. Misuse for a door that is not on the list."""
+        if door not in permitted.current().doors:
+            raise Misuse(f"the access list has no door {door!r}: nobody's reports would be taken")
         receiver = ReportReceiver(
             load_credential(credential),
             intake,

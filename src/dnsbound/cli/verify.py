@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsbound.cli.access import AccessOption
+from dnsbound.cli.expected_signer import expected_signers
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
 from dnsbound.errors import Misuse
 
@@ -60,16 +61,33 @@ def verify(
         typer.Option("--max-age", metavar="SECONDS", help="Streams: refuse segments signed longer ago.", min=1),
     ] = None,
     stream: Annotated[str | None, typer.Option("--stream", metavar="ID", help="Streams: the one expected.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Archives: moment to judge by.", show_default="the receipt's"),
+    ] = None,
+    receivers: Annotated[
+        list[str] | None,
+        typer.Option("--receiver", metavar="NAME", help="Archives: whose word is taken for when it was received."),
+    ] = None,
     resolver: ResolverOption = None,
     anchors: AnchorsOption = None,
     timeout: TimeoutOption = 5.0,
     as_json: JsonOption = False,
 ) -> None:
     """Say who signed, if it is somebody who may. Removing the signer's record ends what it signed as well."""
+    from dnsbound.cli.archived import holds_archive, verify_archive
     from dnsbound.cli.opened import opened_resolver
     from dnsbound.cli.verifying import Asked, verify_all
 
     _expect_signers(signers, door)
+    if len(files) == 1 and holds_archive(files[0]):
+        permitted, gate = expected_signers(signers, access, door)
+        verify_archive(
+            files[0], permitted, door=gate, receivers=receivers or (), at=at, anchors=anchors, as_json=as_json
+        )
+        return
+    if at is not None or receivers:
+        raise Misuse("--at and --receiver are for an archive of `report export`: the DNS tells of now alone")
     if len(files) > 1 and (payload or output):
         raise Misuse("--payload and --output are for one file")
     asked = Asked(

@@ -71,7 +71,7 @@ WITHOUT_INVENTORY = {
     "config",
     # Reports have a store of their own.
     *("report send", "report outbox", "report receive", "report judge", "report list", "report show"),
-    *("report export", "report prune", "report verify"),
+    *("report export", "report prune"),
 }
 LOOKING_ELSEWHERE = {"check", "doctor", "privacy report"}
 """They read the inventory and ask the DNS."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -82,16 +83,18 @@ def test_an_exported_report_is_judged_without_a_network(send, receive, dnsbound,
     assert exported.code == 0, exported.err
     estate.revoke()
     monkeypatch.setenv("DNSBOUND_RESOLVER", "127.0.0.1:1")
-    ran = dnsbound("report", "verify", "1.archive", "--from", CAR, "--receiver", OFFICE, "--json")
+    ran = dnsbound("verify", "1.archive", "--from", CAR, "--receiver", OFFICE, "--json")
     facts = json.loads(ran.out)
     assert (ran.code, facts["outcome"], facts["signer"], facts["receiver"]) == (0, "yes", CAR, OFFICE)
     assert facts["claims"]["km"] == 12
     at = ("--at", facts["received"])
-    assert dnsbound("report", "verify", "1.archive", "--from", CAR, *at).code == 0
-    assert dnsbound("report", "verify", "1.archive", "--from", "truck1._device.cars.example", *at).code == 1
-    assert dnsbound("report", "verify", "1.archive", "--from", CAR, "--at", "2020-01-01T00:00:00Z").code == 3
-    assert dnsbound("report", "verify", "1.archive", "--from", CAR).code == 2
-    assert dnsbound("report", "verify", "1.archive", *at).code == 2
+    assert dnsbound("verify", "1.archive", "--from", CAR, *at).code == 0
+    assert dnsbound("verify", "1.archive", "--from", "truck1._device.cars.example", *at).code == 1
+    assert dnsbound("verify", "1.archive", "--from", CAR, "--at", "2020-01-01T00:00:00Z").code == 3
+    assert dnsbound("verify", "1.archive", "--from", CAR).code == 2
+    assert dnsbound("verify", "1.archive", *at).code == 2
+    Path("content").write_bytes(b"no archive")
+    assert dnsbound("verify", "content", "--from", CAR, *at).code == 2
 
 
 def test_mallory_and_the_quarantine(receive, dnsbound, estate, tmp_path):
@@ -149,6 +152,16 @@ def test_wrong_ways_to_receive(receive, arguments):
     ran = receive(*arguments)
     assert ran.code == 2
     assert len(ran.err.splitlines()) == 1
+
+
+def test_a_door_of_an_access_list(send, dnsbound, tmp_path):
+    token = token_of(send("--print", "--json"))
+    (tmp_path / "access.toml").write_text(f'[door.reports]\nallow = ["{CAR}"]\n')
+    own = ("--credential", tmp_path / "office.pem", "--store", "in.db", "--access", tmp_path / "access.toml")
+    assert dnsbound("report", "receive", "-", *own, "--door", "other", stdin=token).code == 2
+    assert dnsbound("report", "receive", "-", *own, "--door", "reports", "--check", stdin=token).code == 0
+    assert dnsbound("report", "list", "--store", "in.db").lines == []
+    assert dnsbound("report", "receive", "-", *own, "--door", "reports", stdin=token).code == 0
 
 
 def test_wrong_content(send):

@@ -1,67 +1,58 @@
-"""`dnsbound report verify`: an archived report judged again, by its own evidence and the trust anchor of then."""
+"""`dnsbound verify` of an archive: a report judged again, by its own evidence and the trust anchor of then."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.opened import trust_anchors
-from dnsbound.cli.options import AnchorsOption, JsonOption
 from dnsbound.cli.output import advise, emit, say
-from dnsbound.cli.report_options import EXPECTED_DOOR, AccessOption, DoorOption, FromOption, signers
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.times import Moment, iso, moment_of_text
 
 if TYPE_CHECKING:
     from dnsbound.edge.report_archive import VerifiedArchive
+    from dnsbound.verify.access import AccessSource
+
+_HEAD_OCTETS: Final = 64
 
 
-def verify(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `report export`.", dir_okay=False)],
+def holds_archive(source: str) -> bool:
+    """Whether a file looks like an archive; standard input never does, as it can be read once."""
+    from dnsbound.objects.archive import is_archive
+
+    if source == "-" or not Path(source).is_file():
+        return False
+    with Path(source).open("rb") as file:
+        return is_archive(file.read(_HEAD_OCTETS))
+
+
+def verify_archive(
+    source: str,
+    permitted: "AccessSource",
     *,
-    names: FromOption = None,
-    access: AccessOption = None,
-    door: DoorOption = EXPECTED_DOOR,
-    receiver: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--receiver", metavar="NAME", help="Whose word is taken for when it was received; may be repeated."
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="TIME",
-            help="Moment to judge by, such as 2026-11-22T16:00:00Z.",
-            show_default="the receipt's",
-        ),
-    ] = None,
-    anchors: AnchorsOption = None,
-    as_json: JsonOption = False,
+    door: str,
+    receivers: Sequence[str],
+    at: str | None,
+    anchors: Path | None,
+    as_json: bool,
 ) -> None:
-    """Judge an archived report as of when it was received. The DNS is not asked; a later revocation does not count."""
+    """Judge an archived report as of when it was received. permitted, door: who may have signed it. receivers: whose
+    word is taken for that. The DNS is not asked. Raises as `verify_archived`."""
     from dnsbound.edge.report_archive import verify_archived
+    from dnsbound.object_limits import ARCHIVE_OCTETS
     from dnsbound.objects.archive import Archive
 
-    permitted = signers(names, access, door)
     moment = None if at is None else _moment(at)
+    if moment is None and not receivers:
+        raise Misuse("say whose word you take for when it was received (--receiver NAME), or say when (--at TIME)")
     trusted = trust_anchors(anchors)
-    with source.open("rb") as file:
-        archive = Archive.from_wire(file.read(_most() + 1))
-    verified = verify_archived(
-        archive, access=permitted, door=door, receivers=receiver or (), anchors=trusted, at=moment
-    )
+    with Path(source).open("rb") as file:
+        archive = Archive.from_wire(file.read(ARCHIVE_OCTETS.default + 1))
+    verified = verify_archived(archive, access=permitted, door=door, receivers=receivers, anchors=trusted, at=moment)
     if as_json:
         emit(_facts(verified))
     else:
         _tell(verified)
-
-
-def _most() -> int:
-    from dnsbound.object_limits import ARCHIVE_OCTETS
-
-    return ARCHIVE_OCTETS.default
 
 
 def _facts(verified: "VerifiedArchive") -> dict[str, object]:
