@@ -39,6 +39,7 @@ from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.attestations import ATTESTATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
 from fuzz.eap import EAP_TARGETS
+from fuzz.encryption import ENCRYPTION_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
 from fuzz.front_faces import FRONT_FACE_TARGETS
 from fuzz.gated_sessions import GATED_SESSION_TARGETS
@@ -245,6 +246,7 @@ TARGETS: dict[str, Target] = {
     **ATTESTATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
     **EAP_TARGETS,
+    **ENCRYPTION_TARGETS,
     **ENROLMENT_TARGETS,
     **REPORT_TARGETS,
     **FRONT_FACE_TARGETS,

@@ -123,6 +123,10 @@ SAYS: Final = {
     ],
     "server_by_chain.py": [HELLO, "indeterminate: the server sent no DNSSEC chain"],
     "server_by_tlsa.py": ["api.cars.example: 3 1 1", HELLO, "api.cars.example: 3 1 1", "that is not the server: .*"],
+    "encrypt_to_a_name.py": [
+        r"car54._device.cars.example says position 48.137 11.575",
+        r"\d+ octets from car54._device.cars.example",
+    ],
     "signed_reports.py": [
         r"Delivery\(accepted=1, refused=0, waiting=0, expired=0, trouble=''\)",
         "accepted True",

@@ -78,8 +78,8 @@ def agree(theirs: AgreementKey) -> tuple[AgreementKey, bytes]:
 
 
 def shared_secret(key: DecryptionKey, ephemeral: AgreementKey) -> bytes:
-    """The same secret from the other side. Malformed when the keys are not of one curve; Refused when the other key is
-    one that makes every secret the same (RFC 7748 section 6.1)."""
+    """The same secret from the other side. Refused when the keys are not of one curve, so that it was agreed on with
+    another key of ours, or when the other key is one that makes every secret the same (RFC 7748 section 6.1)."""
     private = key.private_key
     if isinstance(private, x25519.X25519PrivateKey) and isinstance(ephemeral, x25519.X25519PublicKey):
         try:
@@ -92,7 +92,7 @@ def shared_secret(key: DecryptionKey, ephemeral: AgreementKey) -> bytes:
         and private.curve.name == ephemeral.curve.name
     ):
         return private.exchange(ec.ECDH(), ephemeral)
-    raise Malformed("the ephemeral key is of another kind than the recipient's")
+    raise not_opened()
 
 
 CURVES: Final[dict[EncryptionKind, ec.EllipticCurve]] = {

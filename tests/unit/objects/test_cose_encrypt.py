@@ -188,7 +188,7 @@ A, B = to_cbor({1: -25, -24: GOV.to_wire()}), to_cbor({1: -31, -24: GOV.to_wire(
         changed((3, 0, 1, -1), None),
         changed((3, 0, 1, -1), {1: 1, -1: 4, -2: bytes(31)}),
         changed((3, 0, 1, -1), {1: 2, -1: 1, -2: bytes(32), -3: bytes(32)}),
-        changed((3, 0, 1, -1), {1: 2, -1: 1, -2: bytes(32), -3: True}),
+        changed((3, 0, 1, -1), {1: 2, -1: 1, -2: b"\xff" * 32, -3: True}),
         changed((3, 0, 1, -1), {1: 2, -1: 4, -2: bytes(32), -3: True}),
         changed((3, 0, 1, -1), {1: 1, -1: 6, -2: bytes(32)}),
         changed((3, 0, 1, -20), "salt"),

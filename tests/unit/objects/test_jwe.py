@@ -284,6 +284,13 @@ def test_je_07_an_ephemeral_key_that_makes_every_secret_the_same_is_refused() ->
     assert reason_of(with_header(jwe.encrypt(PLAIN, [recipient(held())]), epk=zero), held()) is Reason.NOT_OPENED
 
 
+def test_je_07_a_message_to_another_key_of_ours_is_not_opened() -> None:
+    """A name may have a key of each kind: which one it was is not the sender's mistake."""
+    for kind in KEYS:
+        token = jwe.encrypt(PLAIN, [recipient(held(kind))])
+        assert {reason_of(token, held(other)) for other in KEYS if other != kind} == {Reason.NOT_OPENED}
+
+
 def test_je_08_what_is_read_is_limited() -> None:
     key = held()
     token = jwe.encrypt(bytes(2000), [recipient(key)])
