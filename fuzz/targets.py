@@ -47,6 +47,7 @@ from fuzz.gated_streams import GATED_STREAM_TARGETS
 from fuzz.handshakes import HANDSHAKE_TARGETS
 from fuzz.http_messages import HTTP_MESSAGE_TARGETS
 from fuzz.jose_objects import JOSE_TARGETS
+from fuzz.large_content import LARGE_CONTENT_TARGETS
 from fuzz.network_access import NETWORK_ACCESS_TARGETS
 from fuzz.offered_tickets import TICKET_TARGETS
 from fuzz.ownership import OWNERSHIP_TARGETS
@@ -249,6 +250,7 @@ TARGETS: dict[str, Target] = {
     **ENCRYPTION_TARGETS,
     **ENROLMENT_TARGETS,
     **REPORT_TARGETS,
+    **LARGE_CONTENT_TARGETS,
     **FRONT_FACE_TARGETS,
     **GATED_SESSION_TARGETS,
     **GATED_STREAM_TARGETS,

@@ -20,6 +20,7 @@ import dnsbound
 
 LEAVES_OUT: dict[str, tuple[str, set[str]]] = {
     "cli.chain._WORD": ("outcomes of a judgement alone", {"USAGE", "INTERRUPTED", "READER_GONE"}),
+    "cli.verified._WORD": ("outcomes of a judgement alone", {"USAGE", "INTERRUPTED", "READER_GONE"}),
     "credential.signer._ECDSA": (
         "schemes of other kinds of key",
         {

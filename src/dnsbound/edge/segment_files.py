@@ -57,7 +57,7 @@ class GrowingInput:
                 if waited >= self._patience:
                     return b""
                 select.select([], [], [], _LOOKS_EVERY)
-            elif select.select([self.descriptor], [], [], _LOOKS_EVERY)[0]:
+            elif select.select([self.descriptor], [], [], _LOOKS_EVERY)[0] and not self._stopped():
                 return os.read(self.descriptor, most)
 
 

@@ -67,7 +67,7 @@ WAYS = ["", "--attached", "--detached", "--chunks"]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_signed_verifies_and_says_by_whom(sign, verify, tmp_path, car, way):
+def test_bg_01_what_is_signed_verifies_and_says_by_whom(sign, verify, tmp_path, car, way):
     small = tmp_path / "here" / "note.txt"
     small.write_bytes(b"a note\xff")
     sign(small, *filter(None, [way]))
@@ -96,7 +96,7 @@ def test_cb_12_the_same_in_cose(sign, verify, tmp_path, way):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("change", [b"", b"a note\xfe", b"a note\xff\n", b"a not"])
-def test_other_content_is_refused(sign, verify, tmp_path, way, change):
+def test_bg_02_other_content_is_refused(sign, verify, tmp_path, way, change):
     small = tmp_path / "here" / "note.txt"
     small.write_bytes(b"a note\xff")
     sign(small, *filter(None, [way]))
@@ -130,7 +130,7 @@ def test_a_chunk_list_says_which_octets_are_wrong(sign, verify, dnsbound, big):
     assert f"octets {chunk} to {2 * chunk - 1}" in dnsbound("verify", big, "--from", NAME).out
 
 
-def test_the_signer_must_be_somebody_who_was_expected(sign, verify, big, in_world):
+def test_bg_04_the_signer_must_be_somebody_who_was_expected(sign, verify, big, in_world):
     sign(big)
     before = len(in_world.queries)
     code, [(_, reason)], [told] = verify(big, signer="car55._device.cars.example")
@@ -139,7 +139,7 @@ def test_the_signer_must_be_somebody_who_was_expected(sign, verify, big, in_worl
     assert len(in_world.queries) == before
 
 
-def test_verifying_without_an_expected_signer_is_wrong_use_and_says_why(sign, dnsbound, big, tmp_path):
+def test_bg_03_verifying_without_an_expected_signer_is_wrong_use_and_says_why(sign, dnsbound, big, tmp_path):
     sign(big)
     for arguments in ((), ("--access", tmp_path / "access.toml")):
         ran = dnsbound("verify", big, *arguments)
@@ -203,7 +203,7 @@ def test_a_directory_is_one_manifest(sign, verify, route):
 
 
 @pytest.mark.parametrize("change", ["missing", "changed", "added", "link", "swapped"])
-def test_a_directory_that_is_not_as_it_was_signed_is_refused(sign, verify, route, change):
+def test_bg_06_a_directory_that_is_not_as_it_was_signed_is_refused(sign, verify, route, change):
     sign(route)
     match change:
         case "missing":
@@ -243,7 +243,7 @@ def test_a_manifest_elsewhere_cannot_name_files_above_it(sign, route, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/hostname", "a/../../outside", "deep"])
-def test_paths_of_a_signed_manifest_lead_nowhere_else(dnsbound, car, route, path):
+def test_bg_05_paths_of_a_signed_manifest_lead_nowhere_else(dnsbound, car, route, path):
     """Even a permitted signer cannot make a verifier read outside the directory."""
     (route.parent / "outside").write_bytes(b"x")
     listed = {"made": "2026-11-22T16:00:00Z", "files": [{"path": path, "size": 1, "sha256": "0" * 64}]}

@@ -38,7 +38,7 @@ def key_of(credential):
 
 
 @pytest.mark.parametrize("kind", STREAMING)
-def test_what_is_signed_in_pieces_is_signed_as_a_whole_and_the_other_way_round(kind):
+def test_bg_07_what_is_signed_in_pieces_is_signed_as_a_whole(kind):
     credential = CREDENTIALS[kind]
     whole = jose.parse(signed_by(credential), typ=None, detached=CONTENT)
     whole.check(key_of(credential))
@@ -111,7 +111,7 @@ def test_a_key_that_comes_from_the_dns_alone_will_do_where_the_hash_needs_none()
         content_of(signed_by(CREDENTIALS[KeyAlgorithm.MLDSA44], key_in_band=False))
 
 
-def test_keys_that_need_the_whole_content_say_what_to_do_instead():
+def test_bg_08_keys_that_need_the_whole_content_say_what_to_do_instead():
     credential = Credential.generate(NAME, now=NOW, algorithm=KeyAlgorithm.ED25519)
     with pytest.raises(Misuse, match="manifest"):
         DetachedSigning(credential)
@@ -128,7 +128,7 @@ class ElsewhereSigner:
         self.spki, self.schemes, self.sign = signer.spki, signer.schemes, signer.sign
 
 
-def test_a_key_that_is_elsewhere_signs_no_digests():
+def test_bg_08_a_key_that_is_elsewhere_signs_no_digests():
     signer = ElsewhereSigner(CREDENTIALS[KeyAlgorithm.P256].signer)
     with pytest.raises(Misuse, match="manifest"):
         DetachedSigning(Credential(CREDENTIALS[KeyAlgorithm.P256].name, None, signer=signer))

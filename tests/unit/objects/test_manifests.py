@@ -182,7 +182,7 @@ def test_a_chunk_list_that_does_not_fit_together_is_malformed(members):
 
 
 @pytest.mark.parametrize("piece", [1000, CHUNK, CHUNK + 1, 10 * CHUNK])
-def test_each_chunk_is_verified_as_it_comes(piece):
+def test_bg_09_each_chunk_is_verified_as_it_comes(piece):
     check = ChunkCheck(chunk_list())
     content = CONTENT + b"rest"
     seen = []
@@ -196,7 +196,7 @@ def test_each_chunk_is_verified_as_it_comes(piece):
     ]
 
 
-def test_the_chunk_that_is_wrong_is_named_and_the_others_hold():
+def test_bg_09_the_chunk_that_is_wrong_is_named_and_the_others_hold():
     check = ChunkCheck(chunk_list())
     content = bytearray(CONTENT + b"rest")
     content[CHUNK + 5] ^= 1
@@ -211,7 +211,7 @@ def test_chunks_that_are_swapped_are_both_wrong():
     assert [chunk.is_signed for chunk in check.update(CONTENT)] == [False, True, True, True]
 
 
-def test_content_that_ends_early_is_undecided_and_what_came_is_right():
+def test_bg_10_content_that_ends_early_is_undecided_and_what_came_is_right():
     check = ChunkCheck(chunk_list())
     assert all(chunk.is_signed for chunk in check.update(CONTENT[: 2 * CHUNK + 1]))
     with pytest.raises(Undecided) as caught:

@@ -49,14 +49,14 @@ def test_a_whole_chain_is_taken():
     [[1], [0, 2], [0, 0], [0, 1, 0], [0, 1, 1], [1, 0], [0, 2, 1], [0, 1, 2, 3, 2], [0, 1, 2, 3, 3]],
     ids=str,
 )
-def test_segments_that_are_missing_moved_or_shown_again_break_the_chain(order):
+def test_bg_14_segments_that_are_missing_moved_or_shown_again_break_the_chain(order):
     made = chain_of(10, 10, 10, 10)
     with pytest.raises(Refused) as caught:
         accepted([made[index] for index in order])
     assert caught.value.reason is Reason.STREAM_BROKEN
 
 
-def test_a_segment_of_another_stream_breaks_the_chain():
+def test_bg_14_a_segment_of_another_stream_breaks_the_chain():
     ours, others = chain_of(10, 10, 10), chain_of(10, 10, 10, stream="f" * 32)
     for made, options in (([ours[0], others[1]], {}), ([others[0]], {"stream": STREAM})):
         with pytest.raises(Refused) as caught:
@@ -79,7 +79,7 @@ def test_a_record_that_follows_another_than_the_one_before_it_breaks_the_chain()
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
-def test_a_stream_that_is_cut_off_is_undecided(kept):
+def test_bg_10_a_stream_that_is_cut_off_is_undecided(kept):
     chain = accepted(chain_of(10, 10, 10)[:kept])
     with pytest.raises(Undecided) as caught:
         chain.finish()

@@ -93,7 +93,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("case", BREAKS)
-def test_a_broken_chain_is_seen_and_nothing_after_it_is_released(place, held, case):
+def test_bg_15_a_broken_chain_is_seen_and_nothing_after_it_is_released(place, held, case):
     change, whole, reason = BREAKS[case]
     lines = change(recorded(place, held))
     assert checked(place, held, lines) == (CONTENT[: whole * SEGMENT], reason)
@@ -110,11 +110,11 @@ def test_a_broken_chain_is_seen_and_nothing_after_it_is_released(place, held, ca
     ],
     ids=["short", "very short", "long", "changed", "swapped"],
 )
-def test_other_octets_are_not_released(place, held, content, whole, reason):
+def test_bg_15_other_octets_are_not_released(place, held, content, whole, reason):
     assert checked(place, held, recorded(place, held), content) == (CONTENT[: whole * SEGMENT], reason)
 
 
-def test_a_stream_of_yesterday_is_not_live(place, held):
+def test_bg_16_a_stream_of_yesterday_is_not_live(place, held):
     lines = recorded(place, held)
     assert checked(place, held, lines, max_age=60, verifier=verifier(now=NOW + 59))[1] is None
     assert checked(place, held, lines, max_age=60, verifier=verifier(now=NOW + 61)) == (b"", Reason.STALE)
@@ -139,7 +139,7 @@ def test_a_segment_signed_by_another_is_refused(place, held):
     assert checked(place, held, lines, verifier=anybody) == (CONTENT[:SEGMENT], Reason.STREAM_BROKEN)
 
 
-def test_a_signer_whose_record_goes_is_refused_from_then_on(place, held):
+def test_bg_17_a_signer_whose_record_goes_is_refused_from_then_on(place, held):
     lines = recorded(place, held)
     place.write_bytes(b"".join(lines))
     data = place.with_suffix(".data")
@@ -163,7 +163,7 @@ def test_lines_that_are_no_records_are_malformed(place, held):
 
 
 @pytest.mark.parametrize("torn", [b"", b"eyJhbGciOiJFUzI1NiIsImtpZCI6"])
-def test_an_interrupted_recording_goes_on_after_its_last_whole_record(place, held, torn):
+def test_bg_18_an_interrupted_recording_goes_on_after_its_last_whole_record(place, held, torn):
     lines = recorded(place, held)
     place.write_bytes(b"".join(lines[:4]) + torn)
     records = SegmentFile.resume(place, CREDENTIAL)
