@@ -14,6 +14,7 @@ gpg.ssh.* of git-config(1).
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -173,29 +174,17 @@ def _signature(called: Called) -> "SshSignature":
         raise Malformed(f"{source}: {error}") from None
 
 
-def _signers(called: Called) -> "_Signers":
-    return _Signers(Path(called.needed("f")))
+@contextmanager
+def _signers(called: Called) -> "Iterator[GitSigners]":
+    """The door of the access list that Git calls its file of allowed signers."""
+    from dnsbound.cli.opened import opened_resolver
+    from dnsbound.edge.access_file import AccessFile
+    from dnsbound.edge.git_signers import GitSigners
 
-
-class _Signers:
-    """The door, while a block lasts."""
-
-    def __init__(self, access: Path) -> None:
-        self._access = access
-
-    def __enter__(self) -> "GitSigners":
-        from dnsbound.cli.opened import opened_resolver
-        from dnsbound.edge.access_file import AccessFile
-        from dnsbound.edge.git_signers import GitSigners
-
-        listed = AccessFile(self._access)
-        anchors = os.environ.get("DNSBOUND_ANCHORS")
-        resolver = os.environ.get("DNSBOUND_RESOLVER")
-        self._opened = opened_resolver([resolver] if resolver else None, Path(anchors) if anchors else None)
-        return GitSigners(listed, self._opened.__enter__(), door=configured_door(), deadline=_SECONDS)
-
-    def __exit__(self, *_error: object) -> None:
-        self._opened.__exit__(None, None, None)
+    listed = AccessFile(called.needed("f"))
+    resolver, anchors = os.environ.get("DNSBOUND_RESOLVER"), os.environ.get("DNSBOUND_ANCHORS")
+    with opened_resolver([resolver] if resolver else None, Path(anchors) if anchors else None) as asked:
+        yield GitSigners(listed, asked, door=configured_door(), deadline=_SECONDS)
 
 
 def configured_door() -> str:

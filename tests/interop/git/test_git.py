@@ -107,8 +107,6 @@ def test_sh_07_git_says_that_a_commit_is_good_and_whose(workshop: Workshop) -> N
     checked = workshop.git(made, "verify-commit", "HEAD")
     assert checked.returncode == 0
     assert f'Good "git" signature for {CAR} with ECDSA key SHA256:' in checked.stderr
-    shown = workshop.done(made, "log", "-1", "--show-signature")
-    assert CAR in shown
 
 
 def test_sh_07_a_tag_is_good_and_judged_by_our_own_command(workshop: Workshop) -> None:
@@ -154,7 +152,6 @@ def test_sh_08_another_door_another_content_and_no_signature_are_not_good(worksh
     workshop.done(made, "config", "dnsbound.door", "git")
     octets = workshop.done(made, "cat-file", "commit", "HEAD").replace("\nroute", "\nrout3")
     digest = workshop.git(made, "hash-object", "-t", "commit", "-w", "--stdin", text=octets).stdout.strip()
-    assert workshop.git(made, "verify-commit", digest).returncode != 0
     told = workshop.dnsbound(made, "git", "verify", digest, "--access", str(workshop.access), "--json")
     assert (told.returncode, '"reason": "bad-signature"' in told.stdout) == (1, True)
     workshop.commit(made, "plain", "--no-gpg-sign")
@@ -167,7 +164,6 @@ def test_sh_08_revoked_and_undecided_are_not_good(workshop: Workshop) -> None:
     workshop.commit(made)
     workshop.car.revoke()
     try:
-        assert workshop.git(made, "verify-commit", "HEAD").returncode != 0
         told = workshop.dnsbound(made, "git", "verify", "HEAD", "--access", str(workshop.access))
         assert told.returncode == 1
     finally:
@@ -179,7 +175,6 @@ def test_sh_08_revoked_and_undecided_are_not_good(workshop: Workshop) -> None:
         assert told.returncode == 3, told.stderr
     finally:
         workshop.world.heal(CAR)
-    assert workshop.git(made, "verify-commit", "HEAD").returncode == 0
 
 
 def test_sh_08_a_signature_for_files_is_none_for_git(workshop: Workshop) -> None:
@@ -212,11 +207,10 @@ class TestPush:
         pushed = self.push(workshop, source, target, "main", "v1")
         assert pushed.returncode == 0, pushed.stderr
         assert len(workshop.done(target, "log", "--format=%H", "main").split()) == 2
-        # What is there is not judged again; refs may go.
+        # What is there is not judged again.
         workshop.car.revoke()
         try:
             assert self.push(workshop, source, target, "main:other").returncode == 0
-            assert self.push(workshop, source, target, ":other").returncode == 0
             workshop.commit(source, "three")
             assert self.push(workshop, source, target).returncode != 0
         finally:
