@@ -23,10 +23,11 @@ from dnsbound.provision.entries import Record
 from dnsbound.provision.errors import AlreadyInInventory, NameBlocked
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.public_key import admit_tlsa
+from dnsbound.records.sshfp import SSHFP
 from dnsbound.records.tlsa import BLOCK, TLSA
 from dnsbound.times import Moment
 
-PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "TLSA"})
+PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "SSHFP", "TLSA"})
 BLOCK_DATA: Final = BLOCK.to_text()
 """Data of the TLSA record of a blocked name; `dnsbound.provision.ownership.blocks` alone publishes and removes it."""
 _OF_THE_PARENT: Final = frozenset({"DS", "NS"})
@@ -38,7 +39,13 @@ def parse_record(owner: OwnerName, rdtype: str, rdata: str, ttl: int) -> Record:
     kind = rdtype.upper()
     if kind not in PUBLISHABLE:
         raise Misuse(f"the inventory publishes {', '.join(sorted(PUBLISHABLE))}, not {rdtype}")
-    canonical = _canonical_tlsa(owner, rdata) if kind == "TLSA" else _canonical_rdata(kind, rdata)
+    match kind:
+        case "TLSA":
+            canonical = _canonical_tlsa(owner, rdata)
+        case "SSHFP":
+            canonical = _canonical_sshfp(owner, rdata)
+        case _:
+            canonical = _canonical_rdata(kind, rdata)
     if owner.is_wildcard and kind in _OF_THE_PARENT:
         raise Misuse(f"{owner} cannot be delegated (RFC 4592 section 4.2)")
     return Record(owner=owner, rdtype=kind, rdata=canonical, ttl=RECORD_TTL.checked(ttl))
@@ -48,6 +55,15 @@ def _canonical_tlsa(owner: OwnerName, rdata: str) -> str:
     record = admit_tlsa(TLSA.from_text(rdata))
     if owner.is_wildcard and record.usage in (Usage.DANE_EE, Usage.PKIX_EE):
         raise Misuse(f"TLSA usage {record.usage} at {owner} would make one key stand for every name")
+    return record.to_text()
+
+
+def _canonical_sshfp(owner: OwnerName, rdata: str) -> str:
+    record = SSHFP.from_text(rdata)
+    if not record.is_usable:
+        raise Misuse("an SSHFP record has a fingerprint by SHA-256 (type 2) of a key that SSH uses")
+    if owner.is_wildcard:
+        raise Misuse(f"SSHFP at {owner} would make one key stand for every host")
     return record.to_text()
 
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,21 @@ class TestRecords:
         assert ran.lines[1].startswith(f"_22._tcp.{HOST}. 300 IN TLSA 3 1 1 ")
         facts = json.loads(dnsbound("ssh", "sshfp", HOST, tmp_path / "host.pub", "--port", "2222", "--json").out)
         assert [record["name"] for record in facts["records"]] == [HOST, f"_2222._tcp.{HOST}"]
+
+    def test_sh_14_the_inventory_publishes_both_records_of_a_host(self, dnsbound, tmp_path):
+        key = SshKey.from_spki(Credential.generate(NAME, now=0.0).spki)
+        (tmp_path / "host.pub").write_text(f"{key.to_text()} _22._tcp.{HOST}\n")
+        record = SSHFP.of(key.kind, key.blob)
+        assert dnsbound("zone", "create", "cars.example").code == 0
+        adopted = dnsbound("id", "adopt", tmp_path / "host.pub", "--below", "cars.example")
+        assert adopted.code == 0, adopted.err
+        assert dnsbound("zone", "publish", HOST, "SSHFP", *record.to_text().split()).code == 0
+        exported = dnsbound("zone", "export", "cars.example").out.lower()
+        assert record.fingerprint.hex() in exported.replace(" ", "")
+        assert sha256(key.spki).hexdigest() in exported.replace(" ", "")
+        weak = SSHFP(record.algorithm, 1, bytes(20))
+        assert dnsbound("zone", "publish", HOST, "SSHFP", *weak.to_text().split()).code == 2
+        assert dnsbound("zone", "publish", "*.cars.example", "SSHFP", *record.to_text().split()).code == 2
 
     def test_what_is_no_key(self, dnsbound, tmp_path):
         (tmp_path / "no.pub").write_text("ssh-ed25519 AAAA\n")
