@@ -72,7 +72,7 @@ class SlixmppAttestations:
         self._held: object = None
         """The OMEMO library that uses attested keys alone."""
         self._asked: Final[set[str]] = set()
-        """Addresses that were subscribed to."""
+        """Addresses whose servers tell of changes."""
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         for plugin in ("xep_0004", "xep_0060", "xep_0163"):
             client.register_plugin(plugin)
@@ -123,7 +123,8 @@ class SlixmppAttestations:
         """Write into the OMEMO library what is to be thought of every device of the address, and of one's own: before
         anything is encrypted to it or decrypted from it. Asks for statements where none counts."""
         for address in dict.fromkeys((jid, self._own)):
-            if not self._stated(address):
+            # One's own server pushes what is said at one's own address: that is asked for once.
+            if not self._stated(address) and not (address == self._own and address in self._asked):
                 await self.fetch(address)
             await self._keys.ask_again(address)
             await self._write(address)
@@ -166,11 +167,12 @@ class SlixmppAttestations:
         return form
 
     async def _subscribe(self, jid: str) -> None:
-        """Servers push to contacts by themselves, and to others who ask (XEP-0163 section 4)."""
-        if jid in self._asked or jid == self._own:
+        """Servers push to contacts and to oneself by themselves, and to others who ask (XEP-0163 section 4)."""
+        if jid in self._asked:
             return
         try:
-            await self._pubsub.subscribe(JID(jid), NODE)
+            if jid != self._own:
+                await self._pubsub.subscribe(JID(jid), NODE)
         except XMPPError as error:
             _log.debug("%s does not say when its statements change: %s", jid, error)
         else:

@@ -17,6 +17,7 @@ import slixmpp
 from examples.chat_slixmpp import Chatter
 from omemo.types import DeviceInformation
 
+from dnsbound.adapters.slixmpp_attestations import SlixmppAttestations
 from dnsbound.edge.attested_keys import AttestedKeys, KeyTrust
 from dnsbound.objects.jid_links import JidLinks
 from dnsbound.testing import Device, World
@@ -104,6 +105,41 @@ class Client(Chatter):
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        self.keys.close()
+        await self.attestations.close()
+        await self.disconnect()
+
+
+class PlainClient(slixmpp.ClientXMPP):
+    """One without OMEMO: statements alone."""
+
+    def __init__(self, port: int, jid: str, keys: AttestedKeys) -> None:
+        super().__init__(jid, PASSWORD)
+        self._port = port
+        self.enable_direct_tls, self.enable_starttls, self.enable_plaintext = False, False, True
+        self.plugin["feature_mechanisms"].unencrypted_plain = True
+        self.keys, self.attestations = keys, SlixmppAttestations(self, keys)
+        plugins: Any = self.plugin
+        self.pubsub = plugins["xep_0060"]
+        self.begun = asyncio.Event()
+        self.add_event_handler("session_start", self._started)
+
+    def _started(self, _event: object) -> None:
+        self.send_presence()
+        self.begun.set()
+
+    @property
+    def address(self) -> str:
+        return self.boundjid.bare
+
+    async def __aenter__(self) -> Self:
+        self.connect("127.0.0.1", self._port)
+        async with asyncio.timeout(SECONDS):
+            await self.begun.wait()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self.keys.close()
         await self.attestations.close()
         await self.disconnect()
 

@@ -8,7 +8,6 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pysequoia
@@ -16,9 +15,9 @@ import pytest
 import slixmpp
 from slixmpp import JID
 
-from dnsbound.adapters.slixmpp_attestations import SlixmppAttestations
+from dnsbound.edge.attested_keys import AttestedKeys
 from dnsbound.testing import World
-from interop.xmpp_e2e.chat import PASSWORD, SECONDS, Chat, prosody, put
+from interop.xmpp_e2e.chat import SECONDS, Chat, PlainClient, prosody, put
 
 pytestmark = pytest.mark.peer("prosody")
 
@@ -26,29 +25,15 @@ OX = "urn:xmpp:openpgp:0"
 LIST = f"{OX}:public-keys"
 
 
-class OxClient(slixmpp.ClientXMPP):
+class OxClient(PlainClient):
     """As much of XEP-0373 as is needed."""
 
-    def __init__(self, chat: Chat, label: str, keys: Any) -> None:
-        super().__init__(chat.address(label), PASSWORD)
-        self.enable_direct_tls, self.enable_starttls, self.enable_plaintext = False, False, True
-        self.plugin["feature_mechanisms"].unencrypted_plain = True
-        self.attestations, self.keys = SlixmppAttestations(self, keys), keys
-        self.secret = pysequoia.Tsk.generate(f"xmpp:{chat.address(label)}")
+    def __init__(self, port: int, jid: str, keys: AttestedKeys) -> None:
+        super().__init__(port, jid, keys)
+        self.secret = pysequoia.Tsk.generate(f"xmpp:{jid}")
         self.own = self.secret.extract_certificate()
-        self.pubsub: Any = self.plugin["xep_0060"]
-        self.begun = asyncio.Event()
         self.messages: asyncio.Queue[slixmpp.Message] = asyncio.Queue()
-        self.add_event_handler("session_start", self._started)
         self.add_event_handler("message", self.messages.put_nowait)
-
-    def _started(self, _event: object) -> None:
-        self.send_presence()
-        self.begun.set()
-
-    @property
-    def address(self) -> str:
-        return self.boundjid.bare
 
     async def show(self, *certificates: pysequoia.Cert, instead: pysequoia.Cert | None = None) -> None:
         """Publish keys. instead: what the server shows under their fingerprints."""
@@ -109,16 +94,8 @@ class OxClient(slixmpp.ClientXMPP):
 
 @contextlib.asynccontextmanager
 async def client(chat: Chat, label: str) -> AsyncIterator[OxClient]:
-    async with chat.keys() as keys:
-        made = OxClient(chat, label, keys)
-        made.connect("127.0.0.1", chat.port)
-        async with asyncio.timeout(SECONDS):
-            await made.begun.wait()
-        try:
-            yield made
-        finally:
-            await made.attestations.close()
-            await made.disconnect()
+    async with chat.keys() as keys, OxClient(chat.port, chat.address(label), keys) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
