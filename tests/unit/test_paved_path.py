@@ -25,3 +25,10 @@ def test_importing_loads_no_event_loop_database_or_web_framework() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(dnsbound, "no_such_name")
+
+
+def test_signing_objects_loads_no_network_database_or_native_module() -> None:
+    heavy = ("asyncio", "sqlalchemy", "starlette", "uvicorn", "typer", "rich", "ssl", "dnsbound._native", "joserfc")
+    code = f"import sys, dnsbound.objects.jose; print([name for name in {heavy!r} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.strip() == "[]"

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from dnsbound.credential.certificate import client_subject
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import KeyAlgorithm, PublicKey
-from dnsbound.credential.matching import MatchPolicy
+from dnsbound.credential.matching import MatchPolicy, match
 from dnsbound.credential.presented import LeafDigests, Presented
 from dnsbound.credential.signature import BadSignature
 from dnsbound.dns.answer import Security
@@ -31,6 +31,7 @@ from dnsbound.records.tlsa import TLSA
 from dnsbound.verify.access import AccessList
 from dnsbound.verify.claim import Proved
 from dnsbound.verify.lookup_budget import LookupBudget
+from dnsbound.verify.read_answers import ReadAnswers
 from unit.claims import DOOR, NAME, NOW, Records, answer
 
 CAR = Credential.generate(NAME, now=NOW)
@@ -287,3 +288,56 @@ def test_a_detached_payload_is_not_in_the_object(ask: Ask) -> None:
     verified = ask(verifier(CAR.tlsa())[0], replace(signed(), payload=None))
     with pytest.raises(Misuse):
         _ = verified.payload
+
+
+def test_what_was_read_of_one_answer_says_nothing_of_another(ask: Ask) -> None:
+    at, known = verifier(CAR.tlsa())
+    made = signed()
+    for _ in range(3):
+        assert ask(at, made).peer.record == CAR.tlsa()
+    [name] = known.answers
+    for records, expected in (
+        ((THIEF.tlsa(),), Reason.TLSA_MISMATCH),
+        ((), Reason.NO_TLSA),
+        ((FULL_CERTIFICATE, THIEF.tlsa()), None),
+    ):
+        known.answers = {name: answer(NAME, *records)}
+        if expected is None:
+            assert ask(at, made).peer.record == FULL_CERTIFICATE
+            continue
+        with pytest.raises(Refused) as caught:
+            ask(at, made)
+        assert caught.value.reason is expected
+
+
+def test_what_was_read_of_an_answer_does_not_make_it_last(ask: Ask) -> None:
+    now = [NOW]
+    evidence = answer(NAME, CAR.tlsa())
+    known = Records(evidence)
+    known.at_hand = dict(known.answers)
+    at = ObjectVerifier.expecting([NAME], known, clock=lambda: now[0])
+    ask(at, signed())
+    now[0] = NOW + 61
+    with pytest.raises(Undecided) as caught:
+        ask(at, signed())
+    assert caught.value.reason is Reason.INDETERMINATE
+
+
+def test_what_is_remembered_of_answers_is_bounded() -> None:
+    """Forgetting costs a second reading, and never a verdict."""
+    readings = ReadAnswers()
+    evidence = answer(NAME, CAR.tlsa())
+    read = readings.of(evidence)
+    assert readings.of(evidence) is read
+    for _ in range(4096):
+        readings.of(answer(NAME, CAR.tlsa()))
+    assert readings.of(evidence) is not read
+    assert len(readings._read) <= 4096
+    result = match(read.records, CAR.presented, name=ClientName.parse(NAME), now=NOW, policy=MatchPolicy()).matched
+    for _ in range(40):
+        read.keep(Presented(raw_public_key=CAR.spki), result)
+    assert len(read._matched) <= 16
+    presented = CAR.presented
+    read.keep(presented, result)
+    assert read.matched(presented) is result
+    assert read.matched(CAR.presented) is None, "another value of the same octets is looked at anew"
