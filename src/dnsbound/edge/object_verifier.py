@@ -37,7 +37,7 @@ key signs in the name of all its clients, and long after the fact."""
 class ObjectVerifier:
     """Who signed, at one door. One object serves any number of tasks and threads."""
 
-    __slots__ = ("_authenticator",)
+    __slots__ = ("_authenticator", "_door")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class ObjectVerifier:
         danger_any_clock: bool = False,
     ) -> None:
         """As `Authenticator`."""
+        self._door = door
         self._authenticator = Authenticator(
             access,
             resolver,
@@ -73,7 +74,7 @@ class ObjectVerifier:
     def of(cls, authenticator: Authenticator) -> Self:
         """The same door that logins come in at, with its policy."""
         made = cls.__new__(cls)
-        made._authenticator = authenticator  # noqa: SLF001 (one of its own)
+        made._authenticator, made._door = authenticator, authenticator.door  # noqa: SLF001 (one of its own)
         return made
 
     @classmethod
@@ -111,7 +112,7 @@ class ObjectVerifier:
 
     @property
     def door(self) -> str:
-        return self._authenticator.door
+        return self._door
 
     @property
     def only_signer(self) -> ClientName | None:
@@ -136,12 +137,12 @@ class ObjectVerifier:
         source: who sent it, for budgets and logs. carried_chain: the DNSSEC chain of the signer's records, where the
         object came with one (`Claim.carried_chain`).
         """
-        claim = signed.claim(door=self.door, source=source, carried_chain=carried_chain)
+        claim = signed.claim(door=self._door, source=source, carried_chain=carried_chain)
         return _attest_object(await self._authenticator.authenticate(claim), signed)
 
     def verify_blocking(
         self, signed: SignedObject, *, source: str = "", carried_chain: bytes | None = None
     ) -> VerifiedObject:
         """As `verify`, for a thread that may wait."""
-        claim = signed.claim(door=self.door, source=source, carried_chain=carried_chain)
+        claim = signed.claim(door=self._door, source=source, carried_chain=carried_chain)
         return _attest_object(self._authenticator.authenticate_blocking(claim), signed)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -115,10 +115,10 @@ def kind_of(key: PublicKey) -> KeyKind:
     kind = _kind_of_type(type(key))
     if kind is not None:
         return kind
-    assert isinstance(key, ec.EllipticCurvePublicKey)
-    kind = _CURVES.get(key.curve.name)
+    curve = cast("ec.EllipticCurvePublicKey", key).curve.name
+    kind = _CURVES.get(curve)
     if kind is None:
-        raise BadSignature(f"elliptic curve {key.curve.name} signs no objects here")
+        raise BadSignature(f"elliptic curve {curve} signs no objects here")
     return kind
 
 
