@@ -40,6 +40,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "object-signatures": Benchmark(
         "bench.object_signatures", {"repeats": 500, "rounds": 15}, {"repeats": 50, "rounds": 2}
     ),
+    "http-signatures": Benchmark("bench.http_signatures", {"repeats": 300, "rounds": 9}, {"repeats": 30, "rounds": 2}),
     "ssh-login": Benchmark("bench.ssh_login", {"logins": 200}, {"logins": 10}),
     "reports": Benchmark("bench.reports", {"count": 3000, "rounds": 3}, {"count": 200, "rounds": 1}),
     "resumption": Benchmark("bench.resumption", {"repeats": 500, "rounds": 7}, {"repeats": 50, "rounds": 2}),
