@@ -9,6 +9,7 @@ is believed where the signature covers it alone, and then no further than any ke
 decide. It is not `Client-Cert` (RFC 9440): that is the word of a front, and fronts take it off what clients send.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from http_sf import Token
@@ -28,6 +29,7 @@ from dnsbound.objects.jose.jwk import jwk_of, spki_of_jwk
 FIELD: Final = "signature-key"
 _BARE_KEY: Final = "hwk"
 _CERTIFICATES: Final = "x5c"
+_REMEMBERED: Final = 4096
 
 
 def key_field(label: str, credential: Credential) -> str:
@@ -47,6 +49,10 @@ def presented_in(message: HttpRequest | HttpResponse, label: str) -> Presented |
     value = ", ".join(values)
     if len(value) > HTTP_SIGNATURE_KEY_OCTETS.default:
         raise LimitExceeded(HTTP_SIGNATURE_KEY_OCTETS.name, f"{len(value)} octets")
+    return _remembered(value, label) if len(value) <= _REMEMBERED else _presented(value, label)
+
+
+def _presented(value: str, label: str) -> Presented | None:
     members = dictionary(value, FIELD)
     if label not in members:
         return None
@@ -63,6 +69,12 @@ def presented_in(message: HttpRequest | HttpResponse, label: str) -> Presented |
             raise Malformed("the key in Signature-Key is made of strings")
         return Presented(raw_public_key=spki_of_jwk(parameters))
     raise Malformed(f"the scheme {str(scheme)[:20]!r} of Signature-Key is not taken")
+
+
+@lru_cache(maxsize=1024)
+def _remembered(value: str, label: str) -> Presented | None:
+    """A signer shows the same with every message. Longer fields are read anew: nobody makes the memory large."""
+    return _presented(value, label)
 
 
 def _certificates(octets: bytes) -> tuple[bytes, ...]:

@@ -8,8 +8,9 @@ Sections: RFC 9421 sections 2.1, 2.2, 2.4 and 2.5.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from dnsbound.errors import LimitExceeded, Malformed
@@ -73,13 +74,20 @@ def signature_base(
     """The octets to sign. items: the components as they are written, parameters in their order, which is part of what
     is signed. Malformed where the message has not what is covered; LimitExceeded."""
     written = [
-        f"{text_of_item(item)}: {_value(message, component)}" for item, component in zip(items, components, strict=True)
+        f"{_text(item[0], tuple(item[1].items()))}: {_value(message, component)}"
+        for item, component in zip(items, components, strict=True)
     ]
     written.append(f'"{SIGNATURE_PARAMETERS}": {text_of_item((list(items), parameters))}')
     base = "\n".join(written)
     if len(base) > HTTP_COVERED_OCTETS.default:
         raise LimitExceeded(HTTP_COVERED_OCTETS.name, f"{len(base)} octets")
     return base.encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _text(name: str, parameters: tuple[tuple[str, Any], ...]) -> str:
+    """A component as it is written; the same few stand in every message."""
+    return text_of_item((name, dict(parameters)))
 
 
 def _value(message: HttpRequest | HttpResponse, component: Component) -> str:
