@@ -79,7 +79,7 @@ class ReportSender:
         if credential.name is None:
             raise Misuse("the credential has no name to report by")
         self._credential = credential
-        self._name: Final[ClientName] = credential.name
+        self.name: Final[ClientName] = credential.name
         self._outbox = outbox
         self._audience = ClientName.parse(audience)
         self._verifier = verifier
@@ -105,7 +105,7 @@ class ReportSender:
         now = self._clock()
         issued_at = int(now)
         draft = Report(
-            issuer=self._name,
+            issuer=self.name,
             audience=(self._audience,),
             issued_at=issued_at,
             expires_at=issued_at + self._lifetime,
@@ -137,7 +137,7 @@ class ReportSender:
         expired = await asyncio.to_thread(self._outbox.expire, now=self._clock())
         counted = dict.fromkeys(SentState, 0)
         trouble = ""
-        waiting = self._outbox.waiting(Report.stream_of(self._name, [self._audience]))
+        waiting = self._outbox.waiting(Report.stream_of(self.name, [self._audience]))
         while (sent := await asyncio.to_thread(next, waiting, None)) is not None:
             if trouble:
                 counted[SentState.WAITING] += 1
@@ -191,8 +191,8 @@ class ReportSender:
         signed = jws.parse(octets, typ=RECEIPT_TYP)
         receipt = Receipt.from_jwt(read_claims(signed))
         verified = await self._verifier.verify(signed, source=self._audience.canonical)
-        if verified.name != self._audience or receipt.signer != self._name:
-            raise Malformed(f"the receipt is not from {self._audience}, or not for {self._name}")
+        if verified.name != self._audience or receipt.signer != self.name:
+            raise Malformed(f"the receipt is not from {self._audience}, or not for {self.name}")
         return receipt
 
     async def _settle(self, sent: SentReport, receipt: Receipt, octets: bytes) -> SentState:
