@@ -38,6 +38,7 @@ from fuzz.adoption import ADOPTION_TARGETS
 from fuzz.associations import ASSOCIATION_TARGETS
 from fuzz.attestations import ATTESTATION_TARGETS
 from fuzz.authenticators import AUTHENTICATOR_TARGETS
+from fuzz.cms_messages import CMS_TARGETS
 from fuzz.eap import EAP_TARGETS
 from fuzz.encryption import ENCRYPTION_TARGETS
 from fuzz.enrolments import ENROLMENT_TARGETS
@@ -246,6 +247,7 @@ TARGETS: dict[str, Target] = {
     **ASSOCIATION_TARGETS,
     **ATTESTATION_TARGETS,
     **AUTHENTICATOR_TARGETS,
+    **CMS_TARGETS,
     **EAP_TARGETS,
     **ENCRYPTION_TARGETS,
     **ENROLMENT_TARGETS,

@@ -134,6 +134,10 @@ SAYS: Final = {
         "car54._device.cars.example 35 True",
     ],
     "ssh_signature.py": ["car54._device.cars.example", "tlsa-mismatch"],
+    "signed_mail.py": [
+        "car54._device.cars.example wrote: Twelve kilometres.",
+        "on the way somebody changed it: bad-signature",
+    ],
     "sign_and_verify.py": ["car54._device.cars.example drove 12 km", "mallory: not-permitted"],
     "signed_requests.py": ["car54._device.cars.example drove 42 km", "api.cars.example", "401"],
     "who_is_in.py": [

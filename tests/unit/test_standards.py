@@ -63,6 +63,7 @@ NUMBERS = {
     "RQ": 13,
     "JO": 28,
     "BG": 18,
+    "CM": 22,
 }
 IDENTIFIERS = [f"{prefix}-{number:02}" for prefix, count in NUMBERS.items() for number in range(1, count + 1)]
 UNNAMED = {"CA", "AR", "TL", "OP", "RR", "CD"}

@@ -1,4 +1,4 @@
-"""`dnsbound record`: the TLSA record of any certificate or key."""
+"""`dnsbound record`: the TLSA record of any certificate or key, and the SMIMEA record of a mailbox's."""
 
 from typing import Annotated
 
@@ -10,8 +10,9 @@ from dnsbound.cli.output import advise, emit, say
 from dnsbound.errors import Misuse
 from dnsbound.iana import MatchingType, Selector, Usage
 from dnsbound.limits import RECORD_TTL
-from dnsbound.names import ClientName
+from dnsbound.names import ClientName, MailboxName, name_or_mailbox
 from dnsbound.provision.advice import advice_about_forms
+from dnsbound.records import smimea
 from dnsbound.records.tlsa import TLSA
 
 
@@ -23,16 +24,18 @@ def record(
     usage: UsageOption = "3",
     selector: SelectorOption = "1",
     matching: MatchingOption = "1",
-    name: Annotated[str | None, typer.Option("--name", help="Print the whole zone-file line for this name.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Print the whole zone-file line for this name; for a mailbox, SMIMEA.")
+    ] = None,
     ttl: TtlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the TLSA record of a certificate or key."""
+    """Print the TLSA record of a certificate or key, or the SMIMEA record of a mailbox."""
     material = read_key_material(source)
     made = tlsa_of(material, *parse_parameters(usage, selector, matching))
-    client = None if name is None else ClientName.parse(name.removesuffix("."))
+    client = None if name is None else name_or_mailbox(name.removesuffix("."))
     seconds = RECORD_TTL.checked(ttl)
-    line = made.to_text() if client is None else f"{client}. {seconds} IN TLSA {made.to_text()}"
+    line = made.to_text() if client is None else f"{_owner_and_type(client, seconds)} {made.to_text()}"
     advised = list(advice_about_forms([made]))
     if not as_json:
         say(line)
@@ -52,6 +55,13 @@ def record(
             "advice": advised,
         }
     )
+
+
+def _owner_and_type(name: ClientName, seconds: int) -> str:
+    """The beginning of a zone-file line."""
+    if isinstance(name, MailboxName):
+        return f"{smimea.owner_of(name)}. {seconds} IN SMIMEA"
+    return f"{name}. {seconds} IN TLSA"
 
 
 def parse_parameters(usage: str, selector: str, matching: str) -> tuple[Usage, Selector, MatchingType]:

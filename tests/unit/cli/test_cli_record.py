@@ -167,3 +167,16 @@ def test_openssl_agrees(dnsbound, tmp_path):
     ).stdout
     digest = hashlib.sha256(public).hexdigest()
     assert dnsbound("record", certificate).lines == [f"3 1 1 {digest}"]
+
+
+def test_the_line_of_a_mailbox_is_smimea(dnsbound, tmp_path):
+    """RFC 8162 section 3."""
+    credential = Credential.generate(NAME, now=1_790_000_000.0)
+    path = tmp_path / "hugh.pem"
+    path.write_bytes(credential.to_pem())
+    owner = "c93f1e400f26708f98cb19d936620da35eec8f72e57f9eec01c1afd6._smimecert.example.com"
+    record = credential.tlsa().to_text()
+    assert dnsbound("record", path, "--name", "hugh@example.com").lines == [f"{owner}. 300 IN SMIMEA {record}"]
+    told = json.loads(dnsbound("record", path, "--name", "hugh@example.com", "--json").out)
+    assert told["name"] == "hugh@example.com"
+    assert dnsbound("record", path, "--name", "@example.com").code == 2
