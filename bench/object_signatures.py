@@ -1,4 +1,4 @@
-"""Signing and verifying objects: ours, the libraries of JOSE, and the bare primitive, over the same octets.
+"""Signing and verifying objects: ours, the libraries of JOSE and COSE, and the bare primitive, over the same octets.
 
 Every contender signs or verifies one token with the same payload and key, in the same run, in turn, by the processor's
 time; the least of the rounds and the median count. The bare primitive signs and verifies the signing input of our
@@ -13,6 +13,7 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
+import cwt
 import jwt
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,7 +28,7 @@ from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import KeyAlgorithm, private_key_to_pem
 from dnsbound.edge.object_verifier import ObjectVerifier
 from dnsbound.iana import MatchingType
-from dnsbound.objects import jose
+from dnsbound.objects import cose, jose
 from dnsbound.testing import World
 from dnsbound.testing.organisation import Device
 
@@ -93,6 +94,9 @@ def _contenders(world: World, name: str) -> dict[str, Work]:
         "ours, by name, 3 1 1, x5c": _by_name(world, digest, digest.credential, in_band=True),
         "ours, by name, 3 1 1, jwk": _by_name(world, digest, raw, in_band=True),
         "ours, by name, 3 1 0, no key in band": _by_name(world, full, full.credential, in_band=False),
+        "ours, COSE, message only": _cose(raw),
+        "ours, COSE, by name, 3 1 1, kccs": _cose_by_name(world, digest, raw),
+        "cwt, COSE": _cwt(name, digest.credential),
         "joserfc": _joserfc(name, digest.credential),
         "PyJWT": _pyjwt(name, digest.credential),
         "jwcrypto": _jwcrypto(name, digest.credential),
@@ -123,6 +127,34 @@ def _by_name(world: World, device: Device, credential: Credential, *, in_band: b
         assert verifier.verify_blocking(jose.parse(token, typ=None)).payload == PAYLOAD
 
     return Work(partial(jose.sign, PAYLOAD, credential, key_in_band=in_band), once)
+
+
+def _cose(credential: Credential) -> Work:
+    octets = cose.sign1(PAYLOAD, credential)
+    assert credential.private_key is not None
+    public = credential.private_key.public_key()
+    return Work(partial(cose.sign1, PAYLOAD, credential), lambda: cose.parse_sign1(octets, typ=None).check(public))
+
+
+def _cose_by_name(world: World, device: Device, credential: Credential) -> Work:
+    verifier = ObjectVerifier.expecting([device.name.text], world.resolver())
+    octets = cose.sign1(PAYLOAD, credential)
+
+    def once() -> None:
+        assert verifier.verify_blocking(cose.parse_sign1(octets, typ=None)).payload == PAYLOAD
+
+    return Work(partial(cose.sign1, PAYLOAD, credential), once)
+
+
+def _cwt(name: str, credential: Credential) -> Work:
+    assert credential.private_key is not None
+    key = cwt.COSEKey.from_pem(private_key_to_pem(credential.private_key), alg=name, kid=b"1")
+    protected = {1: {"ES256": -7, "EdDSA": -8}[name], 4: b"1"}
+    coder = cwt.COSE.new()
+    octets = coder.encode_and_sign(PAYLOAD, key, protected=protected)
+    return Work(
+        lambda: coder.encode_and_sign(PAYLOAD, key, protected=dict(protected)), lambda: coder.decode(octets, key)
+    )
 
 
 def _joserfc(name: str, credential: Credential) -> Work:

@@ -19,7 +19,7 @@ from dnsbound.errors import LimitExceeded, Malformed, Misuse
 from dnsbound.limits import Budget
 from dnsbound.object_limits import CBOR_DEPTH, CBOR_ITEMS
 
-__all__ = ["CBORTag", "from_cbor", "to_cbor"]
+__all__ = ["CBORTag", "byte_string", "from_cbor", "to_cbor"]
 
 _ARGUMENT_OCTETS: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 _FLOATS: Final = {25: ">e", 26: ">f", 27: ">d"}
@@ -39,6 +39,15 @@ def from_cbor(octets: bytes, what: str) -> Any:  # noqa: ANN401 (whatever the it
 def to_cbor(value: Any) -> bytes:  # noqa: ANN401 (see above)
     """Deterministic encoding. Misuse for what this package does not write."""
     return cbor2.dumps(_in_order(value))
+
+
+def byte_string(octets: bytes) -> bytes:
+    """The same for one byte string, which needs no general encoder."""
+    length = len(octets)
+    if length < 24:
+        return bytes((0x40 | length,)) + octets
+    size = next(size for size in (1, 2, 4, 8) if length < 1 << (8 * size))
+    return bytes((0x58 + size.bit_length() - 1,)) + length.to_bytes(size, "big") + octets
 
 
 def _in_order(value: Any) -> Any:  # noqa: ANN401 (see above)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse
 from dnsbound.object_limits import CBOR_DEPTH, CBOR_ITEMS
-from dnsbound.objects.cbor import from_cbor, to_cbor
+from dnsbound.objects.cbor import byte_string, from_cbor, to_cbor
 
 KEYS = st.integers(-(2**64), 2**64 - 1) | st.text(max_size=8)
 LEAVES = st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=20) | st.text(max_size=20) | st.booleans() | st.none()
@@ -102,3 +102,8 @@ def test_keys_are_in_the_order_of_rfc_8949() -> None:
 def test_what_is_not_written(item: object) -> None:
     with pytest.raises(Misuse):
         to_cbor(item)
+
+
+@pytest.mark.parametrize("length", [0, 23, 24, 255, 256, 65_535, 65_536])
+def test_a_byte_string_is_written_alike(length: int) -> None:
+    assert byte_string(bytes(length)) == to_cbor(bytes(length)) == cbor2.dumps(bytes(length))

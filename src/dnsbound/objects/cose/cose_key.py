@@ -14,7 +14,7 @@ from dnsbound.credential.encryption_keys import EncryptionKind
 from dnsbound.credential.keys import public_key_from_spki, spki_der
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.objects.cose.labels import KeyMember, KeyType
-from dnsbound.objects.encryption import AgreementKey, key_of_point, point_of
+from dnsbound.objects.encryption import CURVES, AgreementKey, key_of_point, point_of
 
 CURVE_NUMBERS: Final[Mapping[EncryptionKind, int]] = MappingProxyType(
     {EncryptionKind.P256: 1, EncryptionKind.P384: 2, EncryptionKind.P521: 3, EncryptionKind.X25519: 4}
@@ -110,8 +110,6 @@ def _members(value: object, what: str) -> Mapping[Any, Any]:
 
 
 def _decompressed(kind: EncryptionKind, x: bytes, *, odd: bool, what: str) -> ec.EllipticCurvePublicKey:
-    from dnsbound.objects.encryption import CURVES
-
     try:
         return ec.EllipticCurvePublicKey.from_encoded_point(CURVES[kind], bytes((3 if odd else 2,)) + x)
     except ValueError:

@@ -11,17 +11,19 @@ The key comes along as `x5chain`, or for a bare key as `kccs`, a claims set with
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Self
 
 from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import PublicKey
 from dnsbound.errors import LimitExceeded, Malformed, Misuse
+from dnsbound.names import ClientName
 from dnsbound.object_limits import OBJECT_OCTETS
 from dnsbound.objects.algorithms import ObjectAlgorithm, algorithm_of_cose, choose_algorithm, sign, verify
-from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
+from dnsbound.objects.cbor import CBORTag, byte_string, from_cbor, to_cbor
 from dnsbound.objects.cose.headers import HeaderMap, Headers
 from dnsbound.objects.cose.labels import SIGN1_TAG, URI_TAG, Header
-from dnsbound.objects.cose.signer_headers import in_band_key, key_headers, stated_signer
+from dnsbound.objects.cose.signer_headers import key_headers, signer_and_key
 from dnsbound.objects.signed import SignedObject
 from dnsbound.objects.signer_name import signer_uri
 
@@ -43,7 +45,9 @@ UNDERSTOOD: Final = frozenset(
     }
 )
 """Labels that may be critical."""
-_CONTEXT: Final = "Signature1"
+_NULL, _FOUR, _TAGGED = b"\xf6", b"\x84", bytes((0xC0 | SIGN1_TAG,))
+_CONTEXT: Final = _FOUR + to_cbor("Signature1")
+"""Where a Sig_structure begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +85,9 @@ class Sign1:
         return cls(headers=headers, payload=payload, signature=signature)
 
     def to_wire(self, *, tagged: bool = True) -> bytes:
-        item = [*self.headers.to_items(), self.payload, self.signature]
-        return to_cbor(CBORTag(SIGN1_TAG, item) if tagged else item)
+        payload = _NULL if self.payload is None else byte_string(self.payload)
+        headers = byte_string(self.headers.protected_octets) + to_cbor(dict(self.headers.unprotected))
+        return (_TAGGED if tagged else b"") + _FOUR + headers + payload + byte_string(self.signature)
 
     @property
     def content_type(self) -> str | int | None:
@@ -112,7 +117,7 @@ class Sign1:
 
 def to_be_signed(protected: bytes, external_aad: bytes, payload: bytes) -> bytes:
     """The encoded Sig_structure (RFC 9052 section 4.4)."""
-    return to_cbor([_CONTEXT, protected, external_aad, payload])
+    return _CONTEXT + byte_string(protected) + byte_string(external_aad) + byte_string(payload)
 
 
 def sign1(
@@ -140,21 +145,41 @@ def sign1(
     if credential.name is None:
         raise Misuse("the credential has no name, so nobody could look its key up")
     chosen = choose_algorithm(credential.signer, algorithm)
-    protected: dict[int | str, Any] = {
-        Header.ALG: chosen.cose[0],
-        Header.KID: credential.name.canonical.encode("ascii"),
-    }
-    protected |= {} if content_type is None else {Header.CONTENT_TYPE: content_type}
-    protected |= {} if typ is None else {Header.TYP: typ}
-    protected |= {} if claims is None else {Header.CWT_CLAIMS: dict(claims)}
-    protected |= {Header.X5U: CBORTag(URI_TAG, signer_uri(credential.name))} if uri else {}
-    protected |= key_headers(credential) if key_in_band else {}
-    if headers and headers.keys() & protected.keys():
-        raise Misuse("a header that is given has another meaning already")
-    made = Headers.of(protected | dict(headers or {}))
+    more = dict(headers or {})
+    more |= {} if claims is None else {Header.CWT_CLAIMS: dict(claims)}
+    more |= {} if content_type is None else {Header.CONTENT_TYPE: content_type}
+    more |= {} if typ is None else {Header.TYP: typ}
+    stated = _Stated(chosen, credential.name.canonical, credential.spki, credential.chain, key_in_band, uri)
+    made = _headers(stated, more) if more else _stated_headers(stated)
     signature = sign(credential.signer, chosen, to_be_signed(made.protected_octets, external_aad, payload))
     message = Sign1(headers=made, payload=None if detached else payload, signature=signature)
     return message.to_wire(tagged=tagged)
+
+
+class _Stated(NamedTuple):
+    """What a signer says of himself."""
+
+    algorithm: ObjectAlgorithm
+    name: str
+    spki: bytes
+    chain: tuple[bytes, ...]
+    key_in_band: bool
+    uri: bool
+
+
+@lru_cache(maxsize=256)
+def _stated_headers(stated: _Stated) -> Headers:
+    """The same in every object of a signer's that says no more."""
+    return _headers(stated, {})
+
+
+def _headers(stated: _Stated, more: HeaderMap) -> Headers:
+    protected: dict[int | str, Any] = {Header.ALG: stated.algorithm.cose[0], Header.KID: stated.name.encode("ascii")}
+    protected |= {Header.X5U: CBORTag(URI_TAG, signer_uri(ClientName.parse(stated.name)))} if stated.uri else {}
+    protected |= key_headers(stated.name, stated.spki, stated.chain) if stated.key_in_band else {}
+    if more.keys() & protected.keys():
+        raise Misuse("a header that is given has another meaning already")
+    return Headers.of(protected | dict(more))
 
 
 def parse_sign1(
@@ -204,11 +229,12 @@ def signed_object(
     _expect_type(message, typ)
     message.content_type  # noqa: B018 (raises for one that is none)
     payload = _whole_payload(message, detached)
+    name, presented = signer_and_key(headers)
     return SignedObject(
-        name=stated_signer(headers),
+        name=name,
         form=form,
         algorithm=algorithm.jose,
-        presented=in_band_key(headers),
+        presented=presented,
         check=message.check_with(payload, external_aad),
         payload=message.payload,
         content=message if content is None else content,

@@ -6,6 +6,7 @@ bucket once. Not here: what a parameter means to one kind of message.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeAlias
 
@@ -39,8 +40,8 @@ class Headers:
         """Read the first two members of a message. what: the message, for errors."""
         if not isinstance(protected, bytes):
             raise Malformed(f"{what} has protected headers that are no byte string")
-        decoded = from_cbor(protected, f"protected headers of {what}") if protected else {}
-        if not isinstance(decoded, dict) or not isinstance(unprotected, dict):
+        decoded = _decoded(protected, what)
+        if not isinstance(decoded, Mapping) or not isinstance(unprotected, dict):
             raise Malformed(f"{what} has headers that are no map")
         twice = decoded.keys() & unprotected.keys()
         if twice:
@@ -102,6 +103,25 @@ class Headers:
         both = self.protected.keys() | self.unprotected.keys()
         if {Header.IV, Header.PARTIAL_IV} <= both:
             raise Malformed(f"{what} has both an IV and a partial IV")
+
+
+_KEPT_OCTETS: Final = 4096
+"""Longer headers are read anew each time: what strangers make us keep stays small."""
+
+
+def _decoded(protected: bytes, what: str) -> Any:  # noqa: ANN401 (whatever it is)
+    return _kept(protected, what) if len(protected) <= _KEPT_OCTETS else _read(protected, what)
+
+
+@lru_cache(maxsize=1024)
+def _kept(protected: bytes, what: str) -> Any:  # noqa: ANN401 (whatever it is)
+    """A signer's headers are the same in every object. Not to be changed: they are shared."""
+    return _read(protected, what)
+
+
+def _read(protected: bytes, what: str) -> Any:  # noqa: ANN401 (whatever it is)
+    decoded = from_cbor(protected, f"protected headers of {what}") if protected else {}
+    return MappingProxyType(decoded) if isinstance(decoded, dict) else decoded
 
 
 def _shown(label: Label) -> str:

@@ -5,10 +5,10 @@ unprotected bucket names nobody.
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final
 
 from dnsbound.credential.certificate_facts import spki_of
-from dnsbound.credential.credential import Credential
 from dnsbound.credential.presented import Presented
 from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.limits import PEER_CERTIFICATES
@@ -24,14 +24,29 @@ _COSE_KEY: Final = 1
 """RFC 8747 section 3.1: the confirmation method that is a COSE_Key."""
 
 
-def key_headers(credential: Credential) -> dict[int | str, Any]:
+def key_headers(name: str, spki: bytes, chain: tuple[bytes, ...]) -> dict[int | str, Any]:
     """The key in band: the certificates, or a claims set with the bare key."""
-    if credential.chain:
-        chain: bytes | list[bytes] = credential.chain[0] if len(credential.chain) == 1 else list(credential.chain)
-        return {Header.X5CHAIN: chain}
-    assert credential.name is not None  # the caller has seen to it
-    claims = {Claim.SUB: credential.name.canonical, Claim.CNF: {_COSE_KEY: cose_key_of(credential.spki)}}
-    return {Header.KCCS: claims}
+    if chain:
+        return {Header.X5CHAIN: chain[0] if len(chain) == 1 else list(chain)}
+    return {Header.KCCS: {Claim.SUB: name, Claim.CNF: {_COSE_KEY: cose_key_of(spki)}}}
+
+
+def signer_and_key(headers: Headers) -> tuple[ClientName, Presented]:
+    """Whom the headers name, and the key that comes along. Malformed, LimitExceeded."""
+    if Header.X5CHAIN in headers.unprotected or len(headers.protected_octets) > _KEPT_OCTETS:
+        return stated_signer(headers), in_band_key(headers)
+    return _kept(headers.protected_octets)
+
+
+@lru_cache(maxsize=1024)
+def _kept(protected: bytes) -> tuple[ClientName, Presented]:
+    """By the protected headers alone, which are the same in every object of a signer's."""
+    headers = Headers.from_items(protected, {}, _FORM)
+    return stated_signer(headers), in_band_key(headers)
+
+
+_KEPT_OCTETS: Final = 4096
+"""Longer headers are read anew each time: what strangers make us keep stays small."""
 
 
 def stated_signer(headers: Headers) -> ClientName:
