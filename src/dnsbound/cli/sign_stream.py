@@ -39,6 +39,7 @@ class Recording:
 
 def sign_stream_of(source: str, out: str | None, signing: Signing, recording: Recording) -> None:
     """Sign a pipe, standard input or a growing file to its end, or until a signal comes: KeyboardInterrupt then."""
+    from dnsbound.edge.segment_files import GrowingInput
     from dnsbound.edge.segment_signing import sign_rest, sign_stream
     from dnsbound.objects.large.segments import SegmentCutter
 
@@ -51,10 +52,13 @@ def sign_stream_of(source: str, out: str | None, signing: Signing, recording: Re
         raise Misuse("--stream writes its records to a file: --out says which")
     cutter = SegmentCutter(octets=recording.octets, seconds=recording.seconds)
     with ExitStack() as held:
+        # Whoever waits for a named pipe's writer can still be interrupted as always.
+        descriptor = _opened_source(source, held)
         records = _records(Path(target), signing)
         held.callback(records.close)
         stopped = held.enter_context(_stopped_by_signals())
-        growing = _opened_source(source, records.position.offset, recording, stopped, held)
+        growing = GrowingInput(descriptor, patience=recording.patience, stopped=stopped)
+        _skip_signed(growing, source, records.position.offset)
         copied, write = _copy(source, records.position.offset, recording, held)
         try:
             if copied is not None:
@@ -80,21 +84,21 @@ def _records(path: Path, signing: Signing) -> "SegmentFile":
         raise Misuse(f"{path}: exists already (--resume goes on with it, --force replaces it)") from None
 
 
-def _opened_source(
-    source: str, offset: int, recording: Recording, stopped: Callable[[], bool], held: ExitStack
-) -> "GrowingInput":
-    from dnsbound.edge.segment_files import GrowingInput
-
+def _opened_source(source: str, held: ExitStack) -> int:
     if source == STANDARD_INPUT:
-        return GrowingInput(sys.stdin.fileno(), stopped=stopped)
+        return sys.stdin.fileno()
     descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     held.callback(os.close, descriptor)
-    growing = GrowingInput(descriptor, patience=recording.patience, stopped=stopped)
-    if growing.is_file:
-        if os.fstat(descriptor).st_size < offset:
-            raise Misuse(f"{source}: shorter than what was signed of it")
-        os.lseek(descriptor, offset, os.SEEK_SET)
-    return growing
+    return descriptor
+
+
+def _skip_signed(growing: "GrowingInput", source: str, offset: int) -> None:
+    """A file that an interrupted run has signed some of. A pipe's next octets are what comes next."""
+    if source == STANDARD_INPUT or not growing.is_file:
+        return
+    if os.fstat(growing.descriptor).st_size < offset:
+        raise Misuse(f"{source}: shorter than what was signed of it")
+    os.lseek(growing.descriptor, offset, os.SEEK_SET)
 
 
 def _copy(

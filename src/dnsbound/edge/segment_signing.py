@@ -6,6 +6,7 @@ A record is written after the octets it is of, and as one write, so that an inte
 and never leaves one of octets that are not there. `SegmentFile.resume` goes on after the last record that is whole.
 """
 
+import errno
 import os
 import secrets
 import time
@@ -61,7 +62,9 @@ class SegmentFile:
     def append(self, record: SegmentRecord) -> None:
         """Sign the record and write it down."""
         token = sign(record.to_wire(), self._credential, typ=SEGMENT_TYPE).encode("ascii")
-        os.write(self._descriptor, token + b"\n")
+        line = token + b"\n"
+        if os.write(self._descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.position = ChainPosition.after(record, token)
 
     def close(self) -> None:

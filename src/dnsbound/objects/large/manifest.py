@@ -95,11 +95,16 @@ class Manifest:
         """The payload. LimitExceeded for more files than a manifest holds."""
         if len(self.files) > MANIFEST_FILES.default:
             raise LimitExceeded(MANIFEST_FILES.name, f"{len(self.files)} files; sign them in several manifests")
-        listed = {"made": iso(self.made), "files": [entry.to_json() for entry in self.files]}
-        octets = json.dumps(listed, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        # One by one: as objects all entries together take ten times the room of their text.
+        files = b",".join(_text(entry.to_json()) for entry in self.files)
+        octets = b'{"made":' + _text(iso(self.made)) + b',"files":[' + files + b"]}"
         if len(octets) > MANIFEST_OCTETS.default:
             raise LimitExceeded(MANIFEST_OCTETS.name, f"{len(octets)} octets; sign the files in several manifests")
         return octets
+
+
+def _text(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 class DigestCheck:
