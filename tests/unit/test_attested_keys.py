@@ -413,20 +413,45 @@ def test_several_names_may_speak_for_an_address(place: Place) -> None:
     run(main)
 
 
-def test_xe_10_the_key_of_the_record_is_no_key_of_omemo(place: Place) -> None:
+@pytest.mark.parametrize("in_band", [True, False], ids=["in-band", "published"])
+def test_xe_10_the_key_of_the_record_is_no_key_of_omemo(place: Place, *, in_band: bool) -> None:
     """Said by somebody who does not make statements as we do."""
 
     async def main() -> None:
-        bob = place.person(algorithm=KeyAlgorithm.ED25519)
+        bob = place.person(algorithm=KeyAlgorithm.ED25519, publish=False)
+        bob.publish(matching_type=MatchingType.FULL)
         own = OmemoKey(device=1, identity_key=bob.credential.spki[-32:])
         claims = Attestation(
             name=bob.name, jid=BareJid.parse(BOB), omemo=(own,), issued_at=place.now(), expires_at=place.now() + 60
         ).to_claims()
+        token = sign_jwt(claims, bob.credential, now=place.now(), lifetime=60, typ=TYP, key_in_band=in_band)
         async with place.keys() as keys:
             with pytest.raises(Refused) as info:
-                await keys.receive(BOB, sign_jwt(claims, bob.credential, now=place.now(), lifetime=60, typ=TYP))
+                await keys.receive(BOB, token)
             assert info.value.reason is Reason.KEY_REUSED
+            assert place.decisions[-1].reason is Reason.KEY_REUSED
+            assert bool(place.world.queries) is not in_band
             assert keys.decide(BOB, own.identity_key) is NO
+
+    run(main)
+
+
+def test_xe_08_a_newer_one_waits_though_an_older_one_counts(place: Place) -> None:
+    """It came while the DNS was silent; whoever shows the older one again does not make it forgotten."""
+
+    async def main() -> None:
+        bob = place.person()
+        older, newer = place.says(bob, KEYS[0], before=10), place.says(bob, KEYS[1])
+        async with place.keys(deadline=0.5) as keys:
+            place.world.fault(bob.name.text, Fault.SERVFAIL)
+            with pytest.raises(Undecided):
+                await keys.receive(BOB, newer)
+            place.world.heal()
+            place.ahead += 60
+            await keys.receive(BOB, older)
+            assert trusted(keys) == [YES, UNDECIDED, UNDECIDED, UNDECIDED]
+            await keys.ask_again(BOB)
+            assert trusted(keys) == [NO, YES, NO, NO]
 
     run(main)
 

@@ -128,7 +128,7 @@ class AttestedKeys:
             self._check_room(key)
             self._waiting[key] = token
             raise
-        self._waiting.pop(key, None)
+        self._waits_no_more(key, token)
         return stated
 
     def decide(self, jid: str, identity_key: bytes) -> KeyTrust:
@@ -162,7 +162,7 @@ class AttestedKeys:
             except (Refused, Undecided) as error:
                 _log.info("what %s says of %s: %s", key.name, jid, error)
                 if isinstance(error, Refused):
-                    self._waiting.pop(key, None)
+                    self._waits_no_more(key, token)
 
     def withdraw(self, jid: str, name: ClientName | None = None) -> None:
         """The name's statement was taken back where it was found, or all of the address were. An older one of the same
@@ -209,9 +209,13 @@ class AttestedKeys:
     async def _judged(self, key: _Key, signed: SignedObject, source: str) -> AttestedBy:
         verified = await self._verifier.verify(signed, source=source)
         attestation: Attestation = verified.content
-        attestation.check_apart_from(verified.spki_sha256)
-        self._links.check(key.jid, key.name, verified.peer.grants)
-        self._check_newest(key, attestation)  # another may have come while the DNS was asked
+        try:
+            attestation.check_apart_from(verified.spki_sha256)
+            self._links.check(key.jid, key.name, verified.peer.grants)
+            self._check_newest(key, attestation)  # another may have come while the DNS was asked
+        except Refused as error:
+            self._authenticator.turned_away(error, source=source)
+            raise
         self._check_room(key)
         sweep = sweep_for(asyncio.get_running_loop(), self._authenticator)
         kept = _Kept(self, key, attestation, sweep)
@@ -226,6 +230,11 @@ class AttestedKeys:
         if former is None or former.attestation != attestation:
             self._changed(key.jid)
         return kept.as_value(self._authenticator)
+
+    def _waits_no_more(self, key: _Key, token: str) -> None:
+        """Unless another statement waits in its place by now."""
+        if self._waiting.get(key) == token:
+            del self._waiting[key]
 
     def _check_newest(self, key: _Key, attestation: Attestation) -> None:
         newest = self._newest.get(key)

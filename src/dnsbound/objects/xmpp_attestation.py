@@ -129,7 +129,7 @@ def attest(
 def parse_attestation(token: str | bytes, *, jid: BareJid, now: Moment) -> SignedObject:
     """What somebody says of the address, for an ObjectVerifier; its `content` is the `Attestation`, and nothing of it
     is trusted yet. jid: where it was found. Malformed when it is none; Refused with STALE when it does not hold now,
-    with NOT_LINKED when it is about another address."""
+    with NOT_LINKED when it is about another address, with KEY_REUSED when it lists the key that it brings along."""
     signed = parse_jwt(token, now=now, audience=None, typ=TYP)
     assert isinstance(signed.content, JwtClaims)
     attestation = Attestation.from_claims(signed.content)
@@ -137,6 +137,8 @@ def parse_attestation(token: str | bytes, *, jid: BareJid, now: Moment) -> Signe
         raise Refused(Reason.STALE, f"the attestation ended at {iso(attestation.expires_at)}")
     if attestation.jid != jid:
         raise Refused(Reason.NOT_LINKED, f"the attestation is about {attestation.jid}, not {jid}")
+    if not signed.presented.is_empty:
+        attestation.check_apart_from(sha256(signed.presented.spki).digest())
     return SignedObject(
         name=signed.name,
         form=TYP,
