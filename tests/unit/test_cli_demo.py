@@ -16,7 +16,7 @@ from dnsbound.cli.exit_codes import ExitCode
 from interop.daemon import program as installed
 
 README = Path(__file__).parents[2] / "README.md"
-STEPS = 23
+STEPS = 30
 PROGRAM = "eapol_test"
 OURS = "our own EAP-TLS peer (eapol_test is not installed)"
 
@@ -49,9 +49,11 @@ def check_all_steps(steps: list[dict[str, object]], *, by: str) -> None:
     assert [step["step"] for step in steps if step["outcome"] != step["expected"]] == []
     outcomes = [step["outcome"] for step in steps]
     assert outcomes.count("admitted") == 4
-    assert outcomes.count("refused not-permitted, 0 DNS queries") == 3
-    assert outcomes.count("refused tlsa-mismatch") == 2
-    assert outcomes.count("refused no-tlsa") == 3
+    assert outcomes.count("refused not-permitted, 0 DNS queries") == 4
+    assert outcomes.count("refused tlsa-mismatch") == 3
+    assert outcomes.count("refused no-tlsa") == 4
+    assert outcomes.count("accepted, with a receipt") == outcomes.count("not taken again") == 1
+    assert outcomes.count("verified") == outcomes.count("undecided bogus") - 1 == 1
     assert outcomes.count("disconnected") == 2
     assert outcomes.count("admitted, own topics alone") == 1
     assert outcomes.count("cut") == 2
@@ -68,7 +70,7 @@ def test_the_whole_story_goes_as_expected_and_as_the_readme_shows_it() -> None:
     check_all_steps(steps, by=PROGRAM)
     readme = README.read_text()
     shown = re.findall(r"^   ok  (.*)\n       (.*) as expected, \d+ ms$", readme, re.MULTILINE)
-    assert len(shown) == 6
+    assert len(shown) == 8
     assert set(shown) <= {(step["step"], step["outcome"]) for step in steps}
     assert f"Some of the {STEPS} steps of the demo" in readme
 

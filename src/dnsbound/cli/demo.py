@@ -23,7 +23,7 @@ _START_SECONDS: Final = 10.0
 
 
 def demo(*, as_json: JsonOption = False) -> int:
-    """Show a car let in to an API, two networks and a broker by its DNS name, and put out when its record goes."""
+    """Show a car let in to an API, two networks and a broker, and believed, by its DNS name, until its record goes."""
     from dnsbound.cli.demo_broker import serving_broker
     from dnsbound.cli.demo_networks import serving_networks
     from dnsbound.cli.demo_scenario import ACCESS, Scenario
@@ -129,6 +129,8 @@ def _conclude(wrong: int, scenario: "Scenario") -> None:
         out.print(f"From the removal of the record to the refusal: {scenario.revocation_seconds:.1f} s,")
         if scenario.broker_seconds is not None:
             out.print(f"until the broker's connection was cut: {scenario.broker_seconds:.1f} s,")
+        if scenario.report_seconds is not None:
+            out.print(f"until a new report was refused (archived ones still hold): {scenario.report_seconds:.1f} s,")
         out.print(
             f"and until both networks had put the car out: {scenario.disconnect_seconds:.1f} s; by caches running out."
         )

@@ -25,6 +25,9 @@ from dnsbound.testing.front_trials.mqtt_client import MqttClient
 from dnsbound.testing.world import World
 
 REPORT: Final = "report.gov.example"
+REPORTS: Final = f"reports/{REPORT}"
+RECEIPTS: Final = "receipts"
+"""Topics: where reports go, and, with a name behind it, where the receipts for that name come."""
 SECONDS: Final = 15.0
 _START_SECONDS: Final = 10.0
 
@@ -35,6 +38,14 @@ allow_anonymous true
 acl_file {directory}/mqtt.acl
 persistence false
 log_dest none
+"""
+_TOPICS: Final = f"""\
+user {REPORT}
+topic read {REPORTS}
+topic write {RECEIPTS}/#
+pattern readwrite devices/%u/#
+pattern write {REPORTS}
+pattern read {RECEIPTS}/%u
 """
 _GATE: Final = """
 [server]
@@ -80,7 +91,7 @@ def serving_broker(world: World, access: str) -> Iterator[Broker | None]:
 
 @contextmanager
 def _mosquitto(directory: Path, program: str) -> Iterator[None]:
-    (directory / "mqtt.acl").write_text("pattern readwrite devices/%u/#\n")
+    (directory / "mqtt.acl").write_text(_TOPICS)
     (directory / "mosquitto.conf").write_text(_MOSQUITTO.format(directory=directory))
     command = [program, "-c", str(directory / "mosquitto.conf")]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 (our own arguments)

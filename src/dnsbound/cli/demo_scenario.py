@@ -1,7 +1,8 @@
 """The story the demonstration tells, step by step, on a signed miniature Internet in this process.
 
 car54 gets a name and a key; an HTTPS API and two Wi-Fi networks know it by that name alone; everybody else stays out,
-each for a reason of their own; then one record is removed and every door closes. Each step says what was expected
+each for a reason of their own; its signed report is believed by an office that never meets it; then one record is
+removed and every door closes. Each step says what was expected
 before it is tried. Revocation goes through the ordinary caches: the record's TTL is two seconds; nothing is flushed.
 """
 
@@ -17,6 +18,7 @@ from dnsbound.cli.demo_at_broker import at_broker as _at_broker
 from dnsbound.cli.demo_broker import Broker
 from dnsbound.cli.demo_clients import HOST, Caller, Reply, Service, call, call_with_curl, curl
 from dnsbound.cli.demo_networks import PUBLIC, WIRELESS, Networks, Place
+from dnsbound.cli.demo_reports import reporting
 from dnsbound.cli.demo_step import SKIPPED, StepResult, ms_since
 from dnsbound.cli.demo_supplicants import Joining
 from dnsbound.credential.credential import Credential
@@ -46,6 +48,9 @@ deny = ["car99._device.cars.example"]
 allow = [{ names = ["*._device.cars.example"], grants = { vlan = "visitors" } }]
 
 [door."report.gov.example"]
+allow = ["*._device.cars.example", "report.gov.example"]
+
+[door.reports]
 allow = ["*._device.cars.example"]
 
 [door."wireless.cars.example"]
@@ -71,6 +76,9 @@ class Scenario:
         """From there to the last Disconnect-Request of a network."""
         self.broker_seconds: float | None = None
         """From there to the end of the connection to the broker."""
+        self.report_seconds: float | None = None
+        """From there to the first report refused."""
+        self._removed = 0.0
         self.server_credential: Final = world.web_credential(HOST)
         self.authenticator: Final = Authenticator(
             AccessList.from_toml(ACCESS), world.resolver(), door=DOOR, on_decision=self._decisions.put
@@ -93,7 +101,14 @@ class Scenario:
         yield from self._network_access(networks, car)
         with _at_broker(broker, car) as at_broker:
             yield at_broker.begun
-            yield from self._revocation(service, networks, car, at_broker)
+            with reporting(self._world, car, at_broker.client, broker, ACCESS) as reports:
+                yield from reports.begin()
+                stranger = self._world.organisation("bikes.example").device("car2").credential
+                yield self._unasked("bikes.example", lambda: reports.by_stranger(stranger))
+                yield from self._revocation(service, networks, car, at_broker)
+                again, self.report_seconds = _forgotten(reports.once_more, self._removed, car.ttl)
+                yield again
+                yield from reports.archived()
 
     def _issue(self) -> Generator[StepResult, None, Device]:
         started = time.perf_counter()
@@ -200,7 +215,7 @@ class Scenario:
     ) -> Iterator[StepResult]:
         live = Caller(service, car.credential)
         yield self._attempt("a connection that stays open", "admitted", live.get)
-        removed = time.perf_counter()
+        self._removed = removed = time.perf_counter()
         car.revoke()
         yield StepResult(
             step=f"remove the TLSA record of {CAR}",
@@ -300,11 +315,12 @@ def _joining(network: str, name: ClientName, credential: Credential, place: Plac
 
 
 def _forgotten(attempt: Callable[[], StepResult], removed: float, ttl: int) -> tuple[StepResult, float]:
-    """Try until it is no longer admitted: the last result, and the seconds since the removal."""
+    """Try until it is refused: the last result, and the seconds since the removal. A connection that was let in by the
+    last of the evidence, and cut before its answer came, was neither: it failed."""
     while True:
         result = attempt()
         seconds = time.perf_counter() - removed
-        if not result.outcome.startswith("admitted") or seconds > REVOCATION_SECONDS:
+        if not result.outcome.startswith(("admitted", "failed")) or seconds > REVOCATION_SECONDS:
             break
         time.sleep(_BETWEEN_TRIES)
     told = f"{result.reason}; {seconds:.1f} s after the removal, TTL {ttl} s, nothing flushed"

@@ -16,6 +16,7 @@ _CLEAN_SESSION: Final = 0x02
 _PASSWORD: Final = 0x40
 _USER_NAME: Final = 0x80
 _QOS_1: Final = 0x02
+_LENGTH_BITS: Final = 21
 
 
 class MqttClient:
@@ -69,6 +70,13 @@ class MqttClient:
         end = 2 + int.from_bytes(body[:2])
         return body[2:end].decode(errors="replace"), body[end:].decode(errors="replace")
 
+    def heard_at(self, topic: str) -> str:
+        """The next message of this topic; others are passed over."""
+        while True:
+            where, message = self.heard()
+            if where == topic:
+                return message
+
     def _message(self) -> bytes:
         kind, body = self._read()
         if kind is not PacketType.PUBLISH:
@@ -105,9 +113,14 @@ class MqttClient:
         self._socket.close()
 
     def _read(self) -> tuple[PacketType, bytes]:
-        """One packet; all of a trial are shorter than 128 octets."""
-        first, length = self._exactly(2)
-        return PacketType(first >> 4), self._exactly(length)
+        """One packet. Section 2.2.3: seven bits of its length in each octet, the lowest first."""
+        first, length, shift = self._exactly(1)[0], 0, 0
+        while True:
+            octet = self._exactly(1)[0]
+            length |= (octet & 0x7F) << shift
+            shift += 7
+            if octet < 0x80 or shift > _LENGTH_BITS:
+                return PacketType(first >> 4), self._exactly(length)
 
     def _exactly(self, count: int) -> bytes:
         octets = b""
