@@ -133,6 +133,9 @@ class Malformed(DnsboundError):
         self.what = what
         self.offset = offset
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.what, self.offset)
+
 
 class PeerError(DnsboundError):
     """The peer broke a protocol."""
@@ -148,6 +151,9 @@ class Refused(DnsboundError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.detail)
+
 
 class Undecided(DnsboundError):
     """Could not find out. Never a yes; may be retried; never remembered as a denial."""
@@ -159,6 +165,9 @@ class Undecided(DnsboundError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.detail)
+
 
 class LimitExceeded(DnsboundError):
     """A budget or limit was used up. limit: its name in `dnsbound.limits`."""
@@ -166,3 +175,7 @@ class LimitExceeded(DnsboundError):
     def __init__(self, limit: str, detail: str = "") -> None:
         super().__init__(f"{limit}: {detail}" if detail else limit)
         self.limit = limit
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.limit, self.detail)

@@ -65,6 +65,7 @@ X25519 = x25519.X25519PrivateKey.generate().public_key().public_bytes(Encoding.D
         (spki(KeyAlgorithm.MLDSA44), "ML-DSA-44", (LOG_IN, VERIFY)),
         (X25519, "X25519", (ENCRYPT,)),
     ],
+    ids=["p256", "ed25519", "rsa2048", "ml-dsa-44", "x25519"],  # of the octets they would differ between processes
 )
 def test_di_05_a_whole_key_says_what_it_may_do(
     world: World, cars: Organisation, key: bytes, algorithm: str, uses: tuple[Use, ...]
