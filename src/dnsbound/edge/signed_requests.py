@@ -25,6 +25,7 @@ from dnsbound.http_limits import HTTP_SIGNED_BODY_OCTETS
 from dnsbound.objects.http_signatures.message import HttpRequest, target_uri
 from dnsbound.objects.http_signatures.profile import MessageSignature, parse_request
 from dnsbound.objects.signed import SignedObject, VerifiedObject
+from dnsbound.times import Moment
 
 
 class SignedRequests:
@@ -62,6 +63,10 @@ class SignedRequests:
         """The request as its client has signed it. target: path and query as they came. Malformed."""
         if not target.startswith("/"):
             raise Malformed("the target of the request is no path")
+        # No client sends a fragment, and no URI that is signed has one; but servers hand on what follows the sign as a
+        # part of path or query, where it would be whatever somebody on the way has put there.
+        if "#" in target:
+            raise Malformed("the target of the request has a fragment")
         return HttpRequest.of(method, self._origin + target, fields)
 
     async def verify(
@@ -81,7 +86,7 @@ class SignedRequests:
         verified = await self._verifier.verify(signed, source=source)
         held = await content()
         said = self._checked(verified, held, source)
-        name, now = verified.name, self._verifier.now()
+        name, now = verified.name, self._now_within(said, source)
         if self._nonces.waits:
             is_new = await asyncio.to_thread(
                 self._nonces.is_new, name, said.nonce, until=said.remembered_until, now=now
@@ -104,7 +109,8 @@ class SignedRequests:
         verified = self._verifier.verify_blocking(signed, source=source)
         held = content()
         said = self._checked(verified, held, source)
-        is_new = self._nonces.is_new(verified.name, said.nonce, until=said.remembered_until, now=self._verifier.now())
+        now = self._now_within(said, source)
+        is_new = self._nonces.is_new(verified.name, said.nonce, until=said.remembered_until, now=now)
         self._expect_new(is_new=is_new, source=source)
         return verified, held
 
@@ -124,6 +130,14 @@ class SignedRequests:
         except Refused as error:
             raise self._turned_away(error, source) from error
         return said
+
+    def _now_within(self, said: MessageSignature, source: str) -> Moment:
+        """The moment that the nonce is looked up at. Content may come as slowly as its sender likes: once the nonce may
+        be forgotten, a second request with it would be a new one."""
+        now = self._verifier.now()
+        if now > said.remembered_until:
+            raise self._turned_away(Refused(Reason.STALE, "the signature expired while the content came"), source)
+        return now
 
     def _expect_new(self, *, is_new: bool, source: str) -> None:
         if not is_new:

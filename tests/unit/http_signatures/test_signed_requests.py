@@ -108,6 +108,16 @@ def test_hs_10_an_origin_may_have_the_path_that_a_proxy_takes_off() -> None:
     assert verify(requests, requests.request("POST", "/reports", came))[0].name == CAR
 
 
+@pytest.mark.parametrize("added", ["#", "#&admin=1", "&x#&admin=1"])
+def test_hs_10_nothing_is_hidden_behind_a_fragment(added: str) -> None:
+    """A server hands `?day=1#&admin=1` on as a query; what is signed is the URI without its fragment."""
+    requests = door(records(tlsa(RAW)))
+    came = [(n.encode(), v.encode()) for n, v in signed().fields]
+    assert verify(requests, requests.request("POST", "/reports?day=1", came))[0].name == CAR
+    with pytest.raises(Malformed):
+        requests.request("POST", f"/reports?day=1{added}", came)
+
+
 @pytest.mark.parametrize("origin", ["api.example", "https://api.example/?x", "https://api.example/#x", ""])
 def test_hs_10_an_origin_that_is_none(origin: str) -> None:
     with pytest.raises(Misuse):
@@ -190,6 +200,30 @@ def test_hs_04_a_nonce_is_remembered_as_long_as_any_clock_takes_it() -> None:
     assert refusal(door(records(tlsa(RAW)), nonces=nonces, now=last + 1), message) is Reason.STALE
     nonces.is_new(CAR, "other", until=last + 60, now=last + 1)
     assert len(nonces) == 1
+
+
+def test_hs_04_content_that_comes_late_is_not_taken_once_more() -> None:
+    """Whoever has a copy of a request begins to send it, and ends when its nonce has been forgotten."""
+    nonces, message, clock = NoncesHere(), signed(seconds=60), [NOW]
+    verifier = ObjectVerifier(AccessList.allowing(DOOR, [NAME]), records(tlsa(RAW)), door=DOOR, clock=lambda: clock[0])
+    requests = SignedRequests(verifier, origin="https://api.example", nonces=nonces)
+
+    def slowly() -> bytes:
+        verify(door(records(tlsa(RAW)), nonces=nonces), message)
+        clock[0] = NOW + 60 + HTTP_CLOCK_SKEW.default + 1
+        return CONTENT
+
+    async def slowly_too() -> bytes:
+        clock[0] = NOW + 60 + HTTP_CLOCK_SKEW.default + 1
+        return CONTENT
+
+    with pytest.raises(Refused) as refused:
+        requests.verify_blocking(message, slowly)
+    assert refused.value.reason is Reason.STALE
+    clock[0] = NOW
+    with pytest.raises(Refused) as refused:
+        asyncio.run(requests.verify(message, slowly_too))
+    assert refused.value.reason is Reason.STALE
 
 
 def test_hs_04_a_memory_that_is_full_decides_nothing() -> None:
