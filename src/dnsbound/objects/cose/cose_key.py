@@ -70,10 +70,15 @@ def spki_of_cose_key(value: object, what: str) -> bytes:
             return _whole(ed25519.Ed25519PublicKey, members.get(KeyMember.X), what)
         case KeyType.RSA:
             return _rsa(members, what)
-        case KeyType.AKP if members.get(KeyMember.ALG) in _MLDSA:
-            return _whole(_MLDSA[members[KeyMember.ALG]], members.get(KeyMember.AKP_PUB), what)
+        case KeyType.AKP if (kind := _mldsa_kind(members.get(KeyMember.ALG))) is not None:
+            return _whole(kind, members.get(KeyMember.AKP_PUB), what)
         case _:
             raise Malformed(f"{what} is a key of a kind that is not used here")
+
+
+def _mldsa_kind(number: object) -> type[Any] | None:
+    """What stands there may be anything, and not everything can be looked for in a mapping."""
+    return _MLDSA.get(number) if isinstance(number, int) else None
 
 
 def agreement_key_of(value: object, what: str) -> AgreementKey:
