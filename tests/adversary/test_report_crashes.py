@@ -169,7 +169,7 @@ def unjudged(number: int, issuer: str = CAR, **fields: Any) -> Unjudged:
 
 
 def test_rq_10_the_quarantine_is_bounded_for_each_and_for_all(estate: Estate) -> None:
-    quarantine = Quarantine(estate.intake.database, per_signer=3, reports=5)
+    quarantine = Quarantine(estate.intake.database, per_signer=3, reports=10)
 
     def keep(what: Unjudged) -> bool:
         return quarantine.keep(what, QuarantineState.UNDECIDED, Reason.DNS_FAILED, "", now=NOW)

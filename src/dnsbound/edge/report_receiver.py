@@ -6,9 +6,9 @@
 In this order: size and form; permit, signature and records of its signer's name (`ObjectVerifier`); audience and time;
 then, in one transaction, whether it was taken before and how it follows (`dnsbound.provision.reports.intake`). Each
 step is cheaper, or rests on less, than the next. What is refused is kept in quarantine with its reason, unless its
-signer is not on the list; what cannot be decided is kept too, and judged again by `judge_again`, and neither counts as
-received: its sender has no receipt and goes on sending. The same octets brought again get the same receipt, even when
-the name has no records any more.
+signer is not on the list, or no key is known to have signed it; what cannot be decided is kept too, and judged again by
+`judge_again`, and neither counts as received: its sender has no receipt and goes on sending. The same octets brought
+again get the same receipt, even when the name has no records any more.
 
 What carries reports is the caller's: HTTP is `dnsbound.adapters.report_asgi`.
 """
@@ -43,6 +43,9 @@ from dnsbound.provision.reports.quarantine import QuarantineState, Unjudged
 from dnsbound.times import Moment, Seconds
 
 _log: Final = logging.getLogger("dnsbound.reports")
+_NOBODYS: Final = frozenset({Reason.NOT_PERMITTED, Reason.BAD_SIGNATURE, Reason.NO_KEY})
+"""What is refused for these reasons is not kept: anybody may write such a thing in anybody's name and with anybody's
+public key, as often as he likes."""
 
 
 class Standing(StrEnum):
@@ -212,7 +215,7 @@ class ReportReceiver:
             return _answer(arrival, taken)
         refused = isinstance(error, Refused)
         kept = False
-        if error.reason is not Reason.NOT_PERMITTED:
+        if error.reason not in _NOBODYS:
             state = QuarantineState.REFUSED if refused else QuarantineState.UNDECIDED
             keep = self._intake.quarantine.keep
             kept = await asyncio.to_thread(keep, unjudged, state, error.reason, error.detail, now=self._clock())
@@ -237,7 +240,7 @@ def _arrival(token: bytes, *, received_at: Moment, source: str) -> _Arrival:
         raise LimitExceeded(REPORT_OCTETS.name, f"a report of {len(token)} octets")
     signed = jws.parse(token, typ=reports.TYP)
     claims = read_claims(signed)
-    report = Report.from_jwt(claims)
+    report = Report.from_token(claims, token)
     presented = signed.presented
     unjudged = Unjudged(
         issuer=report.issuer.canonical,

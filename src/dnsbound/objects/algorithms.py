@@ -224,8 +224,17 @@ def der_of_raw(algorithm: ObjectAlgorithm, signature: bytes) -> bytes:
 
 
 def raw_of_der(algorithm: ObjectAlgorithm, signature: bytes) -> bytes:
-    """r and s side by side, of an ECDSA signature in DER, as a `Signer` makes it."""
+    """r and s side by side, of an ECDSA signature in DER, as a `Signer` makes it; of s and n - s, which verify alike,
+    the smaller (`is_only_form`)."""
     assert algorithm.signature_octets is not None
     half = algorithm.signature_octets // 2
     r, s = decode_dss_signature(signature)
-    return r.to_bytes(half, "big") + s.to_bytes(half, "big")
+    return r.to_bytes(half, "big") + min(s, _ORDERS[algorithm.kind] - s).to_bytes(half, "big")
+
+
+def is_only_form(algorithm: ObjectAlgorithm, signature: bytes) -> bool:
+    """Whether nobody but the key's holder could have written the signature otherwise: of an ECDSA signature everybody
+    can make a second one of the same message, with n - s for s, so that one of them counts where the octets of a signed
+    object are what it is known by."""
+    order = _ORDERS.get(algorithm.kind)
+    return order is None or 2 * int.from_bytes(signature[len(signature) // 2 :], "big") < order

@@ -9,7 +9,8 @@ who receives them sees whether any is missing, came twice, or belongs to another
 
 This holds no clock, no keys and no store: signing is `dnsbound.objects.jose`, keeping count is
 `dnsbound.edge.report_sender` and `dnsbound.edge.report_receiver`. Nothing here is believed before its signer is known.
-Sections: RFC 7519 section 4.1, RFC 8725 sections 3.8, 3.9 and 3.11.
+A report is known by its octets, so that nobody on the way may be able to write them otherwise: an ECDSA signature has
+the smaller one of s and n - s. Sections: RFC 7519 section 4.1, RFC 8725 sections 3.8, 3.9 and 3.11.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,8 @@ from typing import Any, Final, Self
 from dnsbound.errors import Malformed, Misuse, Reason, Refused
 from dnsbound.names import ClientName
 from dnsbound.object_limits import OBJECT_SKEW_SECONDS, REPORT_AUDIENCES, REPORT_SECONDS_TAKEN
+from dnsbound.objects.algorithms import is_only_form
+from dnsbound.objects.jose import base64url as strict_base64url
 from dnsbound.objects.jose.jwt import JwtClaims
 from dnsbound.objects.report_claims import base64url, moment_claim, name_claim, octets_claim, whole_claim
 from dnsbound.times import Moment, Seconds
@@ -79,6 +82,15 @@ class Report:
     def at(self, sequence: int, previous: bytes | None) -> Self:
         """The same report in another place."""
         return replace(self, sequence=sequence, previous=previous)
+
+    @classmethod
+    def from_token(cls, claims: JwtClaims, token: bytes) -> Self:
+        """As `from_jwt`, of the very octets that came: Malformed too when they are not the only way that this report
+        could have been written without its signer."""
+        signature = strict_base64url.decode(token.rpartition(b".")[2], "signature")
+        if not is_only_form(claims.header.algorithm, signature):
+            raise Malformed("report: its ECDSA signature has the larger one of s and n - s, as anybody could make it")
+        return cls.from_jwt(claims)
 
     @classmethod
     def from_jwt(cls, claims: JwtClaims) -> Self:

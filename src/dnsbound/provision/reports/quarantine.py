@@ -3,7 +3,8 @@ refused, for people to look at.
 
 It is bounded, together and for each name that is claimed, and what comes when it is full is not kept: its sender has no
 receipt and keeps it. Anybody may claim a name and bring a key along, so what comes with a key by which reports of that
-name were taken before has a share of its own, which strangers cannot fill.
+name were taken before has a share of its own, which strangers cannot fill; under all names together they have half of
+the room. That whoever brings a key has signed with it is for the caller to know.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from dnsbound.times import Moment
 PAGE: Final = 100
 _ALL: Final = ""
 """The pool that everything counts in."""
+_STRANGERS: Final = " strange"
+"""The pool that everything counts in whose key nobody knows; and how the pools of such things end."""
 _DETAIL: Final = 500
 """Characters."""
 
@@ -118,7 +121,7 @@ class Quarantine:
                 **said,
             )
         )
-        for each in (pool, _ALL):
+        for each in _pools_around(pool):
             _count(connection, each, 1, len(unjudged.token))
         return True
 
@@ -182,11 +185,16 @@ class Quarantine:
         return gone
 
     def _has_room(self, connection: Connection, pool: str, octets: int) -> bool:
-        counted = select(pools).where(pools.c.pool.in_([pool, _ALL]))
-        for row in connection.execute(counted):
-            if row.pool == pool and row.reports >= self._per_signer:
-                return False
-            if row.pool == _ALL and (row.reports >= self._reports or row.octets + octets > self._octets):
+        room = {
+            pool: (self._per_signer, self._octets),
+            _STRANGERS: (self._reports // 2, self._octets // 2),
+            _ALL: (self._reports, self._octets),
+        }
+        counted = {row.pool: row for row in connection.execute(select(pools).where(pools.c.pool.in_(list(room))))}
+        for each in _pools_around(pool):
+            reports, most = room[each]
+            row = counted.get(each)
+            if (0 if row is None else row.reports) >= reports or (0 if row is None else row.octets) + octets > most:
                 return False
         return True
 
@@ -198,12 +206,16 @@ def _pool_of(connection: Connection, unjudged: Unjudged) -> str:
         .limit(1)
     )
     taken = bool(unjudged.spki_sha256) and connection.execute(known).first() is not None
-    return f"{unjudged.issuer} {'known' if taken else 'strange'}"
+    return f"{unjudged.issuer} known" if taken else unjudged.issuer + _STRANGERS
+
+
+def _pools_around(pool: str) -> tuple[str, ...]:
+    return (pool, _STRANGERS, _ALL) if pool.endswith(_STRANGERS) else (pool, _ALL)
 
 
 def _remove(connection: Connection, row: Row[int, str, bytes]) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id == row.id))
-    for pool in (row.pool, _ALL):
+    for pool in _pools_around(row.pool):
         _count(connection, pool, -1, -len(row.token))
     connection.execute(delete(pools).where(pools.c.pool == row.pool, pools.c.reports <= 0))
 
