@@ -8,10 +8,8 @@ match too. Prosody's HTTP client speaks to addresses alone, so a secret says who
 import re
 from typing import Final
 
-from dnsbound.adapters.fronts import quoting
-from dnsbound.adapters.fronts.prosody_asking import asking_lua
-from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, Snippet, Version, heading
-from dnsbound.errors import Misuse
+from dnsbound.adapters.fronts.prosody_asking import asking_lua, prosody_files
+from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, Settings, Snippet, Version
 
 FACTS: Final = Facts(
     server="prosody",
@@ -96,31 +94,9 @@ module:provides("auth", provider);
 
 
 def files(settings: Settings) -> tuple[ConfigFile, ...]:
-    """The host's part, our module, and the secret. Misuse over a Unix socket."""
-    verifier = settings.verifier
-    if isinstance(verifier, OverUnix):
-        raise Misuse("Prosody cannot ask over a Unix socket")
-    secret = settings.directory / f"dnsbound-{settings.label}.secret"
-    host = settings.listen.host
-    text = _HOST.format(
-        module=MODULE,
-        directory=quoting.lua(str(settings.directory), "the directory"),
-        interfaces=quoting.lua(host, "the address") if host else '"*", "::"',
-        port=settings.listen.port,
-        name=quoting.lua(settings.server_name, "the server name"),
-        url=quoting.lua(f"http://{verifier.address.to_text()}/verify", "the address"),
-        secret=quoting.lua(str(secret), "the directory"),
-        certificate=quoting.lua(str(settings.certificate), "the certificate"),
-        key=quoting.lua(str(settings.key), "the key"),
-    )
-    name = f"dnsbound-{settings.label}.cfg.lua"
-    return (
-        ConfigFile(name=name, text=heading(FACTS, settings) + text, place=f"/etc/prosody/conf.avail/{name}"),
-        ConfigFile(
-            name=MODULE, text=_MODULE + asking_lua("dnsbound") + _PROVIDER, place=str(settings.directory / MODULE)
-        ),
-        ConfigFile(name=secret.name, text=f"{verifier.secret}\n", place=str(secret), secret=True),
-    )
+    """The server's part, our module, and the secret. Misuse over a Unix socket."""
+    lua = _MODULE + asking_lua("dnsbound") + _PROVIDER
+    return prosody_files(FACTS, settings, configuration=_HOST, module=MODULE, lua=lua)
 
 
 SNIPPET: Final = Snippet(facts=FACTS, files=files)

@@ -1,9 +1,13 @@
-"""The part that both our modules for Prosody share: who the verify service says is at the other end of a stream.
+"""What both our modules for Prosody share: the Lua that asks who is at the other end of a stream, and the files.
 
 Prosody's HTTP client speaks to addresses alone, so a secret says who asks.
 """
 
 from typing import Final
+
+from dnsbound.adapters.fronts import quoting
+from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, heading
+from dnsbound.errors import Misuse
 
 _ASKING: Final = """\
 local wait_for = require "util.async".wait_for;
@@ -51,6 +55,35 @@ local function verified(session, stated)
 end
 
 """
+
+
+def prosody_files(
+    facts: Facts, settings: Settings, *, configuration: str, module: str, lua: str
+) -> tuple[ConfigFile, ...]:
+    """The configuration, our module, and the secret. configuration: to be formatted. lua: of the module. Misuse
+    over a Unix socket."""
+    verifier = settings.verifier
+    if isinstance(verifier, OverUnix):
+        raise Misuse("Prosody cannot ask over a Unix socket")
+    secret = settings.directory / f"dnsbound-{settings.label}.secret"
+    host = settings.listen.host
+    text = configuration.format(
+        module=module,
+        directory=quoting.lua(str(settings.directory), "the directory"),
+        interfaces=quoting.lua(host, "the address") if host else '"*", "::"',
+        port=settings.listen.port,
+        name=quoting.lua(settings.server_name, "the server name"),
+        url=quoting.lua(f"http://{verifier.address.to_text()}/verify", "the address"),
+        secret=quoting.lua(str(secret), "the directory"),
+        certificate=quoting.lua(str(settings.certificate), "the certificate"),
+        key=quoting.lua(str(settings.key), "the key"),
+    )
+    name = f"dnsbound-{settings.label}.cfg.lua"
+    return (
+        ConfigFile(name=name, text=heading(facts, settings) + text, place=f"/etc/prosody/conf.avail/{name}"),
+        ConfigFile(name=module, text=lua, place=str(settings.directory / module)),
+        ConfigFile(name=secret.name, text=f"{verifier.secret}\n", place=str(secret), secret=True),
+    )
 
 
 def asking_lua(prefix: str) -> str:

@@ -8,10 +8,8 @@ as before. Sections: RFC 6120 section 13.7.2, XEP-0178.
 import re
 from typing import Final
 
-from dnsbound.adapters.fronts import quoting
-from dnsbound.adapters.fronts.prosody_asking import asking_lua
-from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, OverUnix, Settings, Snippet, Version, heading
-from dnsbound.errors import Misuse
+from dnsbound.adapters.fronts.prosody_asking import asking_lua, prosody_files
+from dnsbound.adapters.fronts.snippet import ConfigFile, Facts, Settings, Snippet, Version
 
 FACTS: Final = Facts(
     server="prosody-s2s",
@@ -86,31 +84,9 @@ end, 10);
 
 
 def files(settings: Settings) -> tuple[ConfigFile, ...]:
-    """Global settings with one host, our module, and the secret. Misuse over a Unix socket."""
-    verifier = settings.verifier
-    if isinstance(verifier, OverUnix):
-        raise Misuse("Prosody cannot ask over a Unix socket")
-    secret = settings.directory / f"dnsbound-{settings.label}.secret"
-    host = settings.listen.host
-    text = _GLOBAL.format(
-        module=MODULE,
-        directory=quoting.lua(str(settings.directory), "the directory"),
-        interfaces=quoting.lua(host, "the address") if host else '"*", "::"',
-        port=settings.listen.port,
-        name=quoting.lua(settings.server_name, "the server name"),
-        url=quoting.lua(f"http://{verifier.address.to_text()}/verify", "the address"),
-        secret=quoting.lua(str(secret), "the directory"),
-        certificate=quoting.lua(str(settings.certificate), "the certificate"),
-        key=quoting.lua(str(settings.key), "the key"),
-    )
-    name = f"dnsbound-{settings.label}.cfg.lua"
-    return (
-        ConfigFile(name=name, text=heading(FACTS, settings) + text, place=f"/etc/prosody/conf.avail/{name}"),
-        ConfigFile(
-            name=MODULE, text=_MODULE + asking_lua("dnsbound_s2s") + _HOOK, place=str(settings.directory / MODULE)
-        ),
-        ConfigFile(name=secret.name, text=f"{verifier.secret}\n", place=str(secret), secret=True),
-    )
+    """The server's part, our module, and the secret. Misuse over a Unix socket."""
+    lua = _MODULE + asking_lua("dnsbound_s2s") + _HOOK
+    return prosody_files(FACTS, settings, configuration=_GLOBAL, module=MODULE, lua=lua)
 
 
 SNIPPET: Final = Snippet(facts=FACTS, files=files)
