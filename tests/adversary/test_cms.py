@@ -7,7 +7,7 @@ from dnsbound.credential.credential import Credential
 from dnsbound.credential.keys import public_key_from_spki
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed
 from dnsbound.object_limits import CMS_ATTRIBUTES, CMS_CERTIFICATES, CMS_ELEMENTS, CMS_OCTETS
-from dnsbound.objects.cms import encoding, signed_data
+from dnsbound.objects.cms import encoding, signed_data, smime
 from dnsbound.objects.cms.reading import MAX_DEPTH, der_of
 from dnsbound.objects.cms.signed_data import parse
 from unit.cms.crafting import CAR, NAME, NOW, PAYLOAD, attribute, craft
@@ -114,3 +114,22 @@ def test_every_cut_and_every_changed_octet_is_an_error_of_ours() -> None:
         except DnsboundError:
             continue
     assert verified <= {(PAYLOAD, NAME)}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"a" * 250_000,
+        b"From: a" + b" " * 250_000 + b"b",
+        b'Content-Type: multipart/signed; a="' + b";" * 250_000,
+    ],
+)
+def test_cm_10_a_mail_header_costs_no_more_than_its_length(header: bytes) -> None:
+    """Each of these took minutes: the square of what strangers may send. A hang is what fails here."""
+    with pytest.raises(Malformed):
+        smime.parse(header + b"\r\n\r\nbody")
+
+
+def test_a_content_type_that_stands_twice_is_nobodys() -> None:
+    with pytest.raises(Malformed, match="several"):
+        smime.parse(b"Content-Type: multipart/signed\r\nContent-Type: text/plain\r\n\r\nbody")

@@ -18,11 +18,13 @@ from dnsbound.object_limits import CMS_OCTETS
 
 MAX_HEADER_OCTETS: Final = 262_144
 """Of one header section; mail servers take a tenth of it."""
+MAX_FIELD_CHARACTERS: Final = 4096
+"""Of the fields that are looked into. What looks into them takes the square of their length, here and in `email`."""
 
 _LINE: Final = 76
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\r?\n)\r?\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
-_FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)")
+_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)")
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _FROM: Final = re.compile(r'(?:(?:"(?:[^"\\]|\\.)*"|[^"<>,;:@\\]*)\s*<([^<>\s]{1,320})>|([^<>\s",;:]{1,320}))')
@@ -46,26 +48,29 @@ class Entity:
         if blank is None:
             raise Malformed("the message has no end of its header, or a header that is too long")
         header = octets[: blank.start()] + (b"\r\n" if blank.start() else b"")
-        if _FIELD.sub(b"", header):
-            raise Malformed("the message's header has a line that is no field")
+        _expect_fields(header)
         return cls(header, octets[blank.end() :], BytesHeaderParser().parsebytes(header))
 
     @property
     def content_type(self) -> str:
+        self.only("Content-Type")
         return self.fields.get_content_type()
 
     def parameter(self, name: str) -> str:
         """A parameter of Content-Type; empty without it. Malformed when it is encoded (RFC 2231)."""
+        self.only("Content-Type")
         value = self.fields.get_param(name, "")
         if not isinstance(value, str):
             raise Malformed(f"parameter {name} of Content-Type is encoded")
         return value
 
     def only(self, name: str) -> str | None:
-        """A field's value, unfolded; None without it. Malformed when it occurs twice."""
+        """A field's value, unfolded; None without it. Malformed when it occurs twice, or is too long."""
         found = self.fields.get_all(name, [])
         if len(found) > 1:
             raise Malformed(f"the message has several {name} fields")
+        if found and len(str(found[0])) > MAX_FIELD_CHARACTERS:
+            raise Malformed(f"the {name} field is too long")
         return _FOLD.sub(" ", str(found[0])).strip() if found else None
 
     def header_of(self, *, content: bool) -> bytes:
@@ -105,6 +110,16 @@ class Entity:
             if len(parts) > _MAX_PARTS:
                 break
         raise Malformed("the multipart message has too many parts, or no end")
+
+
+def _expect_fields(header: bytes) -> None:
+    """Field after field, from the start of each: a search would begin anew at every octet of a line that is none."""
+    offset = 0
+    while offset < len(header):
+        field = _FIELD.match(header, offset)
+        if field is None:
+            raise Malformed("the message's header has a line that is no field", offset)
+        offset = field.end()
 
 
 _MAX_PARTS: Final = 2
