@@ -15,11 +15,15 @@ from typing import Final
 
 from dnsbound.edge.git_signers import GitSigners
 from dnsbound.errors import DnsboundError, LimitExceeded, Malformed, Misuse, PeerError, Reason, Refused
-from dnsbound.object_limits import GIT_PUSHED
+from dnsbound.object_limits import GIT_OBJECT_OCTETS, GIT_PUSHED
 from dnsbound.objects.git_object import GitObject
 from dnsbound.objects.signed import VerifiedObject
 
 _SECONDS: Final = 60.0
+_HELD_OCTETS: Final = 32 << 20
+"""Of objects that are read at once."""
+_TAGS_DEEP: Final = 8
+"""Tags of tags; each costs two runs of Git."""
 _NAME: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _READERS: Final[Mapping[str, Callable[[bytes], GitObject]]] = MappingProxyType(
     {"commit": GitObject.of_commit, "tag": GitObject.of_tag}
@@ -75,9 +79,33 @@ class GitRepository:
         return next(self.read_all([digest]))
 
     def read_all(self, digests: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
-        """The same of many, in order, by one Git."""
+        """The same of many, in order. LimitExceeded before any of one that is too long is read: what was pushed is
+        compressed, and may be a thousand times as long as it was."""
+        for group in self._groups(digests):
+            yield from self._read_group(group)
+
+    def _groups(self, digests: Sequence[str]) -> Iterator[Sequence[str]]:
+        """As many at once as memory may hold."""
         if not digests:
             return
+        names = "".join(f"{digest}\n" for digest in digests).encode("ascii")
+        told = self._run(["cat-file", "--batch-check"], names).decode("ascii", "replace").splitlines()
+        group: list[str] = []
+        held = 0
+        for digest, line in zip(digests, told, strict=True):
+            kind, _, size = line.partition(" ")[2].partition(" ")
+            if kind not in _READERS or not size.isdigit():
+                raise Malformed(f"{digest}: a {kind} has no signer; commits and tags have")
+            if int(size) > GIT_OBJECT_OCTETS.default:
+                raise LimitExceeded(GIT_OBJECT_OCTETS.name, f"{digest}: a {kind} of {size} octets")
+            if group and held + int(size) > _HELD_OCTETS:
+                yield group
+                group, held = [], 0
+            group.append(digest)
+            held += int(size)
+        yield group
+
+    def _read_group(self, digests: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
         names = "".join(f"{digest}\n" for digest in digests).encode("ascii")
         told = self._run(["cat-file", "--batch"], names)
         at = 0
@@ -136,7 +164,11 @@ def judge_push(repository: GitRepository, signers: GitSigners, lines: str) -> It
         if update.takes_away:
             continue
         kind, digest, octets = repository.read(update.new)
+        tags = 0
         while kind == "tag":
+            tags += 1
+            if tags > _TAGS_DEEP:
+                raise Malformed(f"Git tag: tags of tags, more than {_TAGS_DEEP} deep")
             yield judge(signers, kind, digest, octets)
             kind, digest, octets = repository.read(_target(octets))
         for found in repository.read_all(repository.brought_in(digest)):
