@@ -71,8 +71,8 @@ def test_numbers_are_those_of_the_code(told: str) -> None:
 
 
 def test_what_is_said_to_be_all_is_all() -> None:
-    assert "A, AAAA, CNAME, DS, NS, SSHFP and TLSA can be published" in TEXT
-    assert {"A", "AAAA", "CNAME", "DS", "NS", "SSHFP", "TLSA"} == PUBLISHABLE
+    assert "A, AAAA, CNAME, DS, NS, SMIMEA, SSHFP and TLSA can be published" in TEXT
+    assert {"A", "AAAA", "CNAME", "DS", "NS", "SMIMEA", "SSHFP", "TLSA"} == PUBLISHABLE
     assert "`ca13`, and on request `ca10` and `cid07`" in TEXT
     assert {"ca13", "ca10", "cid07"} == {profile.value for profile in PROFILES}
     assert "a `Credential` has P-256, Ed25519, RSA or ML-DSA" in TEXT

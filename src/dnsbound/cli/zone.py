@@ -117,7 +117,7 @@ def ds(name: ZoneArgument, *, inventory: InventoryOption = None, as_json: JsonOp
 @app.command("publish", epilog=example("dnsbound zone publish api.cars.example A 192.0.2.1"))
 def publish(
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whole name.")],
-    rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="A, AAAA, CNAME, DS, NS, SSHFP or TLSA.")],
+    rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="A, AAAA, CNAME, DS, NS, SMIMEA, SSHFP or TLSA.")],
     data: Annotated[
         list[str], typer.Argument(metavar="DATA...", help="Record data as in a zone file; names are absolute.")
     ],
@@ -142,7 +142,7 @@ def publish(
 @app.command("withdraw", epilog=example("dnsbound zone withdraw api.cars.example A"))
 def withdraw(
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whole name.")],
-    rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="A, AAAA, CNAME, DS, NS, SSHFP or TLSA.")],
+    rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="A, AAAA, CNAME, DS, NS, SMIMEA, SSHFP or TLSA.")],
     data: Annotated[
         list[str] | None,
         typer.Argument(metavar="[DATA]...", help="Only the record with these data.", show_default="all of the type"),

@@ -23,11 +23,12 @@ from dnsbound.provision.entries import Record
 from dnsbound.provision.errors import AlreadyInInventory, NameBlocked
 from dnsbound.provision.owner import OwnerName
 from dnsbound.provision.public_key import admit_tlsa
+from dnsbound.records import smimea
 from dnsbound.records.sshfp import SSHFP
 from dnsbound.records.tlsa import BLOCK, TLSA
 from dnsbound.times import Moment
 
-PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "SSHFP", "TLSA"})
+PUBLISHABLE: Final = frozenset({"A", "AAAA", "CNAME", "DS", "NS", "SMIMEA", "SSHFP", "TLSA"})
 BLOCK_DATA: Final = BLOCK.to_text()
 """Data of the TLSA record of a blocked name; `dnsbound.provision.ownership.blocks` alone publishes and removes it."""
 _OF_THE_PARENT: Final = frozenset({"DS", "NS"})
@@ -42,6 +43,8 @@ def parse_record(owner: OwnerName, rdtype: str, rdata: str, ttl: int) -> Record:
     match kind:
         case "TLSA":
             canonical = _canonical_tlsa(owner, rdata)
+        case "SMIMEA":
+            canonical = _canonical_smimea(owner, rdata)
         case "SSHFP":
             canonical = _canonical_sshfp(owner, rdata)
         case _:
@@ -56,6 +59,15 @@ def _canonical_tlsa(owner: OwnerName, rdata: str) -> str:
     if owner.is_wildcard and record.usage in (Usage.DANE_EE, Usage.PKIX_EE):
         raise Misuse(f"TLSA usage {record.usage} at {owner} would make one key stand for every name")
     return record.to_text()
+
+
+def _canonical_smimea(owner: OwnerName, rdata: str) -> str:
+    """RFC 8162 section 2: its data are a TLSA record's."""
+    if not smimea.is_owner(owner.text):
+        raise Misuse(
+            f"SMIMEA stands at a mailbox's digest below {smimea.LABEL}: `record --name USER@DOMAIN` says where"
+        )
+    return admit_tlsa(TLSA.from_text(rdata)).to_text()
 
 
 def _canonical_sshfp(owner: OwnerName, rdata: str) -> str:

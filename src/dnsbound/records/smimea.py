@@ -4,6 +4,7 @@ Its data are a TLSA record's, number for number (section 2), and are `dnsbound.r
 digest of the local part, so that a zone does not spell its mailboxes; whoever guesses one can still ask for it.
 """
 
+import re
 from hashlib import sha256
 from typing import Final
 
@@ -12,11 +13,17 @@ from dnsbound.names import MailboxName
 LABEL: Final = "_smimecert"
 _DIGEST_OCTETS: Final = 28
 """Section 3: the digest is cut off here."""
+_OWNER: Final = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_OCTETS}}}\.{LABEL}\..+")
 
 
 def owner_of(mailbox: MailboxName) -> str:
     """Owner name of the mailbox's SMIMEA records, without a final dot (section 3)."""
     return mailbox_owner(mailbox, LABEL)
+
+
+def is_owner(owner: str) -> bool:
+    """Whether SMIMEA records of some mailbox could stand at `owner`, a canonical name without a final dot."""
+    return _OWNER.fullmatch(owner) is not None
 
 
 def mailbox_owner(mailbox: MailboxName, label: str) -> str:

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from dnsbound.credential.credential import Credential
+from dnsbound.names import MailboxName
+from dnsbound.records import smimea
 from dnsbound.records.tlsa import TLSA
 
 NAME = "car54._device.cars.example"
@@ -180,3 +182,18 @@ def test_the_line_of_a_mailbox_is_smimea(dnsbound, tmp_path):
     told = json.loads(dnsbound("record", path, "--name", "hugh@example.com", "--json").out)
     assert told["name"] == "hugh@example.com"
     assert dnsbound("record", path, "--name", "@example.com").code == 2
+
+
+def test_the_inventory_publishes_smimea_at_a_mailbox_and_nowhere_else(dnsbound):
+    owner = smimea.owner_of(MailboxName.parse("hugh@cars.example"))
+    record = ("SMIMEA", "3", "1", "1", "0f" * 32)
+    assert dnsbound("zone", "create", "cars.example").code == 0
+    assert dnsbound("zone", "publish", owner, *record).code == 0
+    exported = dnsbound("zone", "export", "cars.example").out
+    assert f"{owner.removesuffix('.cars.example')}" in exported
+    assert "0f" * 32 in exported.lower().replace(" ", "")
+    for elsewhere in ("hugh.cars.example", "*._smimecert.cars.example", "_smimecert.cars.example", f"x.{owner}"):
+        ran = dnsbound("zone", "publish", elsewhere, *record)
+        assert (ran.code, ran.out) == (2, ""), elsewhere
+    assert dnsbound("zone", "publish", owner, "SMIMEA", "3", "1", "1", "0f").code == 2
+    assert len(dnsbound("zone", "withdraw", owner, "SMIMEA").lines) == 1
