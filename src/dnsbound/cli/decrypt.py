@@ -21,7 +21,7 @@ from dnsbound.cli.message_files import LARGEST_MESSAGE, read_message, write_mess
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption
 from dnsbound.cli.output import advise, emit
-from dnsbound.errors import Misuse, Reason, Refused
+from dnsbound.errors import Malformed, Misuse, Reason, Refused
 
 if TYPE_CHECKING:
     from dnsbound.credential.encryption_keys import DecryptionKey
@@ -48,7 +48,10 @@ def decrypt(
 
     key = load_decryption_key(credential)
     octets = read_message(source, LARGEST_MESSAGE)
-    opened, signed = _opened(octets, key)
+    try:
+        opened, signed = _opened(octets, key)
+    except Malformed as error:
+        raise Misuse(f"{source}: no message that could be opened: {error}") from error
     expected = is_anybody_expected(names, door)
     if signed is not None and not expected:
         raise Misuse(f"the message is signed, as {signed.name}: say who may have sent it (--from NAME, or --door DOOR)")

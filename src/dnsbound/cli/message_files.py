@@ -28,8 +28,8 @@ def read_message(source: str, longest: int) -> bytes:
     if len(octets) > longest:
         raise LimitExceeded(
             ENCRYPTED_FILE_OCTETS.name,
-            f"{'standard input' if source == '-' else source} is larger than the {longest >> 20} MiB that are "
-            "encrypted in one piece; split it",
+            f"{'standard input' if source == '-' else source} is larger than {longest >> 20} MiB, the most that is "
+            "held in memory: encrypt it in parts",
         )
     return octets
 

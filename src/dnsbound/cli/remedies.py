@@ -14,7 +14,7 @@ REMEDY: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.AMBIGUOUS_NAME: "let the certificate show exactly one dNSName, or let the client send dane_clientid",
         Reason.BAD_NAME: "use letters, digits, hyphen and underscore, at least two labels, no final dot",
         Reason.NO_POSSESSION: "let the front that terminates TLS vouch for the client's key",
-        Reason.NOT_PERMITTED: "put the name on the access list of the door, if it belongs there",
+        Reason.NOT_PERMITTED: "put the name on the access list of the door, or say it by `--from`, if it belongs there",
         Reason.NOT_LINKED: "grant the address to the name in the access list: the grant `jid`",
         Reason.KEY_REUSED: "the client needs a key of its own for that use: one that is not the one in its record",
         Reason.NO_TLSA: "publish the record (`dnsbound record`), or leave it: the identity may have been revoked",

@@ -169,7 +169,7 @@ def sign_input(out: str | None, path: str | None, signing: Signing) -> None:
         case _:
             raise Misuse("--chunks needs a file: of standard input nobody knows the size beforehand")
     _write(target, octets)
-    _tell(target, [STANDARD_INPUT], signing)
+    _tell(target, [path or STANDARD_INPUT], signing)
 
 
 def _signed_input_manifest(path: str, signing: Signing) -> bytes:

@@ -207,4 +207,5 @@ class ReportSender:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or str(error) or type(error).__name__

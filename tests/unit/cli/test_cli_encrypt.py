@@ -158,6 +158,8 @@ def test_what_is_no_message(dnsbound, in_world, files, octets):
     ran = dnsbound("decrypt", "-", "--credential", "gov.pem", stdin=octets)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("\n") == 1
+    Path("message").write_bytes(octets)
+    assert "message" in dnsbound("decrypt", "message", "--credential", "gov.pem").err
 
 
 def test_an_output_that_is_there_is_not_replaced(dnsbound, in_world, files, gov):
