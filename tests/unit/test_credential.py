@@ -17,7 +17,8 @@ from dnsbound.credential.certificate import CLIENT_LIFETIME, self_signed
 from dnsbound.credential.certificate_facts import ANY_PURPOSE, CLIENT_AUTH, SERVER_AUTH, CertificateFacts
 from dnsbound.credential.credential import Credential, CredentialKind
 from dnsbound.credential.issuer import CertificateAuthority
-from dnsbound.credential.keys import KeyAlgorithm, KeyFacts, private_key_from_der, public_key_from_spki
+from dnsbound.credential.keys import KeyAlgorithm, KeyFacts, private_key_from_der, public_key_from_spki, spki_der
+from dnsbound.credential.signature import BadSignature, verifying_key
 from dnsbound.errors import Malformed, Misuse
 from dnsbound.iana import MatchingType, Selector, SignatureScheme, Usage
 from dnsbound.names import ClientName
@@ -294,3 +295,14 @@ def test_an_authority_without_a_matching_certificate_is_none() -> None:
         CertificateAuthority(one.private_key, other.chain)
     with pytest.raises(Misuse, match="has a certificate"):
         CertificateAuthority(one.private_key, ())
+
+
+@pytest.mark.parametrize(("exponent", "weak"), [(65537, False), ((1 << 63) + 1, False), ((1 << 2000) + 1, True)])
+def test_an_exponent_that_makes_others_work_is_weak(exponent: int, *, weak: bool) -> None:
+    """It is the key's owner who chooses it, and everybody else who pays for it at each signature."""
+    modulus = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key().public_numbers().n
+    spki = spki_der(rsa.RSAPublicNumbers(exponent, modulus).public_key())
+    assert (KeyFacts.from_spki(spki).weak_because is not None) == weak
+    if weak:
+        with pytest.raises(BadSignature, match="exponent"):
+            verifying_key(spki)

@@ -36,6 +36,8 @@ MINIMUM_RSA_BITS: Final = 2048
 MAXIMUM_RSA_BITS: Final = 8192
 """For the keys a peer can make us verify signatures with, many at a time: the engine's own limit, 16384 bits, costs
 fifty times as much for each."""
+MAXIMUM_EXPONENT_BITS: Final = 64
+"""Of public RSA exponents: 65537 has 17, and the work of whoever verifies grows with them."""
 
 _USED: Final = "only elliptic curve, Ed25519, RSA and ML-DSA keys are used"
 _PKCS8_BLOCK: Final = re.compile(rb"-----BEGIN PRIVATE KEY-----([A-Za-z0-9+/=\s]*)-----END PRIVATE KEY-----")
@@ -94,7 +96,10 @@ class KeyFacts:
             return cls(algorithm=known or curve, bits=key.key_size, spki=spki, weak_because=weak)
         if isinstance(key, MLDSAPublicKey):
             return cls(algorithm=mldsa_name(key), bits=8 * len(key.public_bytes_raw()), spki=spki, weak_because=None)
+        exponent = key.public_numbers().e.bit_length()
         weak = f"RSA key of {key.key_size} bits" if key.key_size < MINIMUM_RSA_BITS else None
+        if exponent > MAXIMUM_EXPONENT_BITS:
+            weak = f"RSA exponent of {exponent} bits: each check of a signature would cost as much as making one"
         return cls(algorithm=f"RSA-{key.key_size}", bits=key.key_size, spki=spki, weak_because=weak)
 
 
