@@ -10,6 +10,7 @@ from dnsbound.cli.configuration import access_place
 from dnsbound.errors import Misuse
 
 if TYPE_CHECKING:
+    from dnsbound.edge.access_file import AccessFile
     from dnsbound.edge.object_verifier import ObjectVerifier
     from dnsbound.edge.resolver import Resolver
     from dnsbound.verify.access import AccessSource
@@ -41,16 +42,29 @@ def is_anybody_expected(names: Sequence[str] | None, door: str | None) -> bool:
 
 
 def expected_signers(names: Sequence[str] | None, access: Path | None, door: str | None) -> "tuple[AccessSource, str]":
-    """An access list and the door of it that lets in who may have signed. Misuse when nothing was said, or both."""
+    """An access list and the door of it that lets in who may have signed. Misuse when nothing was said, or both, for a
+    door that is not there."""
     from dnsbound.edge.access_file import AccessFile
     from dnsbound.edge.object_verifier import EXPECTED
     from dnsbound.verify.access import AccessList
 
-    if bool(names) == (door is not None):
-        raise Misuse("say who may have signed: either --from NAME, or --door DOOR of an access list")
+    if names and door is not None:
+        raise Misuse("--from and --door both say who may have signed: give one")
+    if not names and door is None:
+        raise Misuse(
+            "say who may have signed: --from NAME, or --access FILE --door DOOR. "
+            "A signature without an expected signer proves that somebody signed, which anybody can"
+        )
     if door is not None:
-        return AccessFile(access_place(access)), door
+        return with_door(AccessFile(access_place(access)), door), door
     return AccessList.allowing(EXPECTED, [name.removesuffix(".") for name in names or ()]), EXPECTED
+
+
+def with_door(access: "AccessFile", door: str) -> "AccessFile":
+    """The list, where the door is on it. Misuse otherwise: nobody would come in, and a misspelt door is no refusal."""
+    if door not in access.current().doors:
+        raise Misuse(f"the access list has no door {door!r}")
+    return access
 
 
 def signer_verifier(

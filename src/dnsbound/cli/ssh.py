@@ -70,7 +70,7 @@ def authorized_keys(
     elif access is None:
         raise Misuse("--socket asks a verify service; without one, --access says who may come in")
     else:
-        listed = _access_file(access)
+        listed = _access_file(access, door)
         with opened_resolver(resolver, anchors) as asked:
             here = Authenticator(listed, asked, door=door, deadline=timeout)
             _tell(*_answered(AuthorizedKeysRoute(), fields, here))
@@ -107,7 +107,7 @@ def known_hosts(
     if socket is not None:
         _tell(*_asked(socket, KnownHostsRoute.path, fields, timeout))
         return
-    listed = _this_host_alone(host, door) if access is None else _access_file(access)
+    listed = _this_host_alone(host, door) if access is None else _access_file(access, door)
     with opened_resolver(resolver, anchors) as asked:
         here = Authenticator(listed, asked, door=door, deadline=timeout)
         _tell(*_answered(KnownHostsRoute(), fields, here))
@@ -153,10 +153,11 @@ def _this_host_alone(host: str, door: str) -> "AccessSource":
     return AccessList.allowing(door, (asked.owner.canonical, asked.name.canonical))
 
 
-def _access_file(path: Path) -> "AccessSource":
+def _access_file(path: Path, door: str) -> "AccessSource":
+    from dnsbound.cli.expected_signer import with_door
     from dnsbound.edge.access_file import AccessFile
 
-    return AccessFile(path)
+    return with_door(AccessFile(path), door)
 
 
 def _asked(socket: Path, target: str, fields: "Mapping[str, str]", seconds: float) -> tuple[HTTPStatus, bytes]:

@@ -5,7 +5,7 @@ list. What the options mean is here; the work is in `dnsbound.cli.verifying` and
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,10 +13,6 @@ from dnsbound.cli.access import AccessOption
 from dnsbound.cli.expected_signer import expected_signers
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption
 from dnsbound.errors import Misuse
-
-if TYPE_CHECKING:
-    from dnsbound.edge.object_verifier import ObjectVerifier
-    from dnsbound.edge.resolver import Resolver
 
 
 def verify(
@@ -78,10 +74,10 @@ def verify(
     from dnsbound.cli.archived import holds_archive, verify_archive
     from dnsbound.cli.opened import opened_resolver
     from dnsbound.cli.verifying import Asked, verify_all
+    from dnsbound.edge.object_verifier import ObjectVerifier
 
-    _expect_signers(signers, door)
+    permitted, gate = expected_signers(signers, access, door)
     if len(files) == 1 and holds_archive(files[0]):
-        permitted, gate = expected_signers(signers, access, door)
         verify_archive(
             files[0], permitted, door=gate, receivers=receivers or (), at=at, anchors=anchors, as_json=as_json
         )
@@ -106,29 +102,5 @@ def verify(
         as_json=as_json,
     )
     with opened_resolver(resolver, anchors) as resolving:
-        code = verify_all(asked, _verifier(signers, access, door, resolving, timeout))
+        code = verify_all(asked, ObjectVerifier(permitted, resolving, door=gate, deadline=timeout))
     raise typer.Exit(code)
-
-
-def _expect_signers(signers: list[str] | None, door: str | None) -> None:
-    if signers and door is not None:
-        raise Misuse("--from and --door both say who may have signed: give one")
-    if not signers and door is None:
-        raise Misuse(
-            "say who may have signed: --from NAME, or --access FILE --door DOOR. "
-            "A signature without an expected signer proves that somebody signed, which anybody can"
-        )
-
-
-def _verifier(
-    signers: list[str] | None, access: Path | None, door: str | None, resolver: "Resolver", timeout: float
-) -> "ObjectVerifier":
-    from dnsbound.cli.configuration import access_place
-    from dnsbound.edge.access_file import AccessFile
-    from dnsbound.edge.object_verifier import ObjectVerifier
-
-    if signers:
-        names = [name.removesuffix(".") for name in signers]
-        return ObjectVerifier.expecting(names, resolver, deadline=timeout)
-    assert door is not None
-    return ObjectVerifier(AccessFile(access_place(access)), resolver, door=door, deadline=timeout)
