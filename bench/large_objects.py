@@ -12,6 +12,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bench.table import Table
 from dnsbound.edge.credential_files import save_credential
@@ -48,6 +49,10 @@ def cost_of(command: list[str], environment: dict[str, str]) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
 
+EMPTY: Final = "sign an empty file"
+"""What a command costs before there is anything to hash."""
+
+
 def commands(file: Path, credential: Path, name: str) -> dict[str, list[str]]:
     """In the order they run: what is verified was signed before."""
     found: dict[str, list[str]] = {"hashlib": [sys.executable, "-c", HASHING, str(file)]}
@@ -57,7 +62,7 @@ def commands(file: Path, credential: Path, name: str) -> dict[str, list[str]]:
         found["openssl dgst"] = [openssl, "dgst", "-sha256", str(file)]
     empty = file.with_suffix(".empty")
     empty.write_bytes(b"")
-    found["sign an empty file"] = [*PROGRAM, "sign", str(empty), "--credential", str(credential), "--force"]
+    found[EMPTY] = [*PROGRAM, "sign", str(empty), "--credential", str(credential), "--force"]
     for way in ("manifest", "chunks", "detached"):
         option = [] if way == "manifest" else [f"--{way}"]
         out = str(file.with_suffix(f".{way}.jws"))
@@ -74,8 +79,10 @@ def measure(mebibytes: int, rounds: int) -> Table:
     hashing = min(costs[what].seconds for what in ("hashlib", "sha256sum", "openssl dgst") if what in costs)
     table = Table(f"One file of {mebibytes} MiB", ["program", "CPU s", "MiB/CPU s", "of the fastest hash", "peak MiB"])
     for what, cost in costs.items():
-        rate, ratio = mebibytes / cost.seconds, hashing / cost.seconds
-        table.row(what, f"{cost.seconds:.2f}", f"{rate:.0f}", f"{ratio:.2f}", f"{cost.peak / 1024:.0f}")
+        rate, ratio = f"{mebibytes / cost.seconds:.0f}", f"{hashing / cost.seconds:.2f}"
+        if what == EMPTY:
+            rate = ratio = ""
+        table.row(what, f"{cost.seconds:.2f}", rate, ratio, f"{cost.peak / 1024:.0f}")
     return table
 
 
