@@ -121,7 +121,7 @@ def test_a_conversation_stays_with_the_access_server_it_began_at(tmp_path, world
 @pytest.mark.parametrize("keys", ["", 'ticket_keys = "tickets.key"\n'], ids=["own keys", "shared keys"])
 def test_a_ticket_of_one_network_opens_no_other(tmp_path, world, car, keys):
     """A guest of the one comes to the other with the ticket it was given: it shakes hands anew, and is on no list."""
-    guest = world.organisation("cars.example").device("guest1")
+    guest = world.organisation("cars.example").device("guest1", ttl=300)  # a ticket ends with the evidence under it
     (tmp_path / "tickets.key").write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
     (tmp_path / "tickets.key").chmod(0o600)
     with served(tmp_path, world, settings="ticket_seconds = 3600\n" + keys) as site:
