@@ -19,7 +19,7 @@ from dnsbound.dns.answer import Outcome, Security
 from dnsbound.edge.authenticator import LOOKUP_SECONDS, LookupSource
 from dnsbound.edge.pkix_cd import PkixCd
 from dnsbound.errors import LimitExceeded, Malformed, Refused, Undecided
-from dnsbound.names import ClientName, MailboxName
+from dnsbound.names import ClientName, name_or_mailbox
 from dnsbound.object_limits import PKIX_CD_LEVELS
 from dnsbound.objects.signer_name import name_of_uri
 from dnsbound.records.tlsa import TLSA
@@ -34,8 +34,7 @@ def subject_of(text: str) -> ClientName:
     """Whom a text means: a name, a mailbox, or what a `dns:` URI names. Malformed."""
     if text[: len(_URI)].lower() == _URI:
         return name_of_uri(text)
-    text = text.removesuffix(".")
-    return MailboxName.parse(text) if "@" in text else ClientName.parse(text)
+    return name_or_mailbox(text.removesuffix("."))
 
 
 async def discover(

@@ -16,7 +16,7 @@ octets of its own.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final, Self
 
@@ -139,15 +139,7 @@ def parse_attestation(token: str | bytes, *, jid: BareJid, now: Moment) -> Signe
         raise Refused(Reason.NOT_LINKED, f"the attestation is about {attestation.jid}, not {jid}")
     if not signed.presented.is_empty:
         attestation.check_apart_from(sha256(signed.presented.spki).digest())
-    return SignedObject(
-        name=signed.name,
-        form=TYP,
-        algorithm=signed.algorithm,
-        presented=signed.presented,
-        check=signed.check,
-        payload=signed.payload,
-        content=attestation,
-    )
+    return replace(signed, form=TYP, content=attestation)
 
 
 def _entries(members: Mapping[str, Any], member: str) -> list[Any]:

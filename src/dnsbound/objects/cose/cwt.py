@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from dnsbound.credential.credential import Credential
-from dnsbound.errors import Malformed, Misuse, Reason, Refused
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.names import ClientName
 from dnsbound.object_limits import OBJECT_SKEW_SECONDS
 from dnsbound.objects.cbor import CBORTag, from_cbor, to_cbor
@@ -18,7 +18,8 @@ from dnsbound.objects.cose.cose_sign1 import FORM, Sign1, expect_octets, sign1, 
 from dnsbound.objects.cose.labels import CWT_TAG, Claim, Header
 from dnsbound.objects.signed import SignedObject
 from dnsbound.objects.signer_name import signer_name
-from dnsbound.times import Moment, Seconds, iso
+from dnsbound.objects.token_rules import TokenBounds
+from dnsbound.times import Moment, Seconds
 
 CWT: Final = "CWT"
 _WHAT: Final = "claims of a CWT"
@@ -27,15 +28,11 @@ _LATEST: Final = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CwtClaims:
+class CwtClaims(TokenBounds):
     """The claims of one token. Times are seconds since 1970."""
 
     issuer: ClientName
     subject: str | None = None
-    audience: tuple[str, ...] = ()
-    expires: Moment | None = None
-    not_before: Moment | None = None
-    issued_at: Moment | None = None
     identifier: bytes | None = None
     others: Mapping[int | str, Any] = field(default_factory=dict, hash=False)
     """Claims of other standards, and the application's own."""
@@ -80,27 +77,6 @@ class CwtClaims:
 
     def to_wire(self) -> bytes:
         return to_cbor(self.to_map())
-
-    def check(
-        self,
-        *,
-        now: Moment,
-        audience: str | None,
-        skew: Seconds = OBJECT_SKEW_SECONDS.default,
-        danger_eternal: bool = False,
-    ) -> None:
-        """Refused with STALE unless the token holds now, give or take `skew`, with WRONG_AUDIENCE unless it is meant
-        for `audience`; None takes tokens that are meant for nobody in particular. danger_eternal: also those that
-        never end."""
-        if (audience is None and self.audience) or (audience is not None and audience not in self.audience):
-            raise Refused(Reason.WRONG_AUDIENCE, "the token is meant for somebody else")
-        if self.expires is None and not danger_eternal:
-            raise Refused(Reason.STALE, "the token does not say when it ends")
-        if self.expires is not None and now >= self.expires + skew:
-            raise Refused(Reason.STALE, f"the token ended at {iso(self.expires)}")
-        for begin in (self.not_before, self.issued_at):
-            if begin is not None and begin > now + skew:
-                raise Refused(Reason.STALE, f"the token begins at {iso(begin)}, which is to come")
 
 
 _OWN: Final = frozenset(Claim) - {Claim.CNF}

@@ -6,62 +6,35 @@ token says when it ends. What is not here: whether a token was seen before (`jti
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from dnsbound.credential.credential import Credential
-from dnsbound.errors import Malformed, Misuse, Reason, Refused
+from dnsbound.errors import Malformed, Misuse
 from dnsbound.object_limits import OBJECT_SKEW_SECONDS
 from dnsbound.objects.jose import jws
 from dnsbound.objects.jose.header import JoseHeader
 from dnsbound.objects.jose.strict_json import read_object, write_object
 from dnsbound.objects.signed import SignedObject
 from dnsbound.objects.signer_name import signer_name
-from dnsbound.times import Moment, Seconds, iso
+from dnsbound.objects.token_rules import TokenBounds
+from dnsbound.times import Moment, Seconds
 
 JWT: Final = "JWT"
 """The `typ` of tokens without one of their own (RFC 7519 section 5.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JwtClaims:
+class JwtClaims(TokenBounds):
     """Claims that were read. Nothing of them is trusted before the token is verified."""
 
     header: JoseHeader
-    audience: tuple[str, ...]
-    """Empty without `aud`."""
-    expires: Moment | None
-    not_before: Moment | None
-    issued_at: Moment | None
     identifier: str | None
     """`jti`."""
     subject: str | None
     members: Mapping[str, Any]
     """All of them, as they came."""
-
-    def check(
-        self,
-        *,
-        now: Moment,
-        audience: str | None,
-        skew: Seconds = OBJECT_SKEW_SECONDS.default,
-        danger_eternal: bool = False,
-    ) -> None:
-        """Refused with STALE unless the token holds now, give or take `skew`, with WRONG_AUDIENCE unless it is meant
-        for `audience`; None takes tokens that are meant for nobody in particular. danger_eternal: also those that
-        never end."""
-        if audience is None and self.audience:
-            raise Refused(Reason.WRONG_AUDIENCE, "the token is meant for somebody, and nobody is expected")
-        if audience is not None and audience not in self.audience:
-            raise Refused(Reason.WRONG_AUDIENCE, f"the token is not meant for {audience}")
-        if self.expires is None and not danger_eternal:
-            raise Refused(Reason.STALE, "the token does not say when it ends")
-        if self.expires is not None and now >= self.expires + skew:
-            raise Refused(Reason.STALE, f"the token ended at {iso(self.expires)}")
-        for what, moment in (("holds from", self.not_before), ("was made at", self.issued_at)):
-            if moment is not None and moment > now + skew:
-                raise Refused(Reason.STALE, f"the token {what} {iso(moment)}, which is to come")
 
 
 def sign_jwt(
@@ -106,15 +79,7 @@ def parse_jwt(
     signed = jws.parse(token, typ=typ, algorithms=algorithms)
     claims = read_claims(signed)
     claims.check(now=now, audience=audience, skew=skew, danger_eternal=danger_eternal)
-    return SignedObject(
-        name=signed.name,
-        form=JWT,
-        algorithm=signed.algorithm,
-        presented=signed.presented,
-        check=signed.check,
-        payload=signed.payload,
-        content=claims,
-    )
+    return replace(signed, form=JWT, content=claims)
 
 
 def read_claims(signed: SignedObject) -> JwtClaims:
