@@ -12,7 +12,6 @@ A middleware for applications that see the clients' own TLS is `adapters.wsgi` o
 """
 
 import datetime as dt
-import ipaddress
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,15 +20,14 @@ from typing import Any, Final, Self
 
 from dnsbound.adapters.asgi import EXTENSION, Receive, Scope, Send
 from dnsbound.adapters.asgi import Application as AsgiApplication
+from dnsbound.adapters.believed_fronts import BelievedFronts
 from dnsbound.adapters.wsgi import Application, Environment, StartResponse
-from dnsbound.errors import Malformed, Misuse
+from dnsbound.errors import Malformed
 from dnsbound.names import ClientName
 from dnsbound.protocols.identity_headers import DOOR, GRANTS, NAME, VALID_UNTIL
 from dnsbound.times import Moment
 
 FRONT_PEER: Final = "dnsbound.front_peer"
-_UNIX: Final = frozenset({"", "unix"})
-"""What servers say of a client at a Unix socket: gunicorn, uvicorn nothing; some the word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +60,15 @@ class FrontPeer:
 
 
 class _Fronts:
-    """From where a front is believed."""
+    """What believed fronts say."""
 
     def __init__(self, addresses: Collection[str], clock: Callable[[], Moment]) -> None:
-        try:
-            self._addresses = frozenset(map(ipaddress.ip_address, addresses))
-        except ValueError as error:
-            raise Misuse(f"fronts are IP addresses: {error}") from None
+        self._believed = BelievedFronts(addresses)
         self._clock = clock
 
     def peer(self, address: str, told: Iterable[tuple[str, str]]) -> FrontPeer | None:
         """address: where the connection is from. told: fields by their names in small letters."""
-        if not self._believes(address):
+        if address not in self._believed:
             return None
         wanted = {name.lower(): name for name in (NAME, DOOR, GRANTS, VALID_UNTIL)}
         fields: dict[str, str] = {}
@@ -85,14 +80,6 @@ class _Fronts:
             return FrontPeer.from_fields(fields, now=self._clock())
         except Malformed:
             return None
-
-    def _believes(self, address: str) -> bool:
-        if address in _UNIX:
-            return True
-        try:
-            return ipaddress.ip_address(address) in self._addresses
-        except ValueError:
-            return False
 
 
 class BehindFront:

@@ -8,32 +8,26 @@ the front takes them off what clients send, as RFC 9440 section 4 demands of it.
 certificate that is made up has to match the records of the name, and its key has to have signed the request.
 """
 
-import ipaddress
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from dnsbound.adapters.believed_fronts import BelievedFronts
 from dnsbound.credential.presented import Presented
-from dnsbound.errors import LimitExceeded, Malformed, Misuse
+from dnsbound.errors import LimitExceeded, Malformed
 from dnsbound.protocols.identity_headers import CLIENT_CERT, CLIENT_CERT_CHAIN
 from dnsbound.protocols.presented_by_fronts import byte_sequences, joined
-
-_UNIX: Final = frozenset({"", "unix"})
-"""What servers say of a client at a Unix socket."""
 
 
 class ClientCertField:
     """fronts: IP addresses beside Unix sockets."""
 
     def __init__(self, *, fronts: Collection[str] = ()) -> None:
-        try:
-            self._addresses = frozenset(map(ipaddress.ip_address, fronts))
-        except ValueError as error:
-            raise Misuse(f"fronts are IP addresses: {error}") from None
+        self._believed: Final = BelievedFronts(fronts)
 
     def __call__(self, address: str, fields: Iterable[tuple[bytes, bytes]]) -> Presented | None:
         """What the client has shown to the front; None without a word of it, and for what does not parse. address:
         where the connection is from."""
-        if not self._believes(address):
+        if address not in self._believed:
             return None
         there = [(name.lower(), value) for name, value in fields]
         leaf = [value for name, value in there if name == CLIENT_CERT.lower().encode()]
@@ -45,11 +39,3 @@ class ClientCertField:
             return Presented(certificates)
         except (Malformed, LimitExceeded):
             return None
-
-    def _believes(self, address: str) -> bool:
-        if address in _UNIX:
-            return True
-        try:
-            return ipaddress.ip_address(address) in self._addresses
-        except ValueError:
-            return False
