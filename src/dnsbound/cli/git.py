@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
-from dnsbound.cli.git_ssh import DEFAULT_DOOR, DOOR, PROGRAM
+from dnsbound.cli.git_settings import DEFAULT_DOOR, DOOR
+from dnsbound.cli.git_ssh import PROGRAM
 from dnsbound.cli.opened import opened_resolver
 from dnsbound.cli.options import AnchorsOption, JsonOption, ResolverOption, TimeoutOption, example
 from dnsbound.cli.output import advise, emit, say

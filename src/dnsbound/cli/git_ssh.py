@@ -11,8 +11,6 @@ Exit codes as everywhere; Git knows good and not good. Written for Git 2.34 and 
 gpg.ssh.* of git-config(1).
 """
 
-import os
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
+from dnsbound.cli.git_settings import SECONDS, configured_door, configured_resolver
 from dnsbound.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from dnsbound.objects.sshsig import SshSignature
 
 PROGRAM: Final = "dnsbound-git-ssh"
-DOOR: Final = "dnsbound.door"
-"""In Git's configuration."""
-DEFAULT_DOOR: Final = "git"
-_SECONDS: Final = 5.0
 _PIECE: Final = 1 << 20
 _WITH_VALUE: Final = frozenset("YnfsIOr")
 
@@ -177,30 +172,12 @@ def _signature(called: Called) -> "SshSignature":
 @contextmanager
 def _signers(called: Called) -> "Iterator[GitSigners]":
     """The door of the access list that Git calls its file of allowed signers."""
-    from dnsbound.cli.opened import opened_resolver
     from dnsbound.edge.access_file import AccessFile
     from dnsbound.edge.git_signers import GitSigners
 
     listed = AccessFile(called.needed("f"))
-    resolver, anchors = os.environ.get("DNSBOUND_RESOLVER"), os.environ.get("DNSBOUND_ANCHORS")
-    with opened_resolver([resolver] if resolver else None, Path(anchors) if anchors else None) as asked:
-        yield GitSigners(listed, asked, door=configured_door(), deadline=_SECONDS)
-
-
-def configured_door() -> str:
-    """By Git's configuration of the repository one is in."""
-    try:
-        asked = subprocess.run(  # noqa: S603 (nothing of anybody else is run)
-            ["git", "config", "--get", DOOR],  # noqa: S607 (the Git that runs this, by the same path)
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return DEFAULT_DOOR
-    return asked.stdout.strip() or DEFAULT_DOOR
+    with configured_resolver() as asked:
+        yield GitSigners(listed, asked, door=configured_door(), deadline=SECONDS)
 
 
 def _standard_input() -> "Iterator[bytes]":

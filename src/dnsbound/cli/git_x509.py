@@ -12,17 +12,15 @@ lines of status.
 """
 
 import os
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dnsbound.cli.exit_codes import ExitCode, exit_code_of_error, line_of_error
-from dnsbound.cli.git_ssh import configured_door
+from dnsbound.cli.git_settings import SECONDS, configured_access, configured_door, configured_resolver
 from dnsbound.errors import Misuse, Reason, Refused, Undecided
 
 if TYPE_CHECKING:
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from dnsbound.objects.signed import SignedObject, VerifiedObject
 
 PROGRAM: Final = "dnsbound-git-x509"
-ACCESS: Final = "dnsbound.access"
-"""In Git's configuration: the access list."""
-_SECONDS: Final = 5.0
 _STATUS: Final = "--status-fd="
 _SIGN: Final = "-bsau"
 _VERIFY: Final = "--verify"
@@ -146,32 +141,12 @@ def _fingerprint(signed: "SignedObject") -> str:
 @contextmanager
 def _verifier() -> "Iterator[ObjectVerifier]":
     """The door of the access list, as Git's configuration and the environment say."""
-    from dnsbound.cli.opened import opened_resolver
     from dnsbound.edge.access_file import AccessFile
     from dnsbound.edge.object_verifier import ObjectVerifier
 
-    listed = AccessFile(_configured_access())
-    anchors, resolver = os.environ.get("DNSBOUND_ANCHORS"), os.environ.get("DNSBOUND_RESOLVER")
-    with opened_resolver([resolver] if resolver else None, Path(anchors) if anchors else None) as asked:
-        yield ObjectVerifier(listed, asked, door=configured_door(), deadline=_SECONDS)
-
-
-def _configured_access() -> Path:
-    """By Git's configuration of the repository one is in. Misuse where it says none: then nobody may sign."""
-    try:
-        asked = subprocess.run(  # noqa: S603 (nothing of anybody else is run)
-            ["git", "config", "--type=path", "--get", ACCESS],  # noqa: S607 (the Git that runs this, by the same path)
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Misuse(f"git config --get {ACCESS}: {error}") from None
-    if not (text := asked.stdout.strip()):
-        raise Misuse(f"{ACCESS} is not in Git's configuration: it names the access list of who may sign")
-    return Path(text)
+    listed = AccessFile(configured_access())
+    with configured_resolver() as asked:
+        yield ObjectVerifier(listed, asked, door=configured_door(), deadline=SECONDS)
 
 
 if __name__ == "__main__":
